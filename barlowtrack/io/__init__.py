@@ -1,0 +1,1 @@
+"""Readers of recordings and writers of what other programs read."""

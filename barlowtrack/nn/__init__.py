@@ -1,0 +1,1 @@
+"""Networks, objectives and augmentation: pure functions and modules of torch."""
