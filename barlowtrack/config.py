@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -169,10 +169,18 @@ def sections() -> Iterator[tuple[str, type[BaseModel]]]:
             yield name, info.annotation
 
 
-def to_toml(config: Config, *, commented: bool = False) -> str:
-    """Returns the settings as TOML; commented: each with its explanation above it, an empty one as a comment."""
+def to_toml(config: Config, *, commented: bool = False, only: Collection[str] | None = None) -> str:
+    """Returns the settings as TOML.
+
+    Args:
+        config: Settings.
+        commented: Each with its explanation above it, an empty one as a comment.
+        only: Sections to name; all where not given.
+    """
     lines = [*_toml_lines("seed", Config.model_fields["seed"].description, config.seed, commented)]
     for name, section in sections():
+        if only is not None and name not in only:
+            continue
         lines += ["", f"[{name}]" + (f"  # {(section.__doc__ or '').splitlines()[0]}" if commented else "")]
         for key, info in section.model_fields.items():
             lines += _toml_lines(key, info.description, getattr(getattr(config, name), key), commented)

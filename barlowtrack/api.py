@@ -1,0 +1,214 @@
+"""What a script uses: run a recording, open a run folder. The CLI and the plugin go the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from barlowtrack import pipeline
+from barlowtrack.errors import StorageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from barlowtrack.config import Config
+    from barlowtrack.data import Detections, Embeddings, Labels, Recording, Tracks, Traces
+
+SUFFIX = ".barlowtrack"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A recording, its run folder and the settings that go with them.
+
+    Attributes:
+        location: Of the recording.
+        folder: Where results go; need not be there yet.
+        config: Settings in force: defaults, under those of the run folder or of a file, under overrides.
+    """
+
+    location: Path
+    folder: Path
+    config: Config
+
+    def recording(self) -> Recording:
+        """Opens the recording.
+
+        Raises:
+            InputError: it cannot be used.
+        """
+        from barlowtrack.io import open_recording
+
+        return open_recording(self.location, self.config.recording)
+
+    def plan(self) -> list[pipeline.PlannedStage]:
+        """Says what a run would do; touches nothing. A recording that is not at hand is taken as last seen."""
+        from barlowtrack.storage import RunFolder
+
+        folder = RunFolder(self.folder) if (self.folder / "run.json").exists() else None
+        if folder is not None and not self.location.exists():
+            return pipeline.plan(folder, folder.about()["card"], self.config)
+        return pipeline.plan(folder, pipeline.recording_card(self.recording()), self.config)
+
+    def run(
+        self, *, only: str | None = None, upto: str | None = None, listener: pipeline.Listener | None = None
+    ) -> list[pipeline.PlannedStage]:
+        """Does what the plan says; see pipeline.run."""
+        from barlowtrack.storage import RunFolder
+
+        recording = self.recording()
+        folder = RunFolder(self.folder, create=True)
+        return pipeline.run(recording, self.location, folder, self.config, only=only, upto=upto, listener=listener)
+
+
+def prepare(
+    target: Path | str, *, out: Path | str | None = None, config: Config | Path | str | None = None, overrides: Sequence[str] = ()
+) -> Job:
+    """Finds recording, run folder and settings.
+
+    Args:
+        target: A recording, or a run folder.
+        out: Run folder; beside the recording, named after it, where not given.
+        config: Settings, or a TOML file of them; where not given, those of the run folder, or the defaults.
+        overrides: Such as "track.min_probability=0.5"; they come last.
+
+    Raises:
+        StorageError: no such recording or run folder, or two run folders named.
+        ConfigError: a setting that is none.
+    """
+    from barlowtrack.config import Config, load
+    from barlowtrack.io import recording_name
+    from barlowtrack.storage import RunFolder
+
+    target = Path(target)
+    if (target / "run.json").exists():
+        if out is not None:
+            raise StorageError(f"{target} is a run folder already; --out {out} would be a second one")
+        folder = target
+        location = Path(_tidy(folder, RunFolder(folder).about()["recording"]))
+    else:
+        location = target
+        folder = Path(out) if out is not None else location.resolve().parent / f"{recording_name(location)}{SUFFIX}"
+    stored = folder / "settings.toml"
+    if isinstance(config, Config):
+        settings = load(None, overrides, base=config)
+    elif config is not None:
+        settings = load(Path(config), overrides)
+    else:
+        settings = load(stored if stored.exists() else None, overrides)
+    return Job(location, folder, settings)
+
+
+def run(
+    recording: Path | str,
+    out: Path | str | None = None,
+    *,
+    config: Config | Path | str | None = None,
+    overrides: Sequence[str] = (),
+    listener: pipeline.Listener | None = None,
+) -> Run:
+    """Runs the whole pipeline on a recording; what is done already is left alone.
+
+    Args:
+        recording: A folder of TIFFs, a TIFF, an OME-Zarr; or a run folder, to bring it up to date.
+        out: Run folder; beside the recording where not given.
+        config: Settings, or a TOML file.
+        overrides: Such as "track.min_probability=0.5".
+        listener: Hears of progress.
+
+    Returns:
+        The run, with all its results.
+
+    Raises:
+        InputError, ConfigError, StorageError: see barlowtrack.errors.
+    """
+    job = prepare(recording, out=out, config=config, overrides=overrides)
+    job.run(listener=listener)
+    return Run(job.folder)
+
+
+class Run:
+    """A run folder to read from; results are loaded when asked for.
+
+    Args:
+        path: Of the run folder.
+
+    Raises:
+        StorageError: there is none; or, when a result is asked for, that it has not been made.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        from barlowtrack.storage import RunFolder
+
+        self.folder = RunFolder(Path(path))
+        self.path = self.folder.path
+
+    @property
+    def detections(self) -> Detections:
+        return self._load("detections")
+
+    @property
+    def labels(self) -> Labels:
+        return self._load("labels")
+
+    @property
+    def embeddings(self) -> Embeddings:
+        return self._load("embeddings")
+
+    @property
+    def tracks(self) -> Tracks:
+        return self._load("tracks")
+
+    @property
+    def traces(self) -> Traces:
+        return self._load("traces")
+
+    @property
+    def history(self) -> dict[str, np.ndarray]:
+        """The training's history: a column a key."""
+        return self._load("history")
+
+    @property
+    def report(self) -> Path:
+        """Path of the report."""
+        from barlowtrack.storage import ARTEFACTS
+
+        return self.path / ARTEFACTS["report"]
+
+    def write_csv(self, *, always: bool = True) -> list[Path]:
+        """Writes detections, tracks and traces as CSV beside their parquet files.
+
+        Args:
+            always: False: only those whose CSV is there already, so that no CSV tells an older story than its parquet.
+
+        Returns:
+            The files written.
+        """
+        from barlowtrack.io.tables import read_table, write_table
+        from barlowtrack.storage import ARTEFACTS
+
+        written = []
+        for name in ("detections", "tracks", "traces"):
+            source = self.path / ARTEFACTS[name]
+            target = source.with_suffix(".csv")
+            if source.exists() and (always or target.exists()):
+                temporary = target.with_name(f"half-made-{target.name}")
+                write_table(read_table(source), temporary)
+                temporary.replace(target)
+                written.append(target)
+        return written
+
+    def _load(self, name: str) -> Any:
+        from barlowtrack.storage import load
+
+        if self.folder.record(pipeline.MAKER[name]) is None:
+            raise StorageError(f"{self.path}: has no {name} yet; run 'barlowtrack {pipeline.MAKER[name]}'")
+        return load(name, self.path)
+
+
+def _tidy(folder: Path, relative: str) -> str:
+    import os
+
+    return os.path.normpath(folder / relative)

@@ -1,0 +1,51 @@
+"""evaluate: from files to figures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from barlowtrack.api import Run, prepare
+from barlowtrack.data import UNKNOWN, Truth
+from barlowtrack.evaluate import Evaluation, calibration, evaluate, evaluate_points, trace_correlation
+from barlowtrack.io.tables import read_table, read_truth
+
+
+def evaluate_run(target: Path, truth_path: Path, voxel_size: tuple[float, float, float] | None, gate_um: float, *, as_json: bool) -> str:
+    """Scores a run, or a stored tracks table, and says it as text or JSON.
+
+    Raises:
+        StorageError, InputError: no run, no tracks, or no truth there.
+    """
+    truth = read_truth(truth_path, voxel_size)
+    if target.suffix.lower() in (".csv", ".parquet"):
+        rows = _score_table(target, truth, gate_um).summary()
+    else:
+        rows = _score_run(Run(prepare(target).folder), truth, gate_um)
+    if as_json:
+        return json.dumps({name: _plain(value) for name, value in rows}, indent=1)
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value:.3f}" if isinstance(value, float) else f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def _score_table(path: Path, truth: Truth, gate_um: float) -> Evaluation:
+    frame = read_table(path, "tracks")
+    position_um = frame[["z_um", "y_um", "x_um"]].to_numpy(np.float64)
+    neuron = frame["neuron"].fillna(UNKNOWN).to_numpy(np.int32)
+    return evaluate_points(frame["t"].to_numpy(), position_um, neuron, truth, gate_um=gate_um)
+
+
+def _score_run(run: Run, truth: Truth, gate_um: float) -> list[tuple[str, float | int | str]]:
+    found = evaluate(run.detections, run.tracks, truth, gate_um=gate_um)
+    rows = list(found.summary())
+    rows.append(("calibration error of probabilities (ECE)", calibration(found, run.tracks).ece))
+    if truth.activity is not None and run.folder.record("trace") is not None:
+        r = trace_correlation(run.traces, truth, found.mapping)
+        rows.append(("median correlation of traces with true activity", float(np.nanmedian(r)) if np.isfinite(r).any() else float("nan")))
+    return rows
+
+
+def _plain(value: float | int | str) -> float | int | str | None:
+    return None if isinstance(value, float) and not np.isfinite(value) else value

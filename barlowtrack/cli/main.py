@@ -1,0 +1,178 @@
+"""The verbs."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from barlowtrack import __version__
+from barlowtrack.cli.options import job_options, make_job, make_overrides, settings_options
+from barlowtrack.cli.terminal import Bars, show_plan, show_result
+from barlowtrack.errors import BarlowtrackError, InputError
+from barlowtrack.pipeline import STAGES, Stage
+
+PRESETS = ("still", "easy", "mid", "hard")
+LAYOUTS = ("ome-tiff", "bigtiff", "ome-zarr-0.4", "ome-zarr-0.5")
+
+
+class _Verbs(click.Group):
+    """Lists the verbs in the order a user needs them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__)
+@click.option("-v", "--verbose", is_flag=True, help="Say more about what is done.")
+def cli(verbose: bool) -> None:
+    """From a whole-brain recording to activity traces of identified neurons, without labels.
+
+    Start with: barlowtrack check RECORDING, then barlowtrack run RECORDING.
+    """
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr, force=True)
+
+
+def main() -> NoReturn:
+    """Runs the command line: 0 all went well, 2 wrong input or settings (one line says which), 130 stopped by hand."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("barlowtrack: stopped; run it again to go on", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except BarlowtrackError as error:
+        click.echo(f"barlowtrack: {error}", err=True)
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.exit(1)
+    sys.exit(0)
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--preset", type=click.Choice(PRESETS), default="easy", show_default=True, help="How much the worm moves, and how noisy it is.")
+@click.option("--volumes", type=click.IntRange(min=1), help="Number of volumes.")
+@click.option("--neurons", type=click.IntRange(1, 10_000), help="Number of nuclei.")
+@click.option("--shape", nargs=3, type=click.IntRange(min=1), metavar="Z Y X", help="Voxels of a volume.")
+@click.option("--voxel-size", nargs=3, type=float, metavar="Z Y X", help="Distance between voxel centres, in um.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--layout", type=click.Choice(LAYOUTS), default="ome-tiff", show_default=True, help="File format of the recording.")
+@click.option("--labels", is_flag=True, help="Write the true instance labels too.")
+@click.option("--quiet", is_flag=True, help="No bars.")
+def simulate(folder: Path, preset: str, seed: int, layout: str, labels: bool, quiet: bool, **wishes: Any) -> None:
+    """Make a recording of a moving worm whose truth is known: FOLDER/recording and FOLDER/truth.csv."""
+    from barlowtrack.cli.simulation import write_simulation
+
+    write_simulation(folder, preset, seed, layout, labels, {k: v for k, v in wishes.items() if v is not None}, Bars(quiet=quiet))
+
+
+@cli.command()
+@job_options
+def check(**given: Any) -> None:
+    """Look at a recording before hours are spent on it."""
+    from barlowtrack.check import check as check_recording
+    from barlowtrack.check import describe
+
+    job = make_job(given)
+    recording = job.recording()
+    click.echo(describe(recording))
+    findings = check_recording(recording, config=job.config)
+    colours = {"ok": "green", "warn": "yellow", "stop": "red"}
+    for finding in findings:
+        click.echo(click.style(f"{finding.level:5}", fg=colours[finding.level]) + finding.what + (f" -> {finding.fix}" if finding.fix else ""))
+    if any(finding.level == "stop" for finding in findings):
+        raise InputError(f"{job.location}: not ready to run; see the lines that say stop")
+
+
+@cli.command()
+@job_options
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option("--to", "upto", type=click.Choice([stage.name for stage in STAGES]), help="Stop after this stage.")
+@click.option("--csv", is_flag=True, help="Write the tables as CSV too.")
+@click.option("--quiet", is_flag=True, help="No bars.")
+def run(dry_run: bool, upto: str | None, csv: bool, quiet: bool, **given: Any) -> None:
+    """Run the whole pipeline on a recording; what is done already is left alone.
+
+    RECORDING is a folder of TIFFs, a TIFF, an OME-Zarr, or a run folder.
+    """
+    _run(given, None, upto, dry_run=dry_run, csv=csv, quiet=quiet)
+
+
+def _add_verb(stage: Stage) -> None:
+    @cli.command(stage.name, help=f"{stage.does} Needs {', '.join(stage.needs)}; makes {', '.join(stage.makes)}.", short_help=stage.does)
+    @job_options
+    @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+    @click.option("--csv", is_flag=True, help="Write the tables as CSV too.")
+    @click.option("--quiet", is_flag=True, help="No bars.")
+    def verb(dry_run: bool, csv: bool, quiet: bool, **given: Any) -> None:
+        _run(given, stage.name, None, dry_run=dry_run, csv=csv, quiet=quiet)
+
+
+for _stage in STAGES:
+    _add_verb(_stage)
+
+
+def _run(given: dict[str, Any], only: str | None, upto: str | None, *, dry_run: bool, csv: bool, quiet: bool) -> None:
+    from barlowtrack.api import Run
+
+    job = make_job(given)
+    if dry_run:
+        show_plan([item for item in job.plan() if only in (None, item.stage.name)])
+        return
+    bars = Bars(quiet=quiet)
+    try:
+        for text in job.recording().assumptions:
+            click.echo(f"assumed: {text}", err=True)
+        job.run(only=only, upto=upto, listener=bars)
+    finally:
+        bars.close()
+    done = Run(job.folder)
+    done.write_csv(always=csv)
+    if only is None and upto in (None, "report"):
+        show_result(done)
+
+
+@cli.command()
+@click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--truth", required=True, type=click.Path(path_type=Path), metavar="FILE", help="CSV or parquet: t, neuron, z_um, y_um, x_um.")
+@click.option("--voxel-size", nargs=3, type=float, metavar="Z Y X", help="Where the truth is in voxels (z, y, x): their size in um.")
+@click.option("--gate-um", type=click.FloatRange(min=0, min_open=True), default=3.0, show_default=True, help="Farthest a detection may be from its true neuron.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def evaluate(run_folder: Path, truth: Path, voxel_size: Any, gate_um: float, as_json: bool) -> None:
+    """Compare identities with the truth. RUN is a run folder, a recording that has one, or a tracks table."""
+    from barlowtrack.cli.evaluation import evaluate_run
+
+    click.echo(evaluate_run(run_folder, truth, voxel_size, gate_um, as_json=as_json))
+
+
+@cli.command()
+@job_options
+def status(**given: Any) -> None:
+    """Say for every stage: cached, missing, or stale and why."""
+    show_plan(make_job(given).plan())
+
+
+@cli.command()
+@click.argument("target", required=False, metavar="[RECORDING]", type=click.Path(path_type=Path))
+@settings_options
+@click.option("--default", is_flag=True, help="Print the default settings, each explained.")
+@click.option("--schema", is_flag=True, help="Print the JSON schema of the settings.")
+def config(target: Path | None, default: bool, schema: bool, **given: Any) -> None:
+    """Print the settings in force, all defaults with explanations, or the schema."""
+    from barlowtrack.config import Config, load, to_schema, to_toml
+
+    if schema:
+        click.echo(to_schema())
+    elif default:
+        click.echo(to_toml(Config(), commented=True), nl=False)
+    elif target is not None:
+        click.echo(to_toml(make_job({**given, "target": target, "out": None}).config), nl=False)
+    else:
+        click.echo(to_toml(load(given["config_file"], make_overrides(given))), nl=False)

@@ -1,0 +1,77 @@
+"""Options that several verbs share, and how they become a Job."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from barlowtrack.api import Job
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_TARGET = click.argument("target", metavar="RECORDING", type=click.Path(path_type=Path))
+_SETTINGS = (
+    click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="TOML file of settings."),
+    click.option("--set", "overrides", multiple=True, metavar="NAME=VALUE", help="One setting, such as track.min_probability=0.5; repeatable."),
+    click.option("--voxel-size", nargs=3, type=float, metavar="Z Y X", help="Distance between voxel centres, in um."),
+    click.option("--rate", type=float, metavar="HZ", help="Volumes a second."),
+    click.option("--reference-channel", metavar="NAME_OR_INDEX", help="The channel that shows where the neurons are (red)."),
+    click.option("--signal-channel", metavar="NAME_OR_INDEX", help="The channel that shows their activity (green)."),
+    click.option("--axes", metavar="AXES", help="Axes of each file, such as ZCYX."),
+    click.option("--seed", type=int, metavar="N", help="Seed of everything random."),
+    click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where networks run."),
+    click.option("--workers", type=int, metavar="N", help="Threads that work on volumes side by side."),
+)
+_OUT = click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Run folder; default: RECORDING.barlowtrack beside the recording.")
+
+# flag of the CLI -> setting it stands for
+_FLAGS = {
+    "voxel_size": "recording.voxel_size_um",
+    "rate": "recording.rate_hz",
+    "reference_channel": "recording.reference_channel",
+    "signal_channel": "recording.signal_channel",
+    "axes": "recording.axes",
+    "seed": "seed",
+    "device": "compute.device",
+    "workers": "compute.workers",
+}
+
+
+def settings_options(command: Command) -> Command:
+    """Adds --config, --set and the flags that stand for a setting."""
+    for option in reversed(_SETTINGS):
+        command = option(command)
+    return command
+
+
+def job_options(command: Command) -> Command:
+    """Adds RECORDING, --out and the options of settings."""
+    return _TARGET(_OUT(settings_options(command)))
+
+
+def make_overrides(given: dict[str, Any]) -> list[str]:
+    """Turns --set and the flags given into overrides of settings; flags come last."""
+    texts = list(given["overrides"])
+    for flag, setting in _FLAGS.items():
+        value = given[flag]
+        if value is not None:
+            texts.append(f"{setting}={json.dumps(value)}" if not _is_index(value) else f"{setting}={value}")
+    return texts
+
+
+def make_job(given: dict[str, Any]) -> Job:
+    """Makes the Job that the options describe; takes them out of given."""
+    from barlowtrack.api import prepare
+
+    overrides = make_overrides(given)
+    job = prepare(given["target"], out=given["out"], config=given["config_file"], overrides=overrides)
+    return job
+
+
+def _is_index(value: Any) -> bool:
+    return isinstance(value, str) and value.isdecimal()

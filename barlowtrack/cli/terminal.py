@@ -1,0 +1,80 @@
+"""What a person at a terminal sees: bars, the plan, and the end of a run."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from barlowtrack.pipeline import Listener, PlannedStage
+
+if TYPE_CHECKING:
+    from barlowtrack.api import Run
+    from barlowtrack.data import Progress
+
+COLOURS = {"cached": "green", "missing": "yellow", "stale": "red"}
+
+
+class Bars(Listener):
+    """A bar a stage where somebody watches, a line a stage where nobody does."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._bar: Any = None
+        self._began = 0.0
+
+    def started(self, item: PlannedStage) -> Progress:
+        self._began = time.monotonic()
+        if self._quiet:
+            return super().started(item)
+        if not sys.stderr.isatty():
+            click.echo(f"{item.stage.name:8} ...", err=True)
+            return super().started(item)
+        from tqdm import tqdm
+
+        self._bar = tqdm(desc=f"{item.stage.name:8}", leave=False, file=sys.stderr, bar_format="{l_bar}{bar:30}| {n_fmt}/{total_fmt} [{remaining} left]")
+        return self._advance
+
+    def finished(self, item: PlannedStage) -> None:
+        self.close()
+        if self._quiet:
+            return
+        if item.state == "cached":
+            click.echo(f"{item.stage.name:8} " + click.style("cached", fg="green"), err=True)
+        else:
+            click.echo(f"{item.stage.name:8} " + click.style("done", fg="green") + f" in {_seconds(time.monotonic() - self._began)}", err=True)
+
+    def close(self) -> None:
+        """Takes an unfinished bar away."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _advance(self, done: int, total: int) -> None:
+        self._bar.total = total
+        self._bar.n = done
+        self._bar.refresh() if done in (0, total) else self._bar.update(0)
+
+
+def show_plan(planned: Sequence[PlannedStage]) -> None:
+    """Prints a line a stage: cached, missing, or stale and why."""
+    for item in planned:
+        state = click.style(f"{item.state:8}", fg=COLOURS[item.state])
+        click.echo(f"{item.stage.name:8} {state} {'; '.join(item.reasons)}".rstrip())
+
+
+def show_result(run: Run) -> None:
+    """Prints what came out, in a few lines, and where the report is."""
+    detections, tracks = run.detections, run.tracks
+    known = tracks.neuron >= 0
+    share = known.mean() if len(tracks) else 0.0
+    click.echo(f"{tracks.n_neurons} neurons in {detections.n_volumes} volumes; {share:.0%} of {len(tracks)} detections identified", nl=False)
+    click.echo(f", mean probability {tracks.probability[known].mean():.2f} (estimated)" if known.any() else "")
+    click.echo(f"report: {run.report}")
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.1f} min"

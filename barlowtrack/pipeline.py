@@ -1,0 +1,337 @@
+"""STAGES: the table that alone knows the order, and plan() and run() that read it.
+
+Imports of ours that are slow (zarr, torch, pandas) happen inside the functions, so that the CLI can show the table at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import json
+import logging
+import resource
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from barlowtrack.errors import InputError, StorageError
+
+if TYPE_CHECKING:
+    from barlowtrack.config import Config
+    from barlowtrack.data import Progress, Recording
+    from barlowtrack.storage import RunFolder, StageRecord
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One row of the table.
+
+    Attributes:
+        name: Verb; also its module in barlowtrack.stages, its function there, and its section of the settings.
+        needs: What it is made from, in the order of the function's positional parameters.
+        makes: What it leaves in the run folder.
+        does: One sentence.
+        version: Raised by whoever changes what the stage computes; older results become stale.
+        aspects: What it uses of the recording beside voxels, voxel size and the roles of the channels.
+        sections: Sections of the settings it reads.
+        seeded: Whether the run's seed changes its result.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    makes: tuple[str, ...]
+    does: str
+    version: int = 1
+    aspects: tuple[str, ...] = ()
+    sections: tuple[str, ...] = ()
+    seeded: bool = False
+
+    def function(self) -> Callable[..., Any]:
+        """Imports the stage's function."""
+        found: Callable[..., Any] = getattr(importlib.import_module(f"barlowtrack.stages.{self.name}"), self.name)
+        return found
+
+
+STAGES = (
+    Stage(
+        "segment",
+        needs=("recording",),
+        makes=("detections", "labels"),
+        does="Find the nuclei of every volume.",
+        sections=("segment",),
+    ),
+    Stage(
+        "crop",
+        needs=("recording", "detections"),
+        makes=("crops",),
+        does="Cut a box around the nuclei of the training volumes.",
+        sections=("crop",),
+    ),
+    Stage(
+        "train",
+        needs=("crops",),
+        makes=("encoder", "history"),
+        does="Teach an encoder to tell the neurons apart, without labels.",
+        sections=("train",),
+        seeded=True,
+    ),
+    Stage(
+        "embed",
+        needs=("recording", "detections", "encoder"),
+        makes=("embeddings",),
+        does="Describe every nucleus by a vector.",
+        sections=("embed",),
+    ),
+    Stage(
+        "track",
+        needs=("detections", "embeddings"),
+        makes=("tracks",),
+        does="Decide which nuclei are the same neuron, and how surely.",
+        sections=("track",),
+        seeded=True,
+    ),
+    Stage(
+        "trace",
+        needs=("recording", "labels", "detections", "tracks"),
+        makes=("traces",),
+        does="Read the activity of every neuron.",
+        aspects=("rate_hz",),
+        sections=("trace",),
+    ),
+    Stage(
+        "report",
+        needs=("recording", "detections", "embeddings", "tracks", "traces", "history"),
+        makes=("report",),
+        does="Write the page that says what came out and how far to trust it.",
+        aspects=("rate_hz", "name", "channel_names", "assumptions"),
+        sections=("recording", "segment", "crop", "train", "embed", "track", "trace", "report"),
+        seeded=True,
+    ),
+)
+
+MAKER = {artefact: stage.name for stage in STAGES for artefact in stage.makes}
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """What has to be done for a stage.
+
+    Attributes:
+        stage: Its row.
+        state: cached: nothing; missing: never done, or half done; stale: done from something else.
+        reasons: Why, one text each; empty where cached.
+        record: What its artefacts will have been made from.
+    """
+
+    stage: Stage
+    state: Literal["cached", "missing", "stale"]
+    reasons: tuple[str, ...]
+    record: StageRecord
+
+
+def plan(folder: RunFolder | None, card: Mapping[str, Any], config: Config) -> list[PlannedStage]:
+    """Says for every stage whether it is cached, missing, or stale and why; touches nothing.
+
+    Args:
+        folder: The run folder; None where there is none yet.
+        card: What the stages use of the recording; see recording_card.
+        config: Settings in force.
+    """
+    planned: list[PlannedStage] = []
+    keys: dict[str, str] = {}
+    for stage in STAGES:
+        expected = _expected(stage, card, config, keys)
+        keys.update(dict.fromkeys(stage.makes, expected.key))
+        planned.append(_compare(folder, stage, expected))
+    return planned
+
+
+def run(
+    recording: Recording,
+    location: Path,
+    folder: RunFolder,
+    config: Config,
+    *,
+    only: str | None = None,
+    upto: str | None = None,
+    listener: Listener | None = None,
+) -> list[PlannedStage]:
+    """Brings a run folder up to date, stage by stage; what is cached is left alone, what was killed half-way goes on.
+
+    Args:
+        recording: To work on.
+        location: Where it lies; its path as seen from the run folder is noted there.
+        folder: Where results go.
+        config: Settings.
+        only: Run this stage alone; what it needs must be there.
+        upto: Run the stages up to this one.
+        listener: Hears of every stage; the CLI's bars, the plugin's signals.
+
+    Returns:
+        The plan that was carried out.
+
+    Raises:
+        StorageError: the folder is in use, belongs to another recording's path, or lacks what `only` needs.
+        InputError: the recording cannot be used.
+    """
+    from barlowtrack.config import to_toml
+
+    listener = listener or Listener()
+    with folder.lock():
+        card = recording_card(recording)
+        planned = _chosen(plan(folder, card, config), only, upto)
+        folder.describe(location, card, to_toml(config))
+        for item in planned:
+            if item.state != "cached":
+                _run_stage(item, recording, folder, config, listener)
+            listener.finished(item)
+    return planned
+
+
+class Listener:
+    """Hears how a run goes; this one says nothing."""
+
+    def started(self, item: PlannedStage) -> Progress:
+        """A stage starts; returns whoever wants its progress."""
+        from barlowtrack.data import silent
+
+        return silent
+
+    def finished(self, item: PlannedStage) -> None:
+        """A stage is up to date."""
+
+
+def recording_card(recording: Recording) -> dict[str, Any]:
+    """Returns what keys know of a recording: its content's hash, geometry, channels, rate and name."""
+    return {
+        "content": recording.fingerprint,
+        "shape": list(recording.shape),
+        "voxel_size_um": list(recording.voxel_size_um),
+        "reference": recording.reference,
+        "signal": recording.signal,
+        "rate_hz": recording.rate_hz,
+        "name": recording.name,
+        "channel_names": list(recording.channel_names),
+        "assumptions": list(recording.assumptions),
+    }
+
+
+_ALWAYS = ("content", "shape", "voxel_size_um", "reference", "signal")
+
+
+def _expected(stage: Stage, card: Mapping[str, Any], config: Config, keys: Mapping[str, str]) -> StageRecord:
+    from barlowtrack.storage import StageRecord
+
+    record = StageRecord(
+        stage=stage.name,
+        key="",
+        version=stage.version,
+        seed=config.seed if stage.seeded else None,
+        settings=json.loads(config.model_dump_json(include=set(stage.sections))),
+        recording={name: card[name] for name in (*_ALWAYS, *stage.aspects)} if "recording" in stage.needs else {},
+        inputs={name: keys[name] for name in stage.needs if name != "recording"},
+        artefacts={},
+    )
+    return replace(record, key=hashlib.blake2b(record.to_bytes(), digest_size=16).hexdigest())
+
+
+def _compare(folder: RunFolder | None, stage: Stage, expected: StageRecord) -> PlannedStage:
+    record = folder.record(stage.name) if folder else None
+    if folder is None or record is None:
+        done = folder.half_done(stage.name, expected.key) if folder else None
+        reason = "never run" if done is None else f"half done, goes on after part {done}"
+        return PlannedStage(stage, "missing", (reason,), expected)
+    damage = folder.damage(record)
+    if damage:
+        return PlannedStage(stage, "missing", tuple(damage), expected)
+    if record.key == expected.key:
+        return PlannedStage(stage, "cached", (), record)
+    return PlannedStage(stage, "stale", tuple(_why(record, expected)), expected)
+
+
+def _why(old: StageRecord, new: StageRecord) -> Iterator[str]:
+    from barlowtrack.config import differences
+
+    if old.version != new.version:
+        yield f"{new.stage} version {old.version} -> {new.version}"
+    if old.seed != new.seed:
+        yield f"seed {old.seed} -> {new.seed}"
+    changed = differences(old.recording, new.recording, "recording ")
+    yield from (text for text in changed if not text.startswith("recording content"))
+    if old.recording.get("content") != new.recording.get("content"):
+        yield "the recording's files changed"
+    yield from differences(old.settings, new.settings)
+    for name, key in new.inputs.items():
+        if old.inputs.get(name) != key:
+            yield f"other {name} ({MAKER[name]})"
+
+
+def _chosen(planned: list[PlannedStage], only: str | None, upto: str | None) -> list[PlannedStage]:
+    names = [item.stage.name for item in planned]
+    if upto is not None:
+        return planned[: names.index(upto) + 1]
+    if only is None:
+        return planned
+    chosen = planned[names.index(only)]
+    for item in planned:
+        lacking = [name for name in item.stage.makes if name in chosen.stage.needs]
+        if lacking and item.state != "cached":
+            why = "; ".join(item.reasons)
+            hint = f"run 'barlowtrack {item.stage.name}' first, or 'barlowtrack run' for everything"
+            raise StorageError(f"{only} needs {' and '.join(lacking)}, {item.state} ({why}); {hint}")
+    return [chosen]
+
+
+def _run_stage(item: PlannedStage, recording: Recording, folder: RunFolder, config: Config, listener: Listener) -> None:
+    from barlowtrack.storage import load, open_sink
+
+    stage, began = item.stage, time.monotonic()
+    folder.event(stage.name, "start")
+    inputs = {name: recording if name == "recording" else load(name, folder.path) for name in stage.needs}
+    sink = open_sink(stage.name, folder.partial(stage.name, item.record.key), inputs, config)
+    for part in _parts(stage, inputs, config, listener.started(item), sink.resume()):
+        sink.add(part)
+    sizes = sink.finish()
+    for name in sizes:
+        if (folder.path / name).exists():
+            log.info("%s: replacing %s", stage.name, name)
+    folder.publish(replace(item.record, artefacts=sizes))
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    folder.event(stage.name, "finish", seconds=round(time.monotonic() - began, 3), peak_mb=round(peak_mb))
+
+
+def _parts(
+    stage: Stage, inputs: Mapping[str, Any], config: Config, progress: Progress, resume: Mapping[str, Any]
+) -> Iterator[Any]:
+    """Calls the stage's function with what its signature asks for; a single result counts as one part."""
+    from barlowtrack.config import to_toml
+
+    function = stage.function()
+    offered = {
+        "config": getattr(config, stage.name),
+        "compute": config.compute,
+        "seed": config.seed,
+        "settings": to_toml(config, only=stage.sections),
+        "progress": progress,
+        **resume,
+    }
+    wanted = {name: value for name, value in offered.items() if name in inspect.signature(function).parameters}
+    result = function(*(inputs[name] for name in stage.needs), **wanted)
+    return result if isinstance(result, Iterator) else iter((result,))
+
+
+def stage_named(name: str) -> Stage:
+    """Returns a row of the table.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    for stage in STAGES:
+        if stage.name == name:
+            return stage
+    raise InputError(f"{name} is not a stage; stages are {', '.join(stage.name for stage in STAGES)}")

@@ -1,0 +1,134 @@
+"""What lies in a run folder under which name, and how it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from barlowtrack.data import CropBatch, Crops, Detections, Embeddings, Labels, Tracks, Traces
+from barlowtrack.errors import StorageError
+
+if TYPE_CHECKING:
+    from barlowtrack.nn.encoder import Encoder
+
+ARTEFACTS = {
+    "detections": "detections.parquet",
+    "labels": "labels.zarr",
+    "crops": "crops.zarr",
+    "encoder": "encoder.safetensors",
+    "history": "history.parquet",
+    "embeddings": "embeddings.npy",
+    "tracks": "tracks.parquet",
+    "traces": "traces.parquet",
+    "report": "report.html",
+}
+"""Artefact -> file or folder in the run folder."""
+
+
+def load(name: str, folder: Path) -> Any:
+    """Reads an artefact of a run folder; volumes and crops lazily.
+
+    Args:
+        name: One of ARTEFACTS.
+        folder: The run folder.
+
+    Raises:
+        StorageError: it is not there.
+        InputError: it is damaged.
+    """
+    path = folder / ARTEFACTS[name]
+    if not path.exists():
+        raise StorageError(f"{path}: not there")
+    return _READERS[name](path)
+
+
+@dataclass(frozen=True)
+class _CropFiles:
+    """The crops of every training volume, one array each."""
+
+    group: Any
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def read(self, index: int) -> CropBatch:
+        array = self.group[self.names[index]]
+        return CropBatch(int(array.attrs["t"]), np.asarray(array.attrs["row"], np.int64), np.asarray(array[:]))
+
+
+def _read_detections(path: Path) -> Detections:
+    from barlowtrack.io.tables import detections_from_frame, read_provenance, read_table
+
+    return detections_from_frame(read_table(path, "detections"), int(read_provenance(path)["n_volumes"]))
+
+
+def _read_tracks(path: Path) -> Tracks:
+    from barlowtrack.io.tables import read_provenance, read_table, tracks_from_frame
+
+    return tracks_from_frame(read_table(path, "tracks"), int(read_provenance(path)["n_neurons"]))
+
+
+def _read_traces(path: Path) -> Traces:
+    from barlowtrack.io.tables import read_provenance, read_table, traces_from_frame
+
+    frame = read_table(path, "traces")
+    if len(frame):
+        return traces_from_frame(frame)
+    n_volumes = int(read_provenance(path)["n_volumes"])
+    none = np.zeros((0, n_volumes), np.float32)
+    return Traces(np.full(n_volumes, np.nan), none, none, none, none, none)
+
+
+def _read_labels(path: Path) -> Labels:
+    from barlowtrack.io.labels import open_labels
+
+    return open_labels(path)
+
+
+def _read_crops(path: Path) -> Crops:
+    import zarr
+
+    group = zarr.open_group(path, mode="r")
+    names = tuple(sorted(group.array_keys()))
+    attributes = dict(group.attrs)
+    window, size_um = attributes["window"], attributes["size_um"]
+    return Crops(_CropFiles(group, names), tuple(window), tuple(size_um))  # type: ignore[arg-type]
+
+
+def _read_encoder(path: Path) -> Encoder:
+    from barlowtrack.nn.encoder import Encoder
+
+    return Encoder.from_bytes(path.read_bytes())
+
+
+def _read_history(path: Path) -> dict[str, np.ndarray]:
+    from barlowtrack.io.tables import read_table
+
+    frame = read_table(path)
+    return {str(name): frame[name].to_numpy() for name in frame.columns}
+
+
+def _read_embeddings(path: Path) -> Embeddings:
+    return Embeddings(np.load(path, mmap_mode="r", allow_pickle=False))
+
+
+def _read_report(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+_READERS: dict[str, Callable[[Path], Any]] = {
+    "detections": _read_detections,
+    "labels": _read_labels,
+    "crops": _read_crops,
+    "encoder": _read_encoder,
+    "history": _read_history,
+    "embeddings": _read_embeddings,
+    "tracks": _read_tracks,
+    "traces": _read_traces,
+    "report": _read_report,
+}

@@ -1,0 +1,221 @@
+"""One run folder per recording: who may write, what is done, under which key, and how a stage's results arrive at once.
+
+    RECORDING.barlowtrack/
+        run.json             which recording, seen from here
+        settings.toml        the settings of the last run
+        detections.parquet, labels.zarr, ..., report.html
+        keys/STAGE.json      what a stage's artefacts were made from
+        partial/STAGE/       a stage at work, or killed at work
+        events.jsonl         one line a stage's start and end, with seconds and memory
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from barlowtrack.errors import StorageError
+from barlowtrack.storage.atomic import replace, sync_tree, write_bytes
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+SUFFIX = ".barlowtrack"
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """What a stage's artefacts were made from: everything its key is the hash of.
+
+    Attributes:
+        stage: Its name.
+        key: Hash of all that follows but artefacts.
+        version: The stage's own version number.
+        seed: Of the run, or None where the stage draws nothing.
+        settings: Its sections of the settings.
+        recording: What it uses of the recording; empty where it does not read it.
+        inputs: Key of every artefact it was made from.
+        artefacts: File names and sizes in bytes (folders: 0).
+    """
+
+    stage: str
+    key: str
+    version: int
+    seed: int | None
+    settings: dict[str, Any]
+    recording: dict[str, Any]
+    inputs: dict[str, str]
+    artefacts: dict[str, int]
+
+    def __post_init__(self) -> None:
+        for name in (self.stage, *self.artefacts):
+            if name in ("", ".", "..") or Path(name).name != name:
+                raise ValueError(f"{name!r} is not a plain file name")
+
+    def to_bytes(self) -> bytes:
+        return (json.dumps(asdict(self), indent=1, sort_keys=True) + "\n").encode()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> StageRecord:
+        """Reads a record.
+
+        Raises:
+            ValueError, TypeError: it is none.
+        """
+        return cls(**json.loads(content))
+
+
+class RunFolder:
+    """A run folder on disk.
+
+    Args:
+        path: Of the folder.
+        create: Make it if it is not there.
+
+    Raises:
+        StorageError: it is not there, or is no run folder.
+    """
+
+    def __init__(self, path: Path, *, create: bool = False) -> None:
+        self.path = path
+        if create and not path.exists():
+            path.mkdir(parents=True)
+        if not path.is_dir():
+            raise StorageError(f"{path}: no such run folder")
+        if not create and not (path / "run.json").exists():
+            raise StorageError(f"{path}: not a run folder (it has no run.json)")
+        if create and not (path / "run.json").exists() and any(child.name != "lock" for child in path.iterdir()):
+            raise StorageError(f"{path}: exists, is not empty and is not a run folder; give another --out")
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keeps other processes out; freed by the system however this process ends.
+
+        Raises:
+            StorageError: another process is at work here.
+        """
+        file = (self.path / "lock").open("a+", encoding="utf-8")
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                file.seek(0)
+                holder = file.read().strip() or "another process"
+                raise StorageError(f"{self.path}: in use by {holder}; wait for it, or give another --out") from None
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
+            self._recover()
+            yield
+
+    def about(self) -> dict[str, Any]:
+        """Returns what run.json says: format, recording (path seen from this folder), card (what the stages use of it).
+
+        Raises:
+            StorageError: it is damaged, or of a newer barlowtrack.
+        """
+        try:
+            about = dict(json.loads((self.path / "run.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise StorageError(f"{self.path / 'run.json'}: cannot be read: {error}") from None
+        if about.get("format") != FORMAT:
+            raise StorageError(f"{self.path}: run folder of format {about.get('format')}, this barlowtrack reads format {FORMAT}")
+        return about
+
+    def describe(self, recording: Path, card: Mapping[str, Any], settings: str) -> None:
+        """Writes down which recording this folder belongs to, and the settings in force."""
+        relative = os.path.relpath(recording.resolve(), self.path.resolve())
+        about = {"format": FORMAT, "recording": relative, "card": dict(card)}
+        write_bytes(self.path / "run.json", (json.dumps(about, indent=1, sort_keys=True) + "\n").encode())
+        write_bytes(self.path / "settings.toml", settings.encode())
+
+    def record(self, stage: str) -> StageRecord | None:
+        """Returns what the stage's artefacts were made from; None where there are none, or a part of them is gone."""
+        try:
+            record = StageRecord.from_bytes((self.path / "keys" / f"{stage}.json").read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError) as error:
+            log.warning("%s: cannot be read (%s); %s will run again", self.path / "keys" / f"{stage}.json", error, stage)
+            return None
+        return record
+
+    def damage(self, record: StageRecord) -> list[str]:
+        """Says which artefacts of a record are gone or changed in size."""
+        said = []
+        for name, size in record.artefacts.items():
+            path = self.path / name
+            if not path.exists():
+                said.append(f"{name} is gone")
+            elif path.is_file() and path.stat().st_size != size:
+                said.append(f"{name} has {path.stat().st_size} bytes instead of {size}")
+        return said
+
+    def partial(self, stage: str, key: str) -> Path:
+        """Returns the folder a stage works in; half-made work under another key is put aside and said."""
+        path = self.path / "partial" / stage
+        key_file = path / "key"
+        if path.exists() and (not key_file.exists() or key_file.read_text(encoding="utf-8") != key):
+            log.info("%s: discarding half-made work of other settings", stage)
+            self._discard(path)
+        if not path.exists():
+            path.mkdir(parents=True)
+            write_bytes(key_file, key.encode())
+        return path
+
+    def half_done(self, stage: str, key: str) -> int | None:
+        """Returns how many parts (volumes, epochs) of a killed stage are safe, or None where it has not begun."""
+        path = self.path / "partial" / stage
+        try:
+            same = (path / "key").read_text(encoding="utf-8") == key
+            return int((path / "done").read_text(encoding="utf-8")) if same else None
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def publish(self, record: StageRecord) -> None:
+        """Puts a finished stage's artefacts in their places, then its key: from here on they count."""
+        partial = self.path / "partial" / record.stage
+        sync_tree(partial)
+        write_bytes(partial / "complete.json", record.to_bytes())
+        self._arrive(partial, record)
+
+    def event(self, stage: str, what: str, **values: float) -> None:
+        """Adds a line to events.jsonl."""
+        line = {"time": round(time.time(), 3), "stage": stage, "event": what, **values}
+        with (self.path / "events.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def _arrive(self, partial: Path, record: StageRecord) -> None:
+        keys = self.path / "keys"
+        keys.mkdir(exist_ok=True)
+        (keys / f"{record.stage}.json").unlink(missing_ok=True)
+        for name in record.artefacts:
+            replace(partial / name, self.path / name, partial)
+        sync_tree(keys)
+        write_bytes(keys / f"{record.stage}.json", record.to_bytes())
+        self._discard(partial)
+
+    def _recover(self) -> None:
+        """Finishes what a killed process had decided: results that were complete arrive, what was put aside goes."""
+        for path in sorted((self.path / "partial").glob("*")):
+            if path.name.startswith("."):
+                shutil.rmtree(path)
+            elif (path / "complete.json").exists():
+                self._arrive(path, StageRecord.from_bytes((path / "complete.json").read_bytes()))
+
+    def _discard(self, path: Path) -> None:
+        """Removes a folder: renamed first, so that a kill in between leaves nothing that looks usable."""
+        trash = path.with_name(f".{path.name}.trash")
+        shutil.rmtree(trash, ignore_errors=True)
+        path.rename(trash)
+        shutil.rmtree(trash)

@@ -1,0 +1,223 @@
+"""Where a stage's parts go while it works: each part is safe before the next one is made, so a killed stage goes on after it.
+
+A sink keeps the number of safe parts in a file `done`, written after the part itself has reached the disk.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+
+from barlowtrack.data import CropBatch, Detections, FloatArray, Segmentation, Tracks, Traces
+from barlowtrack.storage.artefacts import ARTEFACTS
+from barlowtrack.storage.atomic import sync_tree, write_bytes
+
+if TYPE_CHECKING:
+    from barlowtrack.config import Config
+    from barlowtrack.nn.state import TrainState
+
+
+class Sink(Protocol):
+    """Takes the parts of one stage, one by one."""
+
+    def resume(self) -> dict[str, Any]:
+        """Returns the keyword arguments with which the stage goes on after the parts that are safe."""
+        ...
+
+    def add(self, part: Any) -> None:
+        """Makes a part safe."""
+        ...
+
+    def finish(self) -> dict[str, int]:
+        """Leaves nothing but the artefacts; returns their names and sizes in bytes (folders: 0)."""
+        ...
+
+
+def open_sink(stage: str, partial: Path, inputs: Mapping[str, Any], config: Config) -> Sink:
+    """Opens the sink of a stage in the folder that holds its half-made work."""
+    return _SINKS[stage](partial, inputs, config)
+
+
+class _Parts:
+    """What the sinks share: the count of safe parts, and the sizes at the end."""
+
+    makes: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, partial: Path, inputs: Mapping[str, Any], config: Config) -> None:
+        self.partial, self.inputs, self.config = partial, inputs, config
+        done = partial / "done"
+        self.done = int(done.read_text(encoding="utf-8")) if done.exists() else 0
+
+    def resume(self) -> dict[str, Any]:
+        return {"start": self.done}
+
+    def path(self, artefact: str) -> Path:
+        return self.partial / ARTEFACTS[artefact]
+
+    def count(self) -> None:
+        self.done += 1
+        write_bytes(self.partial / "done", str(self.done).encode())
+
+    def finish(self) -> dict[str, int]:
+        paths = [self.path(name) for name in self.makes]
+        return {path.name: path.stat().st_size if path.is_file() else 0 for path in paths}
+
+
+class _Segmentations(_Parts):
+    makes = ("detections", "labels")
+
+    def __init__(self, partial: Path, inputs: Mapping[str, Any], config: Config) -> None:
+        from barlowtrack.io.labels import create_labels
+
+        super().__init__(partial, inputs, config)
+        self.tables = partial / "tables"
+        self.tables.mkdir(exist_ok=True)
+        recording = inputs["recording"]
+        self.n_volumes = recording.n_volumes
+        shape = (recording.n_volumes, *recording.volume_shape)
+        # without the rate: a rate given later must not make labels stale
+        self.labels = create_labels(self.path("labels"), shape, recording.voxel_size_um, None)
+
+    def add(self, part: Segmentation) -> None:
+        from barlowtrack.io.labels import write_labels
+        from barlowtrack.io.tables import detections_to_frame, write_table
+
+        write_labels(self.labels, part.t, part.labels)
+        table = self.tables / f"{part.t:08}.parquet"
+        write_table(detections_to_frame(part.detections), table)
+        sync_tree(table)
+        self.count()
+
+    def finish(self) -> dict[str, int]:
+        from barlowtrack.io.tables import detections_from_frame, detections_to_frame, read_table, write_table
+
+        parts = [detections_from_frame(read_table(path), self.n_volumes) for path in sorted(self.tables.iterdir())]
+        whole = Detections.concatenate(parts, self.n_volumes)
+        write_table(detections_to_frame(whole), self.path("detections"), provenance={"n_volumes": str(self.n_volumes)})
+        return super().finish()
+
+
+class _CropBatches(_Parts):
+    makes = ("crops",)
+
+    def __init__(self, partial: Path, inputs: Mapping[str, Any], config: Config) -> None:
+        import zarr
+
+        super().__init__(partial, inputs, config)
+        path = self.path("crops")
+        if not self.done:
+            shutil.rmtree(path, ignore_errors=True)
+        for half_made in path.rglob("*.partial"):  # what zarr leaves when it is killed in the middle of a file
+            half_made.unlink()
+        self.group: Any = zarr.open_group(path, mode="a", zarr_format=3)
+        if not self.done:
+            self.group.update_attributes({"window": list(config.crop.grid), "size_um": list(config.crop.size_um)})
+
+    def add(self, part: CropBatch) -> None:
+        name = f"{part.t:08}"
+        array = self.group.create_array(
+            name, shape=part.values.shape, dtype=part.values.dtype, chunks=part.values.shape, overwrite=True,
+            attributes={"t": part.t, "row": part.row.tolist()},
+        )  # fmt: skip
+        array[:] = part.values
+        sync_tree(self.path("crops") / name)
+        self.count()
+
+
+class _TrainStates(_Parts):
+    makes = ("encoder", "history")
+
+    def resume(self) -> dict[str, Any]:
+        return {"checkpoint": self._state()}
+
+    def add(self, part: TrainState) -> None:
+        write_bytes(self.partial / "state.safetensors", part.to_bytes())
+        self.count()
+
+    def finish(self) -> dict[str, int]:
+        import pandas as pd
+
+        from barlowtrack.io.tables import write_table
+
+        state = self._state()
+        assert state is not None, "training yields its start, at least"
+        write_bytes(self.path("encoder"), state.encoder.to_bytes())
+        write_table(pd.DataFrame(state.history), self.path("history"))
+        return super().finish()
+
+    def _state(self) -> TrainState | None:
+        from barlowtrack.nn.state import TrainState
+
+        path = self.partial / "state.safetensors"
+        return TrainState.from_bytes(path.read_bytes()) if path.exists() else None
+
+
+class _Vectors(_Parts):
+    makes = ("embeddings",)
+
+    def __init__(self, partial: Path, inputs: Mapping[str, Any], config: Config) -> None:
+        super().__init__(partial, inputs, config)
+        self.detections: Detections = inputs["detections"]
+        shape = (len(self.detections), inputs["encoder"].spec.embedding_dim)
+        path = self.path("embeddings")
+        if self.done and path.exists():
+            self.rows = np.lib.format.open_memmap(path, mode="r+")
+        else:
+            self.done = 0
+            self.rows = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+
+    def add(self, part: FloatArray) -> None:
+        self.rows[self.detections.rows_of(self.done)] = part
+        self.rows.flush()
+        self.count()
+
+
+class _Tracks(_Parts):
+    makes = ("tracks",)
+
+    def resume(self) -> dict[str, Any]:
+        return {}
+
+    def add(self, part: Tracks) -> None:
+        from barlowtrack.io.tables import tracks_to_frame, write_table
+
+        frame = tracks_to_frame(self.inputs["detections"], part)
+        write_table(frame, self.path("tracks"), provenance={"n_neurons": str(part.n_neurons)})
+
+
+class _Traces(_Parts):
+    makes = ("traces",)
+
+    def resume(self) -> dict[str, Any]:
+        return {}
+
+    def add(self, part: Traces) -> None:
+        from barlowtrack.io.tables import traces_to_frame, write_table
+
+        provenance = {"n_volumes": str(len(part.time_s)), "red": "reference channel", "green": "signal channel"}
+        write_table(traces_to_frame(part), self.path("traces"), provenance=provenance)
+
+
+class _Report(_Parts):
+    makes = ("report",)
+
+    def resume(self) -> dict[str, Any]:
+        return {}
+
+    def add(self, part: str) -> None:
+        write_bytes(self.path("report"), part.encode())
+
+
+_SINKS: dict[str, type[_Parts]] = {
+    "segment": _Segmentations,
+    "crop": _CropBatches,
+    "train": _TrainStates,
+    "embed": _Vectors,
+    "track": _Tracks,
+    "trace": _Traces,
+    "report": _Report,
+}
