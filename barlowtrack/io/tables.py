@@ -1,0 +1,318 @@
+"""The tables that other programs read: names, units, and the way to the nouns and back.
+
+Parquet or CSV, by the extension. The same table gives the same bytes: no index, no dates, no pandas remarks, fixed settings.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from barlowtrack.data import UNKNOWN, Detections, Traces, Tracks, Truth
+from barlowtrack.errors import InputError
+
+TableName = Literal["detections", "tracks", "traces", "truth"]
+
+_T = ("volume", "Volume, counted from 0.")
+_LABEL = ("", "Label of the nucleus in the label image of its volume; from 1, unique in the volume.")
+_Z, _Y, _X = (("um", f"Centroid along {axis}; the centre of the first voxel lies at 0.") for axis in "zyx")
+
+TABLES: Mapping[TableName, Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {
+        "detections": {
+            "t": _T,
+            "label": _LABEL,
+            "z_um": _Z,
+            "y_um": _Y,
+            "x_um": _X,
+            "volume_um3": ("um^3", "Size of the nucleus."),
+            "red_mean": ("camera units", "Mean of the reference channel over the nucleus."),
+            "red_peak": ("camera units", "Maximum of the reference channel in the nucleus."),
+            "green_mean": ("camera units", "Mean of the signal channel over the nucleus; empty where there is no such channel."),
+            "green_peak": ("camera units", "Maximum of the signal channel in the nucleus; empty where there is no such channel."),
+            "quality": ("noise", "Contrast of the nucleus in units of the noise of its volume; larger is better."),
+        },
+        "tracks": {
+            "t": _T,
+            "label": _LABEL,
+            "neuron": ("", "Identity, counted from 0, the same in every volume; empty where unknown."),
+            "probability": ("", "Probability, 0 to 1, that the identity (or the unknown) is right."),
+            "z_um": _Z,
+            "y_um": _Y,
+            "x_um": _X,
+        },
+        "traces": {
+            "t": _T,
+            "neuron": ("", "Identity, counted from 0, the same in every volume."),
+            "time_s": ("s", "Time since the first volume; empty where the rate of volumes is unknown."),
+            "red": ("camera units", "Reference channel, background subtracted; empty where the neuron was not seen."),
+            "green": ("camera units", "Signal channel, background subtracted; empty where the neuron was not seen."),
+            "ratio": ("", "green / red."),
+            "dr_over_r0": ("", "(ratio - R0) / R0."),
+            "probability": ("", "Probability, 0 to 1, that the neuron is the one that was read; empty where it was not seen."),
+        },
+        "truth": {
+            "t": _T,
+            "neuron": ("", "True identity: any whole number, the same in every volume."),
+            "z_um": _Z,
+            "y_um": _Y,
+            "x_um": _X,
+            "activity": ("", "True activity; this column may be absent."),
+        },
+    }
+)
+"""Table -> column -> (unit, sentence). The reference in the docs is made from this."""
+
+_OPTIONAL = {"activity"}
+_POSITION = ["z_um", "y_um", "x_um"]
+
+
+def write_table(frame: pd.DataFrame, path: Path, *, provenance: Mapping[str, str] | None = None) -> None:
+    """Writes a table as parquet or CSV, by the extension; the same table gives the same bytes.
+
+    Args:
+        frame: Any columns; of the known ones, t and label are stored as int32 and neuron as int32 that may be empty.
+        path: Ends in .parquet or .csv.
+        provenance: Kept beside the table in parquet; CSV has no place for it.
+
+    Raises:
+        InputError: another extension, or a place that cannot be written.
+    """
+    kind = _kind(path)
+    frame = _typed(frame, str(path))
+    try:
+        if kind == "csv":
+            frame.to_csv(path, index=False, lineterminator="\n", encoding="utf-8")
+            return
+        table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(dict(provenance or {}) or None)
+        pq.write_table(table, path, compression="zstd", compression_level=3, version="2.6", row_group_size=1 << 20, store_schema=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def read_table(path: Path, table: TableName | None = None) -> pd.DataFrame:
+    """Reads a parquet or CSV table, by its extension.
+
+    Args:
+        path: Ends in .parquet or .csv.
+        table: Which of TABLES it should be; its columns must then be there. Further columns are kept.
+
+    Returns:
+        The table; t and label are int32, neuron is a nullable Int32.
+
+    Raises:
+        InputError: no such file, another extension, no table, or columns missing (says which, and what comes nearest).
+    """
+    kind = _kind(path)
+    try:
+        with path.open("rb") as file:
+            frame = pd.read_csv(file) if kind == "csv" else pq.read_table(file).to_pandas(types_mapper={pa.int32(): pd.Int32Dtype()}.get)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (ValueError, pa.ArrowException, pd.errors.ParserError) as error:
+        raise InputError(f"{path}: expected a {kind} table, got something else: {_first_line(error)}") from None
+    if table is not None:
+        _require(frame, [name for name in TABLES[table] if name not in _OPTIONAL], str(path))
+    return _typed(frame, str(path))
+
+
+def read_provenance(path: Path) -> dict[str, str]:
+    """Returns what write_table kept beside a parquet table; nothing for CSV.
+
+    Raises:
+        InputError: a file that cannot be read.
+    """
+    if _kind(path) == "csv":
+        return {}
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path}: expected a parquet table, got something else: {_first_line(error)}") from None
+    return {key.decode(): value.decode() for key, value in metadata.items() if not key.startswith((b"ARROW:", b"pandas"))}
+
+
+def detections_to_frame(detections: Detections) -> pd.DataFrame:
+    """Returns the table of detections, one row each, in their order."""
+    measures = {name: getattr(detections, name) for name in list(TABLES["detections"])[5:]}
+    return pd.DataFrame({"t": detections.t, "label": detections.label, **_position_columns(detections.position_um), **measures})
+
+
+def detections_from_frame(frame: pd.DataFrame, n_volumes: int) -> Detections:
+    """Makes Detections of their table.
+
+    Raises:
+        InputError: columns missing, or rows that Detections does not allow.
+    """
+    _require(frame, TABLES["detections"], "detections")
+    measures = {name: _numbers(frame, name) for name in list(TABLES["detections"])[5:]}
+    return Detections(n_volumes, _whole(frame, "t"), _whole(frame, "label"), _positions(frame), **measures)
+
+
+def tracks_to_frame(detections: Detections, tracks: Tracks) -> pd.DataFrame:
+    """Returns the table of tracks: one row a detection, in their order; neuron is empty where unknown.
+
+    Raises:
+        InputError: detections and tracks of different length.
+    """
+    if len(detections) != len(tracks):
+        raise InputError(f"tracks: expected {len(detections)} rows, one a detection, got {len(tracks)}")
+    neuron = pd.array(tracks.neuron.astype(np.int32), dtype="Int32")
+    neuron[tracks.neuron == UNKNOWN] = pd.NA
+    columns = {"t": detections.t, "label": detections.label, "neuron": neuron, "probability": tracks.probability}
+    return pd.DataFrame({**columns, **_position_columns(detections.position_um)})
+
+
+def tracks_from_frame(frame: pd.DataFrame, n_neurons: int | None = None) -> Tracks:
+    """Makes Tracks of their table, row by row; n_neurons as the table shows where not given.
+
+    Raises:
+        InputError: columns missing, or values that Tracks does not allow.
+    """
+    _require(frame, ["neuron", "probability"], "tracks")
+    neuron = _typed(frame, "tracks")["neuron"].fillna(UNKNOWN).to_numpy(np.int32)
+    count = int(neuron.max(initial=UNKNOWN)) + 1
+    return Tracks(neuron, _numbers(frame, "probability"), max(count, n_neurons or 0))
+
+
+def traces_to_frame(traces: Traces) -> pd.DataFrame:
+    """Returns the table of traces: neurons x volumes rows, sorted by neuron, then t; empty where a neuron was not seen."""
+    n_neurons, n_volumes = traces.red.shape
+    columns: dict[str, Any] = {
+        "t": np.tile(np.arange(n_volumes, dtype=np.int32), n_neurons),
+        "neuron": pd.array(np.repeat(np.arange(n_neurons, dtype=np.int32), n_volumes), dtype="Int32"),
+        "time_s": np.tile(traces.time_s, n_neurons),
+    }
+    return pd.DataFrame(columns | {name: getattr(traces, name).ravel() for name in list(TABLES["traces"])[3:]})
+
+
+def traces_from_frame(frame: pd.DataFrame) -> Traces:
+    """Makes Traces of their table, in any order of rows.
+
+    Raises:
+        InputError: columns missing, or not every neuron at every volume exactly once.
+    """
+    _require(frame, TABLES["traces"], "traces")
+    frame = frame.sort_values(["neuron", "t"], kind="stable")
+    t, neuron = _whole(frame, "t"), _whole(frame, "neuron")
+    n_volumes, n_neurons = int(t.max(initial=-1)) + 1, int(neuron.max(initial=-1)) + 1
+    every_neuron, every_t = np.repeat(np.arange(n_neurons), n_volumes), np.tile(np.arange(n_volumes), n_neurons)
+    if not (np.array_equal(t, every_t) and np.array_equal(neuron, every_neuron)):
+        raise InputError(f"traces: expected each of {n_neurons} neurons once at each of {n_volumes} volumes, got {len(frame)} rows")
+    grids = {name: _numbers(frame, name).reshape(n_neurons, n_volumes) for name in list(TABLES["traces"])[3:]}
+    return Traces(_numbers(frame, "time_s")[:n_volumes], **grids)
+
+
+def truth_to_frame(truth: Truth) -> pd.DataFrame:
+    """Returns the table of a truth; no column activity where it has none."""
+    columns: dict[str, Any] = {"t": truth.t, "neuron": pd.array(truth.neuron.astype(np.int32), dtype="Int32")}
+    activity = {} if truth.activity is None else {"activity": truth.activity}
+    return pd.DataFrame({**columns, **_position_columns(truth.position_um), **activity})
+
+
+def read_truth(path: Path, voxel_size_um: tuple[float, float, float] | None = None) -> Truth:
+    """Reads a truth table; rows without a neuron are dropped: somebody saw a nucleus but not which.
+
+    Args:
+        path: CSV or parquet with t (or volume), neuron, and z_um, y_um, x_um, or z, y, x in voxels.
+        voxel_size_um: z, y, x; needed where the table counts in voxels.
+
+    Raises:
+        InputError: columns missing, numbers that are none, or a neuron twice in a volume; names the row, counted from 1.
+    """
+    return truth_from_frame(read_table(path), voxel_size_um, where=str(path))
+
+
+def truth_from_frame(frame: pd.DataFrame, voxel_size_um: tuple[float, float, float] | None = None, *, where: str = "truth") -> Truth:
+    """Makes Truth of its table; see read_truth."""
+    if "t" not in frame and "volume" in frame:
+        frame = frame.rename(columns={"volume": "t"})
+    if not set(_POSITION) & set(frame.columns) and set("zyx") <= set(frame.columns):
+        if voxel_size_um is None:
+            raise InputError(f"{where}: z, y, x are in voxels; expected columns z_um, y_um, x_um, or the voxel size beside the table")
+        frame = frame.assign(**{f"{axis}_um": frame[axis] * size for axis, size in zip("zyx", voxel_size_um, strict=True)})
+    _require(frame, ["t", "neuron", *_POSITION], where)
+    frame = _typed(frame, where).assign(_row=np.arange(1, len(frame) + 1))
+    frame = frame[frame["neuron"].notna()]
+    for column in [*_POSITION, *(["activity"] if "activity" in frame else [])]:
+        values = pd.to_numeric(frame[column], errors="coerce").to_numpy(np.float64)
+        frame = frame.assign(**{column: values})
+        if column != "activity":
+            _refuse(frame, ~np.isfinite(values), where, f"{column}: expected a finite number")
+    _refuse(frame, (frame["t"] < 0).to_numpy(), where, "t: expected 0 or more")
+    _refuse(frame, frame.duplicated(["t", "neuron"]).to_numpy(), where, "expected every neuron once a volume, got one a second time")
+    activity = frame["activity"].to_numpy() if "activity" in frame else None
+    return Truth(_whole(frame, "t"), _whole(frame, "neuron"), frame[_POSITION].to_numpy(np.float64), activity)
+
+
+def _kind(path: Path) -> Literal["csv", "parquet"]:
+    match path.suffix.lower():
+        case ".csv":
+            return "csv"
+        case ".parquet":
+            return "parquet"
+        case other:
+            raise InputError(f"{path}: expected a table that ends in .csv or .parquet, got {other or 'no extension'}")
+
+
+def _typed(frame: pd.DataFrame, where: str) -> pd.DataFrame:
+    """Gives the columns that hold whole numbers their type, whatever CSV or pandas made of them."""
+    columns: dict[str, Any] = {}
+    for name in {"t", "label", "neuron"} & set(frame.columns):
+        values = pd.to_numeric(frame[name], errors="coerce").astype("Float64").to_numpy(np.float64, na_value=np.nan)
+        empty = frame[name].isna().to_numpy()
+        good = (values == np.round(values)) & (np.abs(values) < 2**31) | (empty if name == "neuron" else False)
+        _refuse(frame.assign(_row=np.arange(1, len(frame) + 1)), ~good, where, f"{name}: expected a whole number", name)
+        whole = np.where(empty, 0, values).astype(np.int32)
+        columns[name] = pd.arrays.IntegerArray(whole, empty.copy()) if name == "neuron" else whole
+    return frame.assign(**columns)
+
+
+def _refuse(frame: pd.DataFrame, bad: NDArray[np.bool_], where: str, what: str, column: str | None = None) -> None:
+    if bad.any():
+        first = int(np.argmax(bad))
+        names = [column] if column else ["t", "neuron", *_POSITION]
+        got = ", ".join(f"{name} {frame[name].iloc[first]}" for name in names)
+        raise InputError(f"{where}: row {frame['_row'].iloc[first]}: {what}, got {got}")
+
+
+def _require(frame: pd.DataFrame, names: Any, where: str) -> None:
+    missing = [name for name in names if name not in frame.columns]
+    if missing:
+        have = [str(name) for name in frame.columns]
+        near = {name: difflib.get_close_matches(name, have, n=1, cutoff=0.5) for name in missing}
+        said = ", ".join(name + (f" (is it {near[name][0]}?)" if near[name] else "") for name in missing)
+        raise InputError(f"{where}: columns missing: {said}; the table has {', '.join(have) or 'none'}")
+
+
+def _whole(frame: pd.DataFrame, name: str) -> NDArray[np.int32]:
+    return frame[name].to_numpy(np.int32)
+
+
+def _numbers(frame: pd.DataFrame, name: str) -> NDArray[np.floating[Any]]:
+    if frame[name].dtype.kind == "f":
+        return frame[name].to_numpy()
+    try:
+        return pd.to_numeric(frame[name]).astype("Float64").to_numpy(np.float64, na_value=np.nan)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{name}: expected numbers, got {_first_line(error)}") from None
+
+
+def _positions(frame: pd.DataFrame) -> NDArray[Any]:
+    return np.stack([_numbers(frame, name) for name in _POSITION], axis=1)
+
+
+def _position_columns(position_um: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    return {name: position_um[:, axis] for axis, name in enumerate(_POSITION)}
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
