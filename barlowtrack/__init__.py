@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from barlowtrack.api import Job, Run, prepare, run
     from barlowtrack.config import Config
-    from barlowtrack.data import Detections, Embeddings, Labels, Recording, Tracks, Traces, Truth
+    from barlowtrack.data import Detections, Embeddings, Labels, Recording, Traces, Tracks, Truth
     from barlowtrack.errors import BarlowtrackError, ConfigError, InputError, StorageError
     from barlowtrack.io import open_recording, write_recording
     from barlowtrack.synthetic import simulate

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from barlowtrack.config import Config
-    from barlowtrack.data import Detections, Embeddings, Labels, Recording, Tracks, Traces
+    from barlowtrack.data import Detections, Embeddings, Labels, Recording, Traces, Tracks
 
 SUFFIX = ".barlowtrack"
 
@@ -147,28 +147,34 @@ class Run:
 
     @property
     def detections(self) -> Detections:
-        return self._load("detections")
+        found: Detections = self._load("detections")
+        return found
 
     @property
     def labels(self) -> Labels:
-        return self._load("labels")
+        found: Labels = self._load("labels")
+        return found
 
     @property
     def embeddings(self) -> Embeddings:
-        return self._load("embeddings")
+        found: Embeddings = self._load("embeddings")
+        return found
 
     @property
     def tracks(self) -> Tracks:
-        return self._load("tracks")
+        found: Tracks = self._load("tracks")
+        return found
 
     @property
     def traces(self) -> Traces:
-        return self._load("traces")
+        found: Traces = self._load("traces")
+        return found
 
     @property
     def history(self) -> dict[str, np.ndarray]:
         """The training's history: a column a key."""
-        return self._load("history")
+        found: dict[str, np.ndarray] = self._load("history")
+        return found
 
     @property
     def report(self) -> Path:

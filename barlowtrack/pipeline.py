@@ -305,9 +305,7 @@ def _run_stage(item: PlannedStage, recording: Recording, folder: RunFolder, conf
     folder.event(stage.name, "finish", seconds=round(time.monotonic() - began, 3), peak_mb=round(peak_mb))
 
 
-def _parts(
-    stage: Stage, inputs: Mapping[str, Any], config: Config, progress: Progress, resume: Mapping[str, Any]
-) -> Iterator[Any]:
+def _parts(stage: Stage, inputs: Mapping[str, Any], config: Config, progress: Progress, resume: Mapping[str, Any]) -> Iterator[Any]:
     """Calls the stage's function with what its signature asks for; a single result counts as one part."""
     from barlowtrack.config import to_toml
 

@@ -34,7 +34,9 @@ def cli(verbose: bool) -> None:
 
     Start with: barlowtrack check RECORDING, then barlowtrack run RECORDING.
     """
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr, force=True)
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr, force=True
+    )
 
 
 def main() -> NoReturn:
@@ -57,7 +59,9 @@ def main() -> NoReturn:
 
 @cli.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--preset", type=click.Choice(PRESETS), default="easy", show_default=True, help="How much the worm moves, and how noisy it is.")
+@click.option(
+    "--preset", type=click.Choice(PRESETS), default="easy", show_default=True, help="How much the worm moves, and how noisy it is."
+)
 @click.option("--volumes", type=click.IntRange(min=1), help="Number of volumes.")
 @click.option("--neurons", type=click.IntRange(1, 10_000), help="Number of nuclei.")
 @click.option("--shape", nargs=3, type=click.IntRange(min=1), metavar="Z Y X", help="Voxels of a volume.")
@@ -86,7 +90,9 @@ def check(**given: Any) -> None:
     findings = check_recording(recording, config=job.config)
     colours = {"ok": "green", "warn": "yellow", "stop": "red"}
     for finding in findings:
-        click.echo(click.style(f"{finding.level:5}", fg=colours[finding.level]) + finding.what + (f" -> {finding.fix}" if finding.fix else ""))
+        click.echo(
+            click.style(f"{finding.level:5}", fg=colours[finding.level]) + finding.what + (f" -> {finding.fix}" if finding.fix else "")
+        )
     if any(finding.level == "stop" for finding in findings):
         raise InputError(f"{job.location}: not ready to run; see the lines that say stop")
 
@@ -141,9 +147,17 @@ def _run(given: dict[str, Any], only: str | None, upto: str | None, *, dry_run: 
 
 @cli.command()
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
-@click.option("--truth", required=True, type=click.Path(path_type=Path), metavar="FILE", help="CSV or parquet: t, neuron, z_um, y_um, x_um.")
+@click.option(
+    "--truth", required=True, type=click.Path(path_type=Path), metavar="FILE", help="CSV or parquet: t, neuron, z_um, y_um, x_um."
+)
 @click.option("--voxel-size", nargs=3, type=float, metavar="Z Y X", help="Where the truth is in voxels (z, y, x): their size in um.")
-@click.option("--gate-um", type=click.FloatRange(min=0, min_open=True), default=3.0, show_default=True, help="Farthest a detection may be from its true neuron.")
+@click.option(
+    "--gate-um",
+    type=click.FloatRange(min=0, min_open=True),
+    default=3.0,
+    show_default=True,
+    help="Farthest a detection may be from its true neuron.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def evaluate(run_folder: Path, truth: Path, voxel_size: Any, gate_um: float, as_json: bool) -> None:
     """Compare identities with the truth. RUN is a run folder, a recording that has one, or a tracks table."""

@@ -17,7 +17,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 _TARGET = click.argument("target", metavar="RECORDING", type=click.Path(path_type=Path))
 _SETTINGS = (
     click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="TOML file of settings."),
-    click.option("--set", "overrides", multiple=True, metavar="NAME=VALUE", help="One setting, such as track.min_probability=0.5; repeatable."),
+    click.option(
+        "--set", "overrides", multiple=True, metavar="NAME=VALUE", help="One setting, such as track.min_probability=0.5; repeatable."
+    ),
     click.option("--voxel-size", nargs=3, type=float, metavar="Z Y X", help="Distance between voxel centres, in um."),
     click.option("--rate", type=float, metavar="HZ", help="Volumes a second."),
     click.option("--reference-channel", metavar="NAME_OR_INDEX", help="The channel that shows where the neurons are (red)."),
@@ -27,7 +29,9 @@ _SETTINGS = (
     click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where networks run."),
     click.option("--workers", type=int, metavar="N", help="Threads that work on volumes side by side."),
 )
-_OUT = click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Run folder; default: RECORDING.barlowtrack beside the recording.")
+_OUT = click.option(
+    "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Run folder; default: RECORDING.barlowtrack beside the recording."
+)
 
 # flag of the CLI -> setting it stands for
 _FLAGS = {

@@ -35,7 +35,9 @@ class Bars(Listener):
             return super().started(item)
         from tqdm import tqdm
 
-        self._bar = tqdm(desc=f"{item.stage.name:8}", leave=False, file=sys.stderr, bar_format="{l_bar}{bar:30}| {n_fmt}/{total_fmt} [{remaining} left]")
+        self._bar = tqdm(
+            desc=f"{item.stage.name:8}", leave=False, file=sys.stderr, bar_format="{l_bar}{bar:30}| {n_fmt}/{total_fmt} [{remaining} left]"
+        )
         return self._advance
 
     def finished(self, item: PlannedStage) -> None:
@@ -45,7 +47,9 @@ class Bars(Listener):
         if item.state == "cached":
             click.echo(f"{item.stage.name:8} " + click.style("cached", fg="green"), err=True)
         else:
-            click.echo(f"{item.stage.name:8} " + click.style("done", fg="green") + f" in {_seconds(time.monotonic() - self._began)}", err=True)
+            click.echo(
+                f"{item.stage.name:8} " + click.style("done", fg="green") + f" in {_seconds(time.monotonic() - self._began)}", err=True
+            )
 
     def close(self) -> None:
         """Takes an unfinished bar away."""
@@ -71,7 +75,9 @@ def show_result(run: Run) -> None:
     detections, tracks = run.detections, run.tracks
     known = tracks.neuron >= 0
     share = known.mean() if len(tracks) else 0.0
-    click.echo(f"{tracks.n_neurons} neurons in {detections.n_volumes} volumes; {share:.0%} of {len(tracks)} detections identified", nl=False)
+    click.echo(
+        f"{tracks.n_neurons} neurons in {detections.n_volumes} volumes; {share:.0%} of {len(tracks)} detections identified", nl=False
+    )
     click.echo(f", mean probability {tracks.probability[known].mean():.2f} (estimated)" if known.any() else "")
     click.echo(f"report: {run.report}")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from barlowtrack.data import CropBatch, Crops, Detections, Embeddings, Labels, Tracks, Traces
+from barlowtrack.data import CropBatch, Crops, Detections, Embeddings, Labels, Traces, Tracks
 from barlowtrack.errors import StorageError
 
 if TYPE_CHECKING:

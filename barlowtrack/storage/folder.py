@@ -1,12 +1,12 @@
 """One run folder per recording: who may write, what is done, under which key, and how a stage's results arrive at once.
 
-    RECORDING.barlowtrack/
-        run.json             which recording, seen from here
-        settings.toml        the settings of the last run
-        detections.parquet, labels.zarr, ..., report.html
-        keys/STAGE.json      what a stage's artefacts were made from
-        partial/STAGE/       a stage at work, or killed at work
-        events.jsonl         one line a stage's start and end, with seconds and memory
+RECORDING.barlowtrack/
+    run.json             which recording, seen from here
+    settings.toml        the settings of the last run
+    detections.parquet, labels.zarr, ..., report.html
+    keys/STAGE.json      what a stage's artefacts were made from
+    partial/STAGE/       a stage at work, or killed at work
+    events.jsonl         one line a stage's start and end, with seconds and memory
 """
 
 from __future__ import annotations

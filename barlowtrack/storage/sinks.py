@@ -6,13 +6,14 @@ A sink keeps the number of safe parts in a file `done`, written after the part i
 from __future__ import annotations
 
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
-from barlowtrack.data import CropBatch, Detections, FloatArray, Segmentation, Tracks, Traces
+from barlowtrack.data import CropBatch, Detections, FloatArray, Segmentation, Traces, Tracks
 from barlowtrack.storage.artefacts import ARTEFACTS
 from barlowtrack.storage.atomic import sync_tree, write_bytes
 
@@ -42,7 +43,7 @@ def open_sink(stage: str, partial: Path, inputs: Mapping[str, Any], config: Conf
     return _SINKS[stage](partial, inputs, config)
 
 
-class _Parts:
+class _Parts(ABC):
     """What the sinks share: the count of safe parts, and the sizes at the end."""
 
     makes: ClassVar[tuple[str, ...]] = ()
@@ -54,6 +55,9 @@ class _Parts:
 
     def resume(self) -> dict[str, Any]:
         return {"start": self.done}
+
+    @abstractmethod
+    def add(self, part: Any) -> None: ...
 
     def path(self, artefact: str) -> Path:
         return self.partial / ARTEFACTS[artefact]

@@ -1,0 +1,64 @@
+"""The house as docs/explanation/architecture.md draws it."""
+
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from barlowtrack.config import Config
+from barlowtrack.pipeline import MAKER, STAGES
+from barlowtrack.storage import ARTEFACTS
+
+ROOT = Path(__file__).parents[2]
+ASIDE = {"config", "compute", "seed", "settings", "progress", "start", "checkpoint"}
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+def test_the_table_agrees_with_the_signature(stage):
+    parameters = inspect.signature(stage.function()).parameters.values()
+    positional = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
+    aside = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+    assert positional == stage.needs
+    assert aside <= ASIDE
+    assert ("seed" in aside or "settings" in aside) == stage.seeded
+    assert stage.name in stage.sections
+    assert set(stage.sections) <= set(Config.model_fields)
+
+
+def test_every_need_is_made_before_it_is_needed():
+    made = {"recording"}
+    for stage in STAGES:
+        assert set(stage.needs) <= made, stage.name
+        made |= set(stage.makes)
+    assert set(MAKER) == set(ARTEFACTS) == made - {"recording"}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"]])
+def test_help_imports_nothing_slow(arguments):
+    code = f"import sys; from barlowtrack.cli.main import cli; cli({arguments}, standalone_mode=False); print(*sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    slow = {"numpy", "torch", "pandas", "pydantic", "zarr", "scipy", "matplotlib", "stardist", "napari"}
+    assert not slow & set(said.split())
+
+
+def test_napari_and_qt_stay_in_the_plugin():
+    for path in (ROOT / "barlowtrack").rglob("*.py"):
+        if "plugin" not in path.parts:
+            assert not re.search(r"^\s*(import|from) (napari|qtpy|PyQt\w*|PySide\w*)", path.read_text(), re.M), path
+
+
+def test_no_pickle_is_ever_read():
+    for path in (ROOT / "barlowtrack").rglob("*.py"):
+        text = path.read_text()
+        assert not re.search(r"\bimport pickle|from pickle|allow_pickle=True|torch\.load\(|joblib\.load|read_pickle", text), path
+
+
+def test_no_machine_path_in_what_we_publish():
+    names = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    for name in names:
+        path = ROOT / name
+        if path.suffix in {".py", ".md", ".toml", ".cfg", ".yaml", ".yml", ".html", ".json"} and path.exists():
+            assert not re.search(r"/(home|work|root)/\w", path.read_text(encoding="utf-8")), name

@@ -1,0 +1,166 @@
+"""The run folder: results arrive whole or not at all, under a key, and only one process writes."""
+
+import itertools
+import json
+import multiprocessing
+import os
+
+import pytest
+
+from barlowtrack.errors import StorageError
+from barlowtrack.storage import RunFolder, StageRecord
+from barlowtrack.storage.atomic import write_bytes
+
+
+def record(key="k1", **artefacts):
+    return StageRecord("track", key, 1, 0, {"track": {"position": True}}, {}, {"detections": "d1"}, artefacts)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = RunFolder(tmp_path / "worm.barlowtrack", create=True)
+    made.describe(tmp_path / "worm", {"content": "c1"}, "seed = 0\n")
+    return made
+
+
+def publish(folder, key, content):
+    partial = folder.partial("track", key)
+    (partial / "tracks.parquet").write_bytes(content)
+    (partial / "labels.zarr").mkdir(exist_ok=True)
+    (partial / "labels.zarr" / key).write_bytes(content)
+    folder.publish(record(key, **{"tracks.parquet": len(content), "labels.zarr": 0}))
+
+
+def test_what_is_published_is_there_with_its_record(folder):
+    publish(folder, "k1", b"one")
+    assert (folder.path / "tracks.parquet").read_bytes() == b"one"
+    assert folder.record("track") == record("k1", **{"tracks.parquet": 3, "labels.zarr": 0})
+    assert not list((folder.path / "partial").iterdir())
+
+
+def test_publishing_again_replaces_files_and_folders(folder):
+    publish(folder, "k1", b"one")
+    publish(folder, "k2", b"two")
+    assert (folder.path / "tracks.parquet").read_bytes() == b"two"
+    assert [path.name for path in (folder.path / "labels.zarr").iterdir()] == ["k2"]
+
+
+class Killed(BaseException):
+    pass
+
+
+STEPS = ("rename", "replace", "unlink", "fsync", "rmdir")
+
+
+def die_at(monkeypatch, step):
+    """Lets the step-th call that changes the disk raise instead, as a kill would end it."""
+    taken = 0
+
+    def maybe_die(original):
+        def call(*arguments, **options):
+            nonlocal taken
+            taken += 1
+            if taken == step:
+                raise Killed
+            return original(*arguments, **options)
+
+        return call
+
+    for name in STEPS:
+        monkeypatch.setattr(os, name, maybe_die(getattr(os, name)))
+
+
+def test_a_kill_at_any_step_of_publishing_leaves_the_old_or_the_new(tmp_path, monkeypatch):
+    for step in itertools.count(1):
+        folder = RunFolder(tmp_path / f"{step}.barlowtrack", create=True)
+        publish(folder, "k1", b"one")
+        with monkeypatch.context() as patch:
+            die_at(patch, step)
+            try:
+                publish(folder, "k2", b"two")
+                break
+            except Killed:
+                pass
+        with folder.lock():
+            found = folder.record("track")
+        assert found is not None, step
+        assert not folder.damage(found), step
+        content = b"one" if found.key == "k1" else b"two"
+        assert (folder.path / "tracks.parquet").read_bytes() == content, step
+        assert [path.name for path in (folder.path / "labels.zarr").iterdir()] == [found.key], step
+        publish(folder, "k2", b"two")
+        assert folder.record("track").key == "k2", step
+    assert step > 15
+
+
+def test_half_made_work_of_other_settings_is_not_continued(folder):
+    write_bytes(folder.partial("track", "k1") / "done", b"7")
+    assert folder.half_done("track", "k1") == 7
+    assert folder.half_done("track", "k2") is None
+    assert not (folder.partial("track", "k2") / "done").exists()
+
+
+def test_half_made_work_of_the_same_settings_is(folder):
+    write_bytes(folder.partial("track", "k1") / "done", b"7")
+    assert (folder.partial("track", "k1") / "done").read_bytes() == b"7"
+
+
+def test_damage_is_noticed(folder):
+    publish(folder, "k1", b"one")
+    (folder.path / "tracks.parquet").write_bytes(b"on")
+    assert folder.damage(folder.record("track")) == ["tracks.parquet has 2 bytes instead of 3"]
+    (folder.path / "tracks.parquet").unlink()
+    assert folder.damage(folder.record("track")) == ["tracks.parquet is gone"]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"stage": "track"}'])
+def test_a_damaged_key_counts_as_none(folder, content):
+    publish(folder, "k1", b"one")
+    (folder.path / "keys" / "track.json").write_text(content)
+    assert folder.record("track") is None
+
+
+@pytest.mark.parametrize("name", ["../escape", "/etc/passwd", "a/b", "..", ""])
+def test_no_name_in_a_record_leads_out_of_the_folder(name):
+    content = json.loads(record().to_bytes())
+    content["artefacts"] = {name: 0}
+    with pytest.raises(ValueError, match="plain file name"):
+        StageRecord.from_bytes(json.dumps(content).encode())
+
+
+def _hold(path, ready, release):
+    with RunFolder(path).lock():
+        ready.set()
+        release.wait(30)
+
+
+def test_a_second_process_is_told_who_is_at_work(folder):
+    context = multiprocessing.get_context("spawn")
+    ready, release = context.Event(), context.Event()
+    holder = context.Process(target=_hold, args=(folder.path, ready, release))
+    holder.start()
+    try:
+        assert ready.wait(30)
+        with pytest.raises(StorageError, match=rf"in use by process {holder.pid} "), folder.lock():
+            pass
+    finally:
+        release.set()
+        holder.join()
+    with folder.lock():
+        pass
+
+
+def test_a_folder_that_is_not_ours_is_left_alone(tmp_path):
+    (tmp_path / "thesis.doc").write_text("years of work")
+    with pytest.raises(StorageError, match="not a run folder"):
+        RunFolder(tmp_path, create=True)
+    with pytest.raises(StorageError, match="not a run folder"):
+        RunFolder(tmp_path)
+    with pytest.raises(StorageError, match="no such run folder"):
+        RunFolder(tmp_path / "nowhere")
+
+
+def test_a_folder_of_a_newer_format_is_refused(folder):
+    (folder.path / "run.json").write_text('{"format": 99}')
+    with pytest.raises(StorageError, match="format 99"):
+        folder.about()
