@@ -184,6 +184,7 @@ def run(
     listener = listener or Listener()
     with folder.lock():
         card = recording_card(recording)
+        _refuse_another(folder, location, card)
         planned = _chosen(plan(folder, card, config), only, upto)
         folder.describe(location, card, to_toml(config))
         for item in planned:
@@ -269,6 +270,14 @@ def _why(old: StageRecord, new: StageRecord) -> Iterator[str]:
     for name, key in new.inputs.items():
         if old.inputs.get(name) != key:
             yield f"other {name} ({MAKER[name]})"
+
+
+def _refuse_another(folder: RunFolder, location: Path, card: Mapping[str, Any]) -> None:
+    """Keeps the results of one recording from being replaced by another's: same place or same content is the same recording."""
+    if not folder.is_new:
+        about = folder.about()
+        if about["recording"] != folder.relative(location) and about["card"]["content"] != card["content"]:
+            raise StorageError(f"{folder.path}: belongs to the recording {about['recording']}; give another --out")
 
 
 def _chosen(planned: list[PlannedStage], only: str | None, upto: str | None) -> list[PlannedStage]:

@@ -132,10 +132,18 @@ class RunFolder:
             raise StorageError(f"{self.path}: run folder of format {about.get('format')}, this barlowtrack reads format {FORMAT}")
         return about
 
+    @property
+    def is_new(self) -> bool:
+        """Whether no run has begun here yet."""
+        return not (self.path / "run.json").exists()
+
+    def relative(self, recording: Path) -> str:
+        """Returns the path of a recording as seen from here."""
+        return os.path.relpath(recording.resolve(), self.path.resolve())
+
     def describe(self, recording: Path, card: Mapping[str, Any], settings: str) -> None:
         """Writes down which recording this folder belongs to, and the settings in force."""
-        relative = os.path.relpath(recording.resolve(), self.path.resolve())
-        about = {"format": FORMAT, "recording": relative, "card": dict(card)}
+        about = {"format": FORMAT, "recording": self.relative(recording), "card": dict(card)}
         write_bytes(self.path / "run.json", (json.dumps(about, indent=1, sort_keys=True) + "\n").encode())
         write_bytes(self.path / "settings.toml", settings.encode())
 

@@ -1,0 +1,81 @@
+"""Writes the reference pages that are made from the code: commands, settings, tables, the table of stages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from barlowtrack import config
+from barlowtrack.cli.main import cli
+from barlowtrack.io.tables import TABLES
+from barlowtrack.pipeline import STAGES
+from barlowtrack.storage import ARTEFACTS
+
+
+def write(folder: Path) -> None:
+    """Writes every generated page into the folder; a page that is right already is not touched."""
+    pages = {"commands.md": commands(), "settings.md": settings(), "tables.md": tables(), "stages.md": stages()}
+    for name, text in pages.items():
+        path = folder / name
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+
+
+def commands() -> str:
+    """Returns the page of the command line: the help of every verb."""
+    parts = ["# Commands\n", _help("barlowtrack", cli)]
+    context = click.Context(cli, info_name="barlowtrack")
+    for name in cli.list_commands(context):
+        command = cli.get_command(context, name)
+        assert command is not None
+        parts += [f"## {name}\n", _help(f"barlowtrack {name}", command)]
+    return "\n".join(parts)
+
+
+def settings() -> str:
+    """Returns the page of settings: a table a section."""
+    seed = config.Config.model_fields["seed"]
+    parts = [
+        "# Settings",
+        "Written in TOML, one section a stage; `barlowtrack config --default` prints this page as a file to start from.",
+        f"`seed` (default {seed.default}): {seed.description}",
+    ]
+    for name, section in config.sections():
+        rows = ["| setting | default | meaning |", "|---|---|---|"]
+        for key, info in section.model_fields.items():
+            rows.append(f"| `{key}` | `{_default(info.default)}` | {info.description} |")
+        parts += [f"## {name}", (section.__doc__ or "").splitlines()[0], "\n".join(rows)]
+    return "\n\n".join(parts) + "\n"
+
+
+def tables() -> str:
+    """Returns the page of tables: columns and units."""
+    parts = ["# Tables", "Parquet, and CSV with `--csv`. Names and units are constant; t counts volumes from 0, positions are centroids in um."]
+    for table, columns in TABLES.items():
+        rows = ["| column | unit | meaning |", "|---|---|---|"]
+        rows += [f"| `{name}` | {unit or '–'} | {sentence} |" for name, (unit, sentence) in columns.items()]
+        parts += [f"## {table}", "\n".join(rows)]
+    return "\n\n".join(parts) + "\n"
+
+
+def stages() -> str:
+    """Returns the page of stages: the table itself, and the run folder."""
+    rows = ["| stage | does | needs | makes |", "|---|---|---|---|"]
+    rows += [f"| `{s.name}` | {s.does} | {', '.join(s.needs)} | {', '.join(s.makes)} |" for s in STAGES]
+    files = ["| artefact | file | made by |", "|---|---|---|"]
+    files += [f"| {name} | `{ARTEFACTS[name]}` | `{s.name}` |" for s in STAGES for name in s.makes]
+    return "\n\n".join(["# Stages and the run folder", "\n".join(rows), "## What lies in a run folder", "\n".join(files)]) + "\n"
+
+
+def _help(name: str, command: click.Command) -> str:
+    context = click.Context(command, info_name=name, max_content_width=110)
+    return f"```text\n{command.get_help(context)}\n```\n"
+
+
+def _default(value: object) -> str:
+    return "empty" if value is None else str(list(value) if isinstance(value, tuple) else value)
+
+
+if __name__ == "__main__":
+    write(Path(__file__).parent / "reference")

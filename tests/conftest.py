@@ -1,0 +1,53 @@
+"""What many tests share: a tiny worm on disk, and settings under which the whole pipeline takes seconds."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# as many threads as the test machine has cores would fight with pytest's own workers
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared" / "data"
+SAMPLE = ROOT / "sample_data"
+
+FAST = [
+    "train.epochs=2",
+    "train.projector_dims=[32, 16]",
+    "train.embedding_dim=8",
+    "crop.training_volumes=4",
+    "crop.grid=[4, 16, 16]",
+    "compute.workers=2",
+]
+
+
+@pytest.fixture(scope="session")
+def tiny_worm(tmp_path_factory):
+    """A folder with recording/ and truth.csv: 8 volumes of a small, easy worm."""
+    from click.testing import CliRunner
+
+    from barlowtrack.cli.main import cli
+
+    folder = tmp_path_factory.mktemp("tiny")
+    arguments = ["simulate", str(folder), "--preset", "easy", "--volumes", "8", "--neurons", "20", "--shape", "12", "72", "120", "--quiet"]
+    result = CliRunner().invoke(cli, arguments, standalone_mode=False)
+    assert result.exception is None, result.exception
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_worm, tmp_path_factory):
+    """A finished run of the tiny worm; not to be changed."""
+    import barlowtrack as bt
+
+    return bt.run(tiny_worm / "recording", tmp_path_factory.mktemp("runs") / "tiny.barlowtrack", overrides=FAST)
+
+
+@pytest.fixture
+def real_worm():
+    """The real volumes with neuron identities."""
+    path = SHARED / "targettrack_worm"
+    if not path.is_dir():
+        pytest.skip("real data: ../shared/data/targettrack_worm is absent")
+    return path
