@@ -13,7 +13,7 @@ demo: $(STAMP)-base
 	$(BIN)/barlowtrack evaluate demo/worm.barlowtrack --truth sample_data/truth.csv
 
 test: lint types contracts
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: $(STAMP)-test
 	$(BIN)/ruff check .

@@ -51,7 +51,10 @@ def settings() -> str:
 
 def tables() -> str:
     """Returns the page of tables: columns and units."""
-    parts = ["# Tables", "Parquet, and CSV with `--csv`. Names and units are constant; t counts volumes from 0, positions are centroids in um."]
+    parts = [
+        "# Tables",
+        "Parquet, and CSV with `--csv`. Names and units are constant; t counts volumes from 0, positions are centroids in um.",
+    ]
     for table, columns in TABLES.items():
         rows = ["| column | unit | meaning |", "|---|---|---|"]
         rows += [f"| `{name}` | {unit or '–'} | {sentence} |" for name, (unit, sentence) in columns.items()]

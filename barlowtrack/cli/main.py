@@ -74,7 +74,9 @@ def simulate(folder: Path, preset: str, seed: int, layout: str, labels: bool, qu
     """Make a recording of a moving worm whose truth is known: FOLDER/recording and FOLDER/truth.csv."""
     from barlowtrack.cli.simulation import write_simulation
 
-    write_simulation(folder, preset, seed, layout, labels, {k: v for k, v in wishes.items() if v is not None}, Bars(quiet=quiet))
+    given = {name: value for name, value in wishes.items() if value is not None}
+    for path in write_simulation(folder, preset, seed, layout, labels, given, Bars(quiet=quiet)):  # type: ignore[arg-type]
+        click.echo(path)
 
 
 @cli.command()

@@ -28,16 +28,21 @@ class Bars(Listener):
 
     def started(self, item: PlannedStage) -> Progress:
         self._began = time.monotonic()
+        return self.follow(item.stage.name)
+
+    def follow(self, name: str) -> Progress:
+        """Returns a progress that moves a bar of that name."""
+        from barlowtrack.data import silent
+
         if self._quiet:
-            return super().started(item)
+            return silent
         if not sys.stderr.isatty():
-            click.echo(f"{item.stage.name:8} ...", err=True)
-            return super().started(item)
+            click.echo(f"{name:8} ...", err=True)
+            return silent
         from tqdm import tqdm
 
-        self._bar = tqdm(
-            desc=f"{item.stage.name:8}", leave=False, file=sys.stderr, bar_format="{l_bar}{bar:30}| {n_fmt}/{total_fmt} [{remaining} left]"
-        )
+        layout = "{l_bar}{bar:30}| {n_fmt}/{total_fmt} [{remaining} left]"
+        self._bar = tqdm(desc=f"{name:8}", leave=False, file=sys.stderr, bar_format=layout)
         return self._advance
 
     def finished(self, item: PlannedStage) -> None:
@@ -59,8 +64,7 @@ class Bars(Listener):
 
     def _advance(self, done: int, total: int) -> None:
         self._bar.total = total
-        self._bar.n = done
-        self._bar.refresh() if done in (0, total) else self._bar.update(0)
+        self._bar.update(done - self._bar.n)
 
 
 def show_plan(planned: Sequence[PlannedStage]) -> None:

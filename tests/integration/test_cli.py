@@ -128,7 +128,9 @@ def test_the_real_worm_runs_from_end_to_end(real_worm, tmp_path):
     assert code == 2
     assert "--voxel-size" in err
     settings = [text for override in FAST for text in ("--set", override)]
-    code, out, err = call("run", real_worm / "recording", "--out", tmp_path / "run", "--voxel-size", 1.5, 0.35, 0.35, "--rate", 3, *settings)
+    code, out, err = call(
+        "run", real_worm / "recording", "--out", tmp_path / "run", "--voxel-size", 1.5, 0.35, 0.35, "--rate", 3, *settings
+    )
     assert code == 0, err
     assert "report.html" in out
     code, out, _ = call("evaluate", tmp_path / "run", "--truth", real_worm / "points.csv", "--voxel-size", 1.5, 0.35, 0.35, "--json")
