@@ -1,0 +1,218 @@
+"""TIFF, BigTIFF, OME-TIFF and ImageJ's TIFF: metadata and a table of where every plane lies, then single planes.
+
+No file stays open between two reads, so that a recording needs no closing and several threads may read at once. Other files that an
+OME-TIFF refers to are not opened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from barlowtrack.data import VoxelArray
+from barlowtrack.errors import InputError
+from barlowtrack.io.metadata import AXES, FileMetadata, length_um, time_s
+
+Decode = Callable[..., tuple[NDArray[Any] | None, tuple[int, int, int, int, int], tuple[int, int, int, int]]]
+
+
+@dataclass(frozen=True)
+class TiffStack:
+    """The planes of one file.
+
+    Attributes:
+        path: Of the file.
+        metadata: What it says of itself; the last two axes are those of a plane.
+        offsets: (planes, segments) first byte of every strip or tile; planes in the order of the axes.
+        sizes: (planes, segments) bytes of each.
+        decode: Makes voxels of a segment; None where the bytes are the voxels.
+        plane: Shape of a plane as tifffile has it: samples, depth, height, width, samples.
+        stored: Type of the voxels on disk, with its order of bytes.
+    """
+
+    path: Path
+    metadata: FileMetadata
+    offsets: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    decode: Decode | None
+    plane: tuple[int, ...]
+    stored: np.dtype[Any]
+
+    def read(self, planes: NDArray[np.int64]) -> VoxelArray:
+        """Returns planes by their number: planes.shape + (Y, X).
+
+        Raises:
+            InputError: the file cannot be read, or ends too early, or a plane is damaged.
+        """
+        height, width = self.metadata.shape[-2:]
+        out = np.empty((*planes.shape, height, width), self.metadata.dtype)
+        try:
+            with self.path.open("rb") as file:
+                for index in np.ndindex(*planes.shape):
+                    out[index] = self._plane(file, int(planes[index])).reshape(height, width)
+        except InputError:
+            raise
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be read: {error.strerror or error}") from None
+        except Exception as error:  # each codec has its own
+            raise InputError(f"{self.path}: a plane cannot be decoded: {_first_line(error)}") from None
+        return out
+
+    def _plane(self, file: Any, plane: int) -> NDArray[Any]:
+        out = np.zeros(self.plane, self.metadata.dtype)
+        for segment, (start, size) in enumerate(zip(self.offsets[plane], self.sizes[plane], strict=True)):
+            file.seek(start)
+            data = file.read(size)
+            if len(data) != size or not size:
+                raise InputError(
+                    f"{self.path}: plane {plane}: expected {size} bytes, got {len(data)}; the file is cut off or was never finished"
+                )
+            if self.decode is None:
+                return np.frombuffer(data, self.stored)
+            values, (s, d, h, w, _), shape = self.decode(data, segment, _fullsize=False)
+            if values is None:
+                raise InputError(f"{self.path}: plane {plane} is empty")
+            room = out[s, d : d + shape[0], h : h + shape[1], w : w + shape[2]]
+            room[...] = values[: room.shape[0], : room.shape[1], : room.shape[2]]
+        return out
+
+
+def open_stack(path: Path) -> TiffStack:
+    """Reads the metadata of a TIFF and where its planes lie.
+
+    Raises:
+        InputError: no file, no TIFF, cut off, colour, or of a type that is no grey picture.
+    """
+    try:
+        with _complaints() as complaints, tifffile.TiffFile(path, _multifile=False) as tif:
+            series = tif.series[0]
+            _refuse_pictures(path, series)
+            stack = _stack(path, tif, series)
+    except InputError:
+        raise
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except Exception as error:  # tifffile raises many kinds on what is no TIFF
+        raise InputError(f"{path}: expected a TIFF, got something else: {_first_line(error)}") from None
+    if complaints:
+        raise InputError(f"{path}: cut off or damaged: {complaints[0]}")
+    short = np.flatnonzero((stack.offsets + stack.sizes).max(axis=1) > path.stat().st_size)
+    if len(short):
+        raise InputError(f"{path}: cut off: expected {len(stack.offsets)} planes, got {short[0]} whole ones")
+    return stack
+
+
+def _stack(path: Path, tif: Any, series: Any) -> TiffStack:
+    metadata = _metadata(path, tif, series)
+    n_planes = int(np.prod(metadata.shape[:-2], dtype=np.int64))
+    keyframe = series.keyframe
+    stored = np.dtype(tif.byteorder + series.dtype.char)
+    if series.dataoffset is not None:
+        nbytes = int(np.prod(metadata.shape[-2:])) * series.dtype.itemsize
+        offsets = series.dataoffset + nbytes * np.arange(n_planes, dtype=np.int64)[:, None]
+        return TiffStack(path, metadata, offsets, np.full_like(offsets, nbytes), None, (), stored)
+    pages = list(series.pages)
+    missing = [i for i, page in enumerate(pages) if page is None or len(page.dataoffsets) == 0]
+    if len(pages) != n_planes or missing:
+        raise InputError(
+            f"{path}: expected {n_planes} planes (shape {metadata.shape}), got {len(pages) - len(missing)}; cut off, or spread over files"
+        )
+    offsets = np.array([page.dataoffsets for page in pages], np.int64)
+    sizes = np.array([page.databytecounts for page in pages], np.int64)
+    return TiffStack(path, metadata, offsets, sizes, keyframe.decode, tuple(keyframe.shaped), stored)
+
+
+def _metadata(path: Path, tif: Any, series: Any) -> FileMetadata:
+    sizes = [(axis, size) for axis, size in zip(series.get_axes(squeeze=False), series.get_shape(squeeze=False), strict=True)]
+    sizes = [(axis, size) for axis, size in sizes if axis in AXES or size > 1]
+    axes = "".join(axis for axis, _ in sizes)
+    known = set(axes) <= set(AXES) and len(set(axes)) == len(axes)
+    if not axes.endswith("YX"):
+        raise InputError(f"{path}: expected planes (Y, X), got axes {axes}")
+    said: dict[str, Any] = {}
+    if tif.is_ome:
+        said = _from_ome(tif.ome_metadata)
+    elif tif.is_imagej:
+        said = _from_imagej(tif.imagej_metadata or {}, series.keyframe)
+    if len(tif.series) > 1:
+        said["remarks"] = (f"the file holds {len(tif.series)} images; the first is used",)
+    shape = tuple(int(size) for _, size in sizes)
+    return FileMetadata(str(path), axes if known else None, shape, series.dtype.newbyteorder("="), **said)
+
+
+def _from_ome(xml: str) -> dict[str, Any]:
+    root = ET.fromstring(xml)  # expat itself refuses entities that explode
+    pixels = root.find("{*}Image/{*}Pixels")
+    if pixels is None:
+        return {}
+    size_um = {}
+    for axis in "zyx":
+        size = length_um(pixels.get(f"PhysicalSize{axis.upper()}"), pixels.get(f"PhysicalSize{axis.upper()}Unit", "um"))
+        if size:
+            size_um[axis] = size
+    step_s = time_s(pixels.get("TimeIncrement"), pixels.get("TimeIncrementUnit", "s"))
+    names = [channel.get("Name") for channel in pixels.findall("{*}Channel")]
+    channel_names = tuple(name for name in names if name)
+    return {
+        "size_um": size_um,
+        "rate_hz": 1 / step_s if step_s else None,
+        "channel_names": channel_names if channel_names and len(channel_names) == len(names) else None,
+    }
+
+
+def _from_imagej(said: dict[str, Any], keyframe: Any) -> dict[str, Any]:
+    unit = said.get("unit")
+    size_um = {}
+    for axis, tag in (("y", "YResolution"), ("x", "XResolution")):
+        value = keyframe.tags.get(tag)
+        size = length_um(value.value[1] / value.value[0], unit) if value is not None and value.value[0] else None
+        if size:
+            size_um[axis] = size
+    spacing = length_um(abs(said.get("spacing", 0)), said.get("zunit", unit))
+    if spacing:
+        size_um["z"] = spacing
+    step_s = time_s(said.get("finterval"), said.get("tunit", "s"))
+    labels = said.get("Labels")
+    names = tuple(labels) if isinstance(labels, list) and len(labels) == said.get("channels", 1) else None
+    return {"size_um": size_um, "rate_hz": 1 / step_s if step_s else None, "channel_names": names}
+
+
+def _refuse_pictures(path: Path, series: Any) -> None:
+    if series.keyframe.photometric in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR, tifffile.PHOTOMETRIC.PALETTE):
+        raise InputError(f"{path}: expected grey values, one number a voxel, got a colour picture; save the channels one by one")
+    if series.dtype.kind not in "uif":
+        raise InputError(f"{path}: expected whole or floating numbers, got {series.dtype}")
+
+
+@contextlib.contextmanager
+def _complaints() -> Iterator[list[str]]:
+    """Collects what tifffile only logs when a file ends too early; it then goes on with the planes that are left."""
+    said: list[str] = []
+    thread = threading.get_ident()
+
+    class Ear(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            message = record.getMessage()
+            if record.thread == thread and "offset" in message:
+                said.append(message)
+
+    ear, logger = Ear(logging.ERROR), logging.getLogger("tifffile")
+    logger.addHandler(ear)
+    try:
+        yield said
+    finally:
+        logger.removeHandler(ear)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
