@@ -240,6 +240,32 @@ class CropBatch:
 
 
 @dataclass(frozen=True)
+class Crops:
+    """The training crops of a recording, read one volume at a time, and how they were cut.
+
+    Attributes:
+        source: One batch a training volume; (n, Z', Y', X') with an equal margin on both sides of the window.
+        window: Z, Y, X of the middle that the encoder will see.
+        size_um: Size of that window, z y x.
+    """
+
+    source: CropSource
+    window: tuple[int, int, int]
+    size_um: tuple[float, float, float]
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def read(self, index: int) -> CropBatch:
+        """Returns the crops of the index-th training volume."""
+        batch = self.source.read(index)
+        shape = batch.values.shape[1:]
+        good = all(have >= want and (have - want) % 2 == 0 for have, want in zip(shape, self.window, strict=True))
+        _expect(good, f"crops of volume {batch.t}", f"the window {self.window} with an equal margin on both sides", shape)
+        return batch
+
+
+@dataclass(frozen=True)
 class Embeddings:
     """(N, D) float32, unit length; row i describes detection i."""
 
