@@ -77,6 +77,13 @@ class TrainConfig(_Section):
     learning_rate: Positive = Field(1e-3, description="Step size of Adam.")
     alpha: Share = Field(0.67, description="Weight of the object term against the feature term; 0 is plain Barlow Twins.")
     lambda_off_diagonal: float = Field(0.0051, ge=0, description="Weight of off-diagonal correlations in both terms.")
+    object_scale: Literal["published", "per_object"] = Field(
+        "per_object", description="Divide the object term by N^2 objects, as published, or by N, so that it counts in a volume of 100."
+    )
+    lambda_object: float | None = Field(
+        0.05, ge=0, description="Weight of off-diagonal correlations in the object term; empty: lambda_off_diagonal, as published."
+    )
+    schedule: Literal["constant", "cosine"] = Field("cosine", description="Step size over training: constant, or falling to zero.")
     embedding_dim: int = Field(64, ge=2, le=4096, description="Length of an embedding.")
     projector_dims: tuple[int, ...] = Field((2048, 2048, 512), description="Widths of the projector, which is dropped after training.")
     rotation_deg: float = Field(30.0, ge=0, le=180, description="Views are rotated about z by up to this angle.")

@@ -1,0 +1,50 @@
+"""Weights and what belongs to them as one safe file in memory: safetensors, never pickle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from barlowtrack.errors import InputError
+
+_KEY = "barlowtrack"  # one key: safetensors keeps several in no fixed order, and equal states shall give equal bytes
+
+
+def pack(kind: str, version: int, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> bytes:
+    """Returns the bytes of tensors and facts; the same for the same, on every run.
+
+    Args:
+        kind: What it is, such as "encoder"; unpack refuses another.
+        version: Of the layout of this kind.
+        tensors: By name; on any device.
+        facts: Anything JSON can say.
+    """
+    said = json.dumps({"kind": kind, "version": version, "facts": facts}, sort_keys=True)
+    return safetensors.torch.save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, {_KEY: said})
+
+
+def unpack(kind: str, version: int, data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Returns the tensors and facts that pack was given.
+
+    Raises:
+        InputError: no safetensors, not ours, another kind or version.
+    """
+    try:
+        tensors = safetensors.torch.load(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise InputError(f"{kind}: expected a safetensors file, got something else ({error})") from None
+    try:
+        said = json.loads(header["__metadata__"][_KEY])
+        found = said["kind"], said["version"]
+        facts = dict(said["facts"])
+    except (KeyError, TypeError, ValueError):
+        raise InputError(f"{kind}: expected a file that barlowtrack wrote, got other weights") from None
+    if found != (kind, version):
+        raise InputError(f"{kind}: expected {kind} version {version}, got {found[0]} version {found[1]}")
+    return tensors, facts

@@ -1,0 +1,168 @@
+"""Boxes around nuclei, on a grid fixed in um: what training and inference share, so that both see the same centre and brightness."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from barlowtrack.config import ComputeConfig
+from barlowtrack.data import Detections, FloatArray, IntArray, Recording, VoxelArray
+from barlowtrack.errors import InputError
+from barlowtrack.nn.device import n_workers
+
+BRIGHT_PERCENTILE = 90.0
+"""The percentile of a volume's nuclear peaks that becomes brightness 1: high, so that missed dim nuclei hardly move it, and below
+the maximum, so that one hot nucleus or pixel does not set it."""
+
+_BACKGROUND_SAMPLE = 500_000
+_GATHER_BYTES = 64 * 2**20
+_DIMMEST, _BRIGHTEST = -1.0, 4.0
+
+Size = tuple[float, float, float]
+Grid = tuple[int, int, int]
+
+
+class VolumeCrops(NamedTuple):
+    """Crops of one volume: t, (n,) rows of Detections, (n, Z, Y, X) float32 on the CPU."""
+
+    t: int
+    row: IntArray
+    values: Tensor
+
+
+def larger_grid(grid: Grid, margin: float) -> Grid:
+    """Returns the smallest grid at least `margin` times as large whose centre is that of `grid`, voxel for voxel."""
+    wanted = [math.ceil(n * margin - 1e-9) for n in grid]
+    z, y, x = (m + (m - n) % 2 for n, m in zip(grid, wanted, strict=True))
+    return z, y, x
+
+
+def background(volume: VoxelArray) -> float:
+    """Returns the background of a volume: its median, since nuclei fill less than half of it.
+
+    Volumes of more than half a million voxels are sampled at a fixed odd stride, so that the result stays the same run for run.
+    """
+    stride = volume.size // _BACKGROUND_SAMPLE | 1
+    return float(np.median(volume.reshape(-1)[::stride]))
+
+
+def scale_volume(volume: VoxelArray, red_peak: FloatArray) -> NDArray[np.float32]:
+    """Subtracts the volume's background and divides by one brightness for the whole volume.
+
+    One scale a volume takes out bleaching and exposure and leaves the brightness of neurons relative to each other, which tells them
+    apart. The scale is the 90th percentile of the nuclear peaks above background.
+
+    Args:
+        volume: (Z, Y, X) reference channel, camera units.
+        red_peak: (n,) peaks of the nuclei of this volume, camera units.
+
+    Returns:
+        (Z, Y, X): 0 is background, 1 a bright nucleus; clipped to -1 ... 4 against hot pixels.
+    """
+    zero = background(volume)
+    scale = float(np.percentile(red_peak, BRIGHT_PERCENTILE)) - zero if len(red_peak) else 0.0
+    if not (math.isfinite(scale) and scale > 0):  # peaks below background: made by hand, or a dark volume
+        scale = max(float(volume.max()) - zero, 1.0)
+    scaled = (volume.astype(np.float32) - np.float32(zero)) / np.float32(scale)
+    return np.clip(scaled, _DIMMEST, _BRIGHTEST, out=scaled)
+
+
+def crop_volume(volume: Tensor, position_um: Tensor, voxel_size_um: Size, size_um: Size, grid: Grid) -> Tensor:
+    """Samples a box around every position onto a fixed grid.
+
+    The box is axis-aligned, so trilinear sampling is three small matrix products a crop (one an axis) instead of eight look-ups a
+    voxel. Where the recording is finer than the grid the interpolating triangle widens to the grid's step, which is the usual
+    antialiasing filter; where it is coarser this is plain trilinear interpolation. Outside the volume lies background (0).
+
+    Args:
+        volume: (Z, Y, X) float32, background 0.
+        position_um: (n, 3) centres; the centre of voxel (0, 0, 0) is at 0 um.
+        voxel_size_um: Of the volume, z y x.
+        size_um: Of the box, z y x; its middle is the position.
+        grid: Voxels of the box, z y x.
+
+    Returns:
+        (n, *grid) float32.
+    """
+    n = len(position_um)
+    taps = [_taps(position_um[:, axis], voxel_size_um[axis], size_um[axis], grid[axis], volume.shape[axis]) for axis in range(3)]
+    box = math.prod(index.shape[1] for index, _ in taps)
+    step = max(1, _GATHER_BYTES // (4 * box))
+    out = volume.new_empty((n, *grid))
+    for first in range(0, n, step):
+        rows = slice(first, first + step)
+        (z, wz), (y, wy), (x, wx) = [(index[rows], weight[rows].to(volume)) for index, weight in taps]
+        values = volume[z[:, :, None, None], y[:, None, :, None], x[:, None, None, :]]  # (n, Bz, By, Bx)
+        values = values @ wx[:, None].mT  # (n, Bz, By, X)
+        values = wy[:, None] @ values  # (n, Bz, Y, X)
+        out[rows] = (wz @ values.flatten(2)).reshape(-1, *grid)  # (n, Z, Y, X)
+    return out
+
+
+def _taps(position_um: Tensor, voxel_um: float, size_um: float, n_grid: int, n_voxels: int) -> tuple[Tensor, Tensor]:
+    """Returns which voxels along an axis every crop reads, (n, B), and their weight in every grid point, (n, n_grid, B)."""
+    step = size_um / n_grid / voxel_um
+    reach = max(1.0, step)
+    offset = (torch.arange(n_grid, dtype=torch.float64, device=position_um.device) - (n_grid - 1) / 2) * step
+    target = position_um.double()[:, None] / voxel_um + offset  # (n, G) in voxels
+    n_taps = math.ceil((n_grid - 1) * step + 2 * reach) + 1
+    index = torch.floor(target[:, :1] - reach).long() + torch.arange(n_taps, device=target.device)  # (n, B)
+    weight = (1 - (target[:, :, None] - index[:, None, :]).abs() / reach).clamp_(min=0)  # (n, G, B)
+    weight /= weight.sum(dim=2, keepdim=True)
+    weight *= ((index >= 0) & (index < n_voxels))[:, None, :]  # outside is 0, not the edge repeated
+    return index.clamp(0, n_voxels - 1), weight
+
+
+def read_crops(recording: Recording, detections: Detections, t: int, size_um: Size, grid: Grid) -> VolumeCrops:
+    """Reads, scales and crops one volume; the only way by which training and inference come to their crops.
+
+    Raises:
+        InputError: the volume holds NaN or infinity where crops are cut.
+    """
+    rows = detections.rows_of(t)
+    row = np.arange(rows.start, rows.stop)
+    if not len(row):
+        return VolumeCrops(t, row, torch.zeros((0, *grid)))
+    volume = scale_volume(recording.read(t)[recording.reference], detections.red_peak[rows])
+    position = torch.as_tensor(np.asarray(detections.position_um[rows], dtype=np.float64))
+    values = crop_volume(torch.from_numpy(volume), position, recording.voxel_size_um, size_um, grid)
+    if not bool(torch.isfinite(values).all()):
+        raise InputError(f"{recording.name}: volume {t}: expected finite voxels around the nuclei, got NaN or infinity")
+    return VolumeCrops(t, row, values)
+
+
+def read_crops_ahead(
+    recording: Recording, detections: Detections, volumes: Sequence[int], size_um: Size, grid: Grid, compute: ComputeConfig
+) -> Iterator[VolumeCrops]:
+    """Yields the crops of the volumes in their order, a few volumes ahead of whoever takes them.
+
+    How many ahead is bounded by the threads and by the memory budget, never by the number of volumes.
+    """
+    workers = n_workers(compute)
+    voxels = math.prod(recording.volume_shape)
+    per_volume = voxels * (recording.shape[1] * recording.dtype.itemsize + 8) + _GATHER_BYTES * 2
+    ahead = int(min(2 * workers, max(1, compute.memory_gb * 2**30 / 2 // per_volume)))
+    with ThreadPoolExecutor(min(workers, ahead)) as pool:
+        waiting: deque[Future[VolumeCrops]] = deque()
+        try:
+            for t in volumes:
+                waiting.append(pool.submit(read_crops, recording, detections, int(t), size_um, grid))
+                if len(waiting) >= ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            _cancel(waiting)
+
+
+def _cancel(waiting: deque[Future[Any]]) -> None:
+    for future in waiting:
+        future.cancel()

@@ -1,0 +1,51 @@
+"""Where networks run, and how: the device, the threads, and deterministic arithmetic."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import torch
+
+from barlowtrack.config import ComputeConfig
+from barlowtrack.errors import ConfigError
+
+_MOST_WORKERS = 8
+
+
+def pick_device(compute: ComputeConfig) -> torch.device:
+    """Returns the device of the settings.
+
+    Raises:
+        ConfigError: cuda is asked for and there is none.
+    """
+    has_cuda = torch.cuda.is_available()
+    if compute.device == "cuda" and not has_cuda:
+        raise ConfigError("[compute] device: expected a CUDA device for 'cuda', found none; use 'auto' or 'cpu'")
+    return torch.device("cuda" if has_cuda and compute.device != "cpu" else "cpu")
+
+
+def n_workers(compute: ComputeConfig) -> int:
+    """Returns how many threads work on volumes side by side."""
+    return compute.workers or min(len(os.sched_getaffinity(0)), _MOST_WORKERS)
+
+
+def half_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Returns bfloat16 autocast on a GPU and nothing on a CPU, where few processors gain by it and results should not hang on which."""
+    return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """Makes arithmetic repeat bit for bit inside, and leaves torch's switches as they were."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    benchmark = torch.backends.cudnn.benchmark
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when the first product runs
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        torch.backends.cudnn.benchmark = benchmark

@@ -1,0 +1,154 @@
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+
+from barlowtrack.config import ComputeConfig, CropConfig, TrainConfig
+from barlowtrack.data import CropBatch, Crops
+from barlowtrack.errors import InputError
+from barlowtrack.stages.crop import crop
+from barlowtrack.stages.train import HISTORY_COLUMNS, TrainState, train
+
+
+@dataclass(frozen=True)
+class Batches:
+    batches: list[CropBatch]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def read(self, index: int) -> CropBatch:
+        return self.batches[index]
+
+
+COMPUTE = ComputeConfig(device="cpu", workers=2)
+SMALL = TrainConfig(epochs=4, embedding_dim=16, projector_dims=(32, 24), held_out=0.25)
+
+
+def make_crops(film: Callable, counts: list[int], seed: int = 0) -> Crops:
+    recording, detections = film(counts, seed=seed)
+    config = CropConfig(size_um=(9.0, 8.0, 8.0), grid=(4, 16, 16))
+    return Crops(Batches(list(crop(recording, detections, config=config, compute=COMPUTE))), config.grid, config.size_um)
+
+
+def run(crops: Crops, config: TrainConfig = SMALL, seed: int = 5, **rest) -> list[TrainState]:
+    return list(train(crops, config=config, compute=COMPUTE, seed=seed, **rest))
+
+
+def test_a_state_after_every_epoch_and_one_before(film: Callable) -> None:
+    steps = []
+    states = run(make_crops(film, [6] * 5), progress=lambda *at: steps.append(at))
+
+    assert [state.epoch for state in states] == [0, 1, 2, 3, 4]
+    assert steps == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
+    history = states[-1].history
+    assert [row.epoch for row in history] == [0, 1, 2, 3, 4]
+    assert HISTORY_COLUMNS == ("epoch", "loss", "feature_term", "object_term", "held_out_agreement", "effective_rank")
+    for row in history:
+        assert row.loss == pytest.approx(0.33 * row.feature_term + 0.67 * row.object_term, rel=1e-4)
+        assert 0 <= row.held_out_agreement <= 1
+        assert 1 < row.effective_rank <= 16
+
+
+def test_training_lowers_the_loss_and_tells_nuclei_apart_better_than_random_weights(film: Callable) -> None:
+    history = run(make_crops(film, [12] * 8), SMALL.model_copy(update={"epochs": 12, "learning_rate": 3e-3}))[-1].history
+    assert history[-1].loss < 0.8 * history[0].loss
+    assert history[-1].held_out_agreement > history[0].held_out_agreement
+
+
+@pytest.mark.parametrize("stop", [0, 2, 3])
+def test_going_on_from_bytes_ends_with_the_same_bytes(film: Callable, stop: int) -> None:
+    crops = make_crops(film, [6, 3, 5, 6])
+    whole = run(crops)
+    again = TrainState.from_bytes(whole[stop].to_bytes())
+    rest = run(crops, checkpoint=again)
+
+    assert [state.epoch for state in rest] == list(range(stop + 1, 5))
+    assert [state.to_bytes() for state in rest] == [state.to_bytes() for state in whole[stop + 1 :]]
+    assert rest[-1].encoder().to_bytes() == whole[-1].encoder().to_bytes()
+
+
+def test_the_seed_decides_and_nothing_else_does(film: Callable) -> None:
+    crops = make_crops(film, [5] * 3)
+    torch.manual_seed(1)
+    first = run(crops)[-1].to_bytes()
+    torch.manual_seed(2)
+    before = torch.random.get_rng_state()
+    assert run(crops)[-1].to_bytes() == first
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert run(crops, seed=6)[-1].to_bytes() != first
+
+
+@pytest.mark.parametrize("counts", [[6], [2], [2, 2, 2], [2, 9]])
+def test_few_volumes_and_few_nuclei_train(film: Callable, counts: list[int]) -> None:
+    last = run(make_crops(film, counts))[-1]
+    assert last.epoch == 4
+    assert all(math.isfinite(value) for row in last.history for value in vars(row).values())
+
+
+def test_no_epochs_keep_the_random_weights(film: Callable) -> None:
+    states = run(make_crops(film, [4] * 3), SMALL.model_copy(update={"epochs": 0}))
+    assert [state.epoch for state in states] == [0]
+    vectors = states[0].encoder()(torch.randn(3, 4, 16, 16))
+    np.testing.assert_allclose(vectors.detach().norm(dim=1), 1, atol=1e-5)
+
+
+def test_held_out_volumes_are_not_trained_on(film: Callable) -> None:
+    crops = make_crops(film, [5] * 4)
+    held = 2  # the middle of the only stretch: a quarter of four
+    spoiled = [CropBatch(b.t, b.row, b.values * (0 if i == held else 1)) for i, b in enumerate(crops.source.batches)]
+    plain, other = run(crops)[-1], run(Crops(Batches(spoiled), crops.window, crops.size_um))[-1]
+    assert all(torch.equal(plain.part("encoder")[name], other.part("encoder")[name]) for name in plain.part("encoder"))
+    assert plain.history[-1].held_out_agreement != other.history[-1].held_out_agreement
+
+
+@pytest.mark.parametrize("change", ["seed", "config", "crops"])
+def test_a_checkpoint_of_another_training_is_refused(film: Callable, change: str) -> None:
+    crops = make_crops(film, [4] * 3)
+    checkpoint = run(crops, SMALL.model_copy(update={"epochs": 1}))[-1]
+    config = SMALL.model_copy(update={"epochs": 1} | ({"alpha": 0.5} if change == "config" else {}))
+    other = make_crops(film, [4] * 3, seed=1) if change == "crops" else crops
+    with pytest.raises(InputError, match="other settings, seed or crops"):
+        run(other, config, seed=6 if change == "seed" else 5, checkpoint=checkpoint)
+
+
+def test_no_crops_are_refused() -> None:
+    with pytest.raises(InputError, match="at least one volume with two nuclei"):
+        run(Crops(Batches([]), (4, 16, 16), (9.0, 8.0, 8.0)))
+
+
+def test_nan_is_an_error_that_names_the_volume(film: Callable) -> None:
+    crops = make_crops(film, [4] * 3)
+    bad = crops.source.batches[0]
+    bad.values[:] = np.nan
+    with pytest.raises(InputError, match="volume 0: expected a finite loss"):
+        run(crops)
+
+
+def test_collapse_is_said(film: Callable, caplog: pytest.LogCaptureFixture) -> None:
+    crops = make_crops(film, [4] * 3)
+    same = [CropBatch(b.t, b.row, np.ones_like(b.values)) for b in crops.source.batches]
+    still = SMALL.model_copy(update={"epochs": 1, "noise": 0.0, "brightness": 0.0})
+    with caplog.at_level(logging.WARNING):
+        run(Crops(Batches(same), crops.window, crops.size_um), still)
+    assert "collapsed" in caplog.text
+
+
+def test_the_published_objective_is_a_setting(film: Callable) -> None:
+    published = SMALL.model_copy(update={"object_scale": "published", "lambda_object": None, "schedule": "constant", "epochs": 1})
+    row = run(make_crops(film, [6] * 3), published)[-1].history[0]
+    ours = run(make_crops(film, [6] * 3), SMALL.model_copy(update={"lambda_object": None, "epochs": 1}))[-1].history[0]
+    assert ours.object_term == pytest.approx(6 * row.object_term, rel=1e-4)
+    assert ours.feature_term == pytest.approx(row.feature_term, rel=1e-6)
+
+
+def test_garbage_and_other_kinds_are_refused(film: Callable) -> None:
+    state = run(make_crops(film, [4] * 2), SMALL.model_copy(update={"epochs": 0}))[-1]
+    for data in (b"", b"no", b"\x80\x04\x95" * 20, state.encoder().to_bytes(), state.to_bytes()[:-50]):
+        with pytest.raises(InputError):
+            TrainState.from_bytes(data)
