@@ -1,0 +1,200 @@
+"""How much alike two nuclei look, as a likelihood ratio calibrated on the recording itself.
+
+Reference:
+    Ioffe 2006 (probabilistic linear discriminant analysis) for the ratio, Platt 1999 for its calibration.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from barlowtrack.data import UNKNOWN
+
+Float = NDArray[np.floating[Any]]
+
+N_COMPONENTS = 64
+LIMIT = 8.0
+LEAST_MATCHES = 200
+BELIEVED = 0.5
+N_WRONG = 8
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """The look of K neurons.
+
+    Attributes:
+        centre: (P,) mean of all features.
+        axes: (P, Q) directions in which neurons differ, scaled so that one neuron scatters by 1.
+        weight: (K, 2 Q + 1) of [x^2, x, 1]: the log likelihood ratio of whitened features x.
+        slope: Calibration: how far that ratio is to be believed; 0 where looks say nothing.
+        offset: Calibration: added after.
+    """
+
+    centre: Float
+    axes: Float
+    weight: Float
+    slope: float = 1.0
+    offset: float = 0.0
+
+    def score(self, features: Float) -> Float:
+        """Returns the ratio (K, n) before calibration and limits."""
+        x = (features - self.centre) @ self.axes  # (n, Q)
+        return np.asarray(self.weight @ np.concatenate([x * x, x, np.ones((len(x), 1))], axis=1).T)
+
+    def log_ratio(self, features: Float) -> Float:
+        """Returns (K, n) log p(look | this neuron) / p(look | another one) of features (n, P)."""
+        return np.asarray(np.clip(self.slope * self.score(features) + self.offset, -LIMIT, LIMIT))
+
+
+def components(sample: Float, n_components: int = N_COMPONENTS) -> tuple[Float, Float]:
+    """Returns the mean (D,) and leading principal axes (D, P) of a sample (M, D); P <= n_components, total variance 1 along them."""
+    sample = sample.astype(np.float64)
+    mean = sample.mean(0)
+    values, axes = np.linalg.eigh((sample - mean).T @ (sample - mean) / len(sample))
+    leading = np.argsort(-values, kind="stable")[:n_components]
+    leading = leading[values[leading] > 1e-9 * max(values.max(), 1e-30)]
+    return mean, axes[:, leading] / np.sqrt(max(values[leading].sum(), 1e-30))
+
+
+def learn_appearance(features: list[Float], neuron: list[NDArray[np.int64]], trust: list[Float], n_neurons: int) -> Appearance | None:
+    """Learns the look of every neuron from believed matches, and how far looks are to be believed from matches held out.
+
+    Args:
+        features: (n, P) of each volume.
+        neuron: (n,) of each volume, or UNKNOWN.
+        trust: (n,) posterior of that neuron.
+        n_neurons: K.
+
+    Returns:
+        The appearance, or None where there is too little to learn from.
+    """
+    matches = sum(int(((who >= 0) & (sure > 0.5)).sum()) for who, sure in zip(neuron, trust, strict=True))
+    if matches < LEAST_MATCHES or n_neurons < 3 or len(features) < 4:
+        return None
+    scores, same = [], []
+    halves = [list(range(0, len(features), 2)), list(range(1, len(features), 2))]
+    for learned, held in (halves, halves[::-1]):
+        look = _discriminant(*_believed(features, neuron, trust, learned), n_neurons)
+        for i in held:
+            score, own = _held_out(look.score(features[i]), neuron[i], trust[i])
+            scores.append(score)
+            same.append(own)
+    slope, offset = _calibrate(np.concatenate(scores), np.concatenate(same))
+    look = _discriminant(*_believed(features, neuron, trust, list(range(len(features)))), n_neurons)
+    return replace(look, slope=slope, offset=offset)
+
+
+def first_matches(features: list[Float]) -> tuple[list[NDArray[np.int64]], float]:
+    """Matches the first volume with others by looks alone, keeping what a third volume confirms.
+
+    Args:
+        features: (n, P) of each volume.
+
+    Returns:
+        For each volume (n,) the row in the first one, or UNKNOWN; and the share of round trips that closed, in [0, 1]: near 1 where
+        looks identify a neuron, near 0 where they say nothing.
+    """
+    unit = [f / np.maximum(np.linalg.norm(f, axis=1, keepdims=True), 1e-9) for f in features]
+    first = [_mutual(unit[0], other) for other in unit]  # each (n of the first,)
+    closed = tried = 0
+    neuron = []
+    for m, other in enumerate(unit):
+        votes = np.full(len(unit[0]), int(m == 0))
+        for k in range(1, len(unit)):
+            if m in (0, k):
+                continue
+            onward = np.append(_mutual(other, unit[k]), UNKNOWN)[first[m]]
+            both = (onward >= 0) & (first[k] >= 0)
+            votes += both * np.where(onward == first[k], 1, -1)
+            closed, tried = closed + int((both & (onward == first[k])).sum()), tried + int(both.sum())
+        who = np.full(len(other), UNKNOWN)
+        good = (votes > 0) & (first[m] >= 0)
+        who[first[m][good]] = np.flatnonzero(good)
+        neuron.append(who)
+    return neuron, closed / max(tried, 1)
+
+
+def _mutual(a: Float, b: Float) -> NDArray[np.int64]:
+    """For each row of a the row of b that looks most like it, if that holds both ways; else UNKNOWN."""
+    likeness = a @ b.T
+    there, back = likeness.argmax(1), likeness.argmax(0)
+    return np.where(back[there] == np.arange(len(a)), there, UNKNOWN)
+
+
+def _believed(
+    features: list[Float], neuron: list[NDArray[np.int64]], trust: list[Float], volumes: list[int]
+) -> tuple[Float, NDArray[np.int64], Float]:
+    """Features, neurons and trust of the matches of some volumes that are more likely right than wrong."""
+    good = [(neuron[i] >= 0) & (trust[i] > BELIEVED) for i in volumes]
+    return (
+        np.concatenate([features[i][g] for i, g in zip(volumes, good, strict=True)]).astype(np.float64),
+        np.concatenate([neuron[i][g] for i, g in zip(volumes, good, strict=True)]),
+        np.concatenate([trust[i][g] for i, g in zip(volumes, good, strict=True)]).astype(np.float64),
+    )
+
+
+def _discriminant(x: Float, who: NDArray[np.int64], trust: Float, n_neurons: int) -> Appearance:
+    """Learns the ratio between each neuron's own Gaussian and that of all neurons, from matches x (M, P), who (M,), trust (M,)."""
+    p = x.shape[1]
+    count = np.bincount(who, trust, minlength=n_neurons)[:, None]  # (K, 1)
+    total = np.stack([np.bincount(who, trust * x[:, j], minlength=n_neurons) for j in range(p)], axis=1)
+    centre = total.sum(0) / max(trust.sum(), 1e-9)
+    own = total / np.maximum(count, 1e-9)  # (K, P)
+    inside = x - own[who]
+    within = (inside.T * trust) @ inside / max(trust.sum() - (count > 0).sum(), 1.0)
+    within += (1e-3 * np.trace(within) / p + 1e-12) * np.eye(p)
+    seen = count[:, 0] > 1
+    between = np.zeros((p, p))
+    if seen.sum() > 2:
+        # The means of few sightings scatter by themselves; that part is no difference between neurons.
+        between = np.cov(own[seen].T, ddof=1).reshape(p, p) - within * (1 / count[seen]).mean()
+    values, vectors = np.linalg.eigh(within)
+    whiten = vectors / np.sqrt(values)  # (P, P)
+    spread, turn = np.linalg.eigh(whiten.T @ between @ whiten)
+    spread, axes = spread[spread > 0], (whiten @ turn)[:, spread > 0]  # (Q,), (P, Q)
+    look = (own - centre) @ axes * (count > 0)  # (K, Q)
+    belief = spread * count / (spread * count + 1) * look  # expected mean of each neuron
+    variance = 1 + spread / (spread * count + 1)  # (K, Q)
+    flat = 1 + spread
+    # log N(x; belief, variance) - log N(x; 0, flat)
+    square = 0.5 / flat - 0.5 / variance
+    constant = 0.5 * (np.log(flat) - np.log(variance) - belief**2 / variance).sum(1, keepdims=True)
+    return Appearance(centre, axes, np.concatenate([square, belief / variance, constant], axis=1))
+
+
+def _held_out(score: Float, neuron: NDArray[np.int64], trust: Float) -> tuple[Float, NDArray[np.bool_]]:
+    """Scores of believed matches of one volume, and of a few wrong partners of each."""
+    rows = np.flatnonzero((neuron >= 0) & (trust > BELIEVED))
+    k = len(score)
+    step = np.linspace(1, k - 1, min(N_WRONG, k - 1)).astype(int)
+    wrong = (neuron[rows][:, None] + step) % k  # (n, N_WRONG)
+    own = score[neuron[rows], rows]
+    others = score[wrong, rows[:, None]].ravel()
+    return np.concatenate([own, others]), np.concatenate([np.ones(len(own), bool), np.zeros(len(others), bool)])
+
+
+def _calibrate(score: Float, same: NDArray[np.bool_]) -> tuple[float, float]:
+    """Fits slope and offset such that slope * score + offset is a log likelihood ratio; both classes weigh alike."""
+    weight = np.where(same, 0.5 / max(same.sum(), 1), 0.5 / max((~same).sum(), 1))
+    scale = max(float(score.std()), 1e-9)
+    beta = fit_logistic(np.stack([np.clip(score / scale, -10, 10), np.ones(len(score))], axis=1), same, weight)
+    slope = float(beta[0]) / scale
+    # A negative slope would say that a neuron looks least like itself: chance, or a mistake of ours.
+    return (min(slope, 1.5), float(beta[1])) if slope > 0 else (0.0, 0.0)
+
+
+def fit_logistic(x: Float, y: NDArray[np.bool_], weight: Float) -> Float:
+    """Returns the coefficients (p,) of a weighted logistic regression of y (n,) on x (n, p); the weights sum to about 1."""
+    ridge = 1e-3 * np.eye(x.shape[1])
+    beta = np.zeros(x.shape[1])
+    for _ in range(40):
+        p = 1 / (1 + np.exp(-np.clip(x @ beta, -30, 30)))
+        gradient = x.T @ (weight * (y - p)) - ridge @ beta
+        step = np.linalg.solve((x.T * (weight * p * (1 - p))) @ x + ridge, gradient)
+        beta += np.clip(step, -2, 2)
+    return beta

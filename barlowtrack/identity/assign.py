@@ -1,0 +1,35 @@
+"""From a posterior to one neuron a detection and one detection a neuron, with "absent" and "unknown" as outcomes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from barlowtrack.data import UNKNOWN
+
+ABSENT_COST = 3.5
+
+
+def assign(posterior: NDArray[np.floating[Any]], absent_cost: float = ABSENT_COST) -> NDArray[np.int64]:
+    """Pairs neurons with detections so that the sum of -log posterior is least; who costs more than absent_cost stays alone.
+
+    Args:
+        posterior: (K, n), in [0, 1].
+        absent_cost: Price of leaving a neuron absent and a detection unknown.
+
+    Returns:
+        (n,) neuron of each detection, or UNKNOWN; no neuron twice.
+
+    Reference:
+        Kuhn 1955; Jonker & Volgenant 1987.
+    """
+    neuron = np.full(posterior.shape[1], UNKNOWN)
+    # Capped at the price of staying alone, a pair at the cap means just that: no extra rows or columns are needed.
+    cost = np.minimum(-np.log(np.maximum(posterior, 1e-12)), absent_cost)
+    rows, columns = linear_sum_assignment(cost)
+    good = cost[rows, columns] < absent_cost
+    neuron[columns[good]] = rows[good]
+    return neuron

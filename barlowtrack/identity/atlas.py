@@ -1,0 +1,221 @@
+"""The atlas: which neurons there are, and how their arrangement deforms, learned from the recording itself.
+
+Lengths in units of the median neighbour distance.
+
+Reference:
+    Gower 1975 (generalised Procrustes analysis); Cootes et al. 1995 (point distribution models).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from barlowtrack.data import UNKNOWN
+from barlowtrack.identity.registration import Alignment, Shape
+
+Float = NDArray[np.floating[Any]]
+
+KERNEL_WIDTH = 12.0
+KERNEL_SOFTNESS = 10.0
+AFFINE_VARIANCE = 4.0
+N_MODES = 40
+PRIOR_VOLUMES = 10.0
+SMALLEST_MODE = 1e-3
+RESIDUAL = 0.1
+PRUNE_OCCUPANCY = 0.15
+GROW_OCCUPANCY = 0.2
+MERGE_DISTANCE = 0.7
+MERGE_TOGETHER = 0.1
+BALL = 0.5
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What one volume says about the atlas.
+
+    Attributes:
+        alignment: The shape laid over it.
+        neuron: (n,) neuron of each detection, or UNKNOWN.
+        rows: (n,) where the detections stand in the recording.
+    """
+
+    alignment: Alignment
+    neuron: NDArray[np.int64]
+    rows: NDArray[np.int64]
+
+    @property
+    def posterior(self) -> Float:
+        """(n,) posterior of the neuron of each detection; of the best neuron where it is unknown."""
+        mass = self.alignment.posterior
+        known = self.neuron >= 0
+        return np.where(known, mass[np.maximum(self.neuron, 0), np.arange(len(self.neuron))], mass.max(0, initial=0))
+
+
+def smooth_shape(mean: Float, occupancy: Float | None = None) -> Shape:
+    """Returns a shape that bends smoothly and shears: all that is known before the recording has been looked at.
+
+    Args:
+        mean: (K, 3).
+        occupancy: (K,); everybody alike where nothing is known.
+    """
+    return _shape(mean, _smooth_covariance(mean), np.full(mean.shape, RESIDUAL), np.ones(len(mean)) if occupancy is None else occupancy)
+
+
+def learn_shape(sightings: list[Sighting], n_neurons: int) -> Shape:
+    """Learns mean, modes, residuals and occupancy from volumes laid into one frame.
+
+    The covariance between neurons is the one seen, shrunk towards smooth bending: with few volumes the shape stays a smooth warp,
+    with many it knows how this animal moves.
+
+    Args:
+        sightings: One per volume; all of the same K neurons.
+        n_neurons: K.
+    """
+    complete = np.stack([s.alignment.fitted for s in sightings])  # (T, K, 3)
+    residual = np.zeros_like(complete)
+    seen = np.zeros((len(sightings), n_neurons), bool)
+    trust = np.zeros((len(sightings), n_neurons, 1))
+    for i, s in enumerate(sightings):
+        known = s.neuron >= 0
+        who = s.neuron[known]
+        residual[i, who] = s.alignment.points[known] - complete[i, who]
+        seen[i, who] = True
+        trust[i, who, 0] = s.posterior[known]
+    # An unsure match moves the shape only as far as it is believed.
+    complete = complete + trust * residual
+    weight = trust + 1e-3
+    mean = (complete * weight).sum(0) / weight.sum(0)
+    for _ in range(3):
+        complete = _into_frame(complete, mean)
+        mean = (complete * weight).sum(0) / weight.sum(0)
+    deviation = (complete - mean).reshape(len(sightings), -1)  # (T, 3K)
+    volumes = len(sightings)
+    covariance = (deviation.T @ deviation + PRIOR_VOLUMES * _smooth_covariance(mean)) / (volumes + PRIOR_VOLUMES)
+    return _shape(mean, covariance, _residual_variance(residual, trust[:, :, 0]), (seen.sum(0) + 0.5) / (volumes + 1))
+
+
+def revise(sightings: list[Sighting], shape: Shape) -> tuple[Float, NDArray[np.int64]]:
+    """Prunes neurons that are hardly ever seen, merges doubles, adds neurons that were missed.
+
+    Returns:
+        (K', 3) mean positions of the revised atlas, and (K',) which old neuron each was, -1 for a new one.
+    """
+    seen = np.zeros((len(sightings), len(shape)), bool)
+    for i, s in enumerate(sightings):
+        seen[i, s.neuron[s.neuron >= 0]] = True
+    keep = seen.mean(0) >= PRUNE_OCCUPANCY
+    keep &= ~_doubles(shape.mean, seen, keep)
+    kept = np.flatnonzero(keep)
+    new = _missed(sightings, shape, keep)
+    return np.concatenate([shape.mean[kept], new]), np.concatenate([kept, np.full(len(new), -1)])
+
+
+def to_rest(alignment: Alignment, shape: Shape, points: Float) -> Float:
+    """Undoes the deformation: where points (n, 3) of a volume, in the frame of the shape, lie in the shape at rest."""
+    distance = ((points[:, None] - alignment.fitted[None]) ** 2).sum(-1)  # (n, K)
+    weight = np.exp(-0.5 * (distance - distance.min(1, keepdims=True)) / 1.5**2)
+    moved = alignment.fitted - shape.mean  # (K, 3)
+    return np.asarray(points - weight @ moved / weight.sum(1, keepdims=True))
+
+
+def to_volume(alignment: Alignment, shape: Shape, rest: Float) -> Float:
+    """Where points (n, 3) of the shape at rest lie in a volume, in the frame of the shape."""
+    distance = ((rest[:, None] - shape.mean[None]) ** 2).sum(-1)  # (n, K)
+    weight = np.exp(-0.5 * (distance - distance.min(1, keepdims=True)) / 1.5**2)
+    return np.asarray(rest + weight @ (alignment.fitted - shape.mean) / weight.sum(1, keepdims=True))
+
+
+def _shape(mean: Float, covariance: Float, residual: Float, occupancy: Float) -> Shape:
+    values, vectors = np.linalg.eigh(covariance)
+    order = np.argsort(-values)[:N_MODES]
+    order = order[values[order] > SMALLEST_MODE]
+    return Shape(mean, vectors[:, order].T.reshape(-1, len(mean), 3), values[order], residual, np.clip(occupancy, 0.05, 0.99))
+
+
+def _smooth_covariance(mean: Float) -> Float:
+    """Covariance (3K, 3K) of smooth bending plus shear, stretch and shift."""
+    k = len(mean)
+    distance = ((mean[:, None] - mean[None]) ** 2).sum(-1)
+    kernel = np.exp(-0.5 * distance / KERNEL_WIDTH**2) / KERNEL_SOFTNESS
+    centred = mean - mean.mean(0)
+    extent = np.sqrt((centred**2).sum(1).mean()) + 1e-9
+    affine = np.concatenate([centred / extent, np.ones((k, 1))], axis=1)  # (K, 4)
+    return np.kron(kernel + AFFINE_VARIANCE * affine @ affine.T, np.eye(3))
+
+
+def _into_frame(complete: Float, mean: Float) -> Float:
+    """Turns and shifts each shape (T, K, 3) in the plane onto the mean (K, 3)."""
+    middle, aim = complete.mean(1, keepdims=True), mean.mean(0)
+    a, b = complete - middle, mean - aim
+    angle = np.arctan2((a[..., 1] * b[..., 2] - a[..., 2] * b[..., 1]).sum(1), (a[..., 1] * b[..., 1] + a[..., 2] * b[..., 2]).sum(1))
+    cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
+    z, y, x = np.moveaxis(a, -1, 0)
+    return np.asarray(np.stack([z, cos * y - sin * x, sin * y + cos * x], axis=-1) + aim)
+
+
+def _residual_variance(residual: Float, trust: Float) -> Float:
+    """Variance (K, 3) about the fitted shape, shrunk towards the median over neurons."""
+    weight = trust[:, :, None]
+    count = weight.sum(0)
+    own = (weight * residual**2).sum(0) / np.maximum(count, 1e-9)
+    known = count[:, 0] > 2
+    typical = np.median(own[known], axis=0) if known.any() else np.full(3, RESIDUAL)
+    return np.asarray(np.clip((own * count + 10 * typical) / (count + 10), 0.01, 1.0))
+
+
+def _doubles(mean: Float, seen: NDArray[np.bool_], keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(K,) the less seen of each pair of neurons that lie together but are almost never both there."""
+    double = np.zeros(len(mean), bool)
+    occupancy = seen.mean(0)
+    for i, j in sorted(cKDTree(mean).query_pairs(MERGE_DISTANCE)):
+        if not (keep[i] and keep[j]) or double[i] or double[j]:
+            continue
+        together = (seen[:, i] & seen[:, j]).mean()
+        if together < MERGE_TOGETHER * min(occupancy[i], occupancy[j]):
+            double[j if occupancy[i] >= occupancy[j] else i] = True
+    return double
+
+
+def _missed(sightings: list[Sighting], shape: Shape, keep: NDArray[np.bool_]) -> Float:
+    """Centres (new, 3) of the densest balls of detections that nobody claims, at rest, met in enough volumes."""
+    pools: list[Float] = [np.zeros((0, 3))]
+    volumes = [np.zeros(0, int)]
+    for i, s in enumerate(sightings):
+        free = (s.neuron < 0) | ~keep[np.maximum(s.neuron, 0)]
+        pools.append(to_rest(s.alignment, shape, s.alignment.points[free]))
+        volumes.append(np.full(int(free.sum()), i))
+    pool, volume = np.concatenate(pools), np.concatenate(volumes)
+    if len(pool) == 0:
+        return pool
+    neighbours = cKDTree(pool).query_ball_point(pool, BALL)
+    alive = np.ones(len(pool), bool)
+    counts = np.array([len(np.unique(volume[n])) for n in neighbours])
+    centres: list[Float] = []
+    need = max(GROW_OCCUPANCY * len(sightings), 2)
+    for start in np.argsort(-counts, kind="stable"):
+        inside = np.array([n for n in neighbours[start] if alive[n]])
+        if counts[start] < need:
+            break
+        if alive[start] and len(np.unique(volume[inside])) >= need:
+            centres.append(pool[inside].mean(0))
+            alive[inside] = False
+    return np.array(centres).reshape(-1, 3)
+
+
+def carry_over(sightings: list[Sighting], shape: Shape, rest: Float, origin: NDArray[np.int64]) -> list[Sighting]:
+    """Rewrites sightings of one atlas as sightings of a revised one (see revise); new neurons are placed, not yet matched."""
+    renamed = np.full(len(shape) + 1, UNKNOWN)
+    renamed[origin[origin >= 0]] = np.flatnonzero(origin >= 0)
+    new = origin < 0
+    revised = []
+    for s in sightings:
+        neuron = renamed[s.neuron]
+        fitted = np.where(new[:, None], to_volume(s.alignment, shape, rest), s.alignment.fitted[origin])
+        posterior = np.where(new[:, None], 0, s.alignment.posterior[origin])
+        revised.append(Sighting(replace(s.alignment, fitted=fitted, posterior=posterior), neuron, s.rows))
+    return revised

@@ -1,0 +1,233 @@
+"""The schedule: find a first atlas, learn shape and looks from part of the recording, then lay them over every volume.
+
+No volume knows its place in time. Volumes and rows are put into an order that depends on their content alone, so that shuffling a
+recording, or the detections of a volume, changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from barlowtrack.data import UNKNOWN, Detections
+from barlowtrack.identity.appearance import Appearance, components, first_matches, learn_appearance
+from barlowtrack.identity.assign import assign
+from barlowtrack.identity.atlas import PRUNE_OCCUPANCY, Sighting, carry_over, learn_shape, revise, smooth_shape
+from barlowtrack.identity.registration import SLACK, Alignment, Shape, align, soft_match
+
+log = logging.getLogger(__name__)
+
+Float = NDArray[np.floating[Any]]
+Map = Callable[..., Iterable[Any]]
+"""A function like the built-in map: in order, whoever does the work."""
+
+WARP_SIGMAS = np.geomspace(1.4, 0.35, 30)
+SHAPE_SIGMAS = np.geomspace(1.4, 0.2, 30)
+BUILD_VOLUMES = (250, 400)
+SEEDS = 8
+SEED_PARTNERS = 20
+SAMPLED_EMBEDDINGS = 20_000
+TRUSTED_LOOKS = 0.3
+ROUNDS = 5
+REVISIONS = 3
+
+
+@dataclass(frozen=True)
+class Volume:
+    """The detections of one volume.
+
+    Attributes:
+        rows: (n,) where they stand in the recording; n >= 1.
+        points: (n, 3) z, y, x about their mean, in neighbour distances.
+        features: (n, P) embeddings, reduced; None where looks are not used.
+    """
+
+    rows: NDArray[np.int64]
+    points: Float
+    features: Float | None
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """All that was learned from the recording: how its neurons lie and look; None for what is not to be used, or not known."""
+
+    shape: Shape | None
+    appearance: Appearance | None
+    n_neurons: int
+
+
+def neighbour_distance_um(detections: Detections, most_volumes: int = 200) -> float:
+    """Returns the median distance to the nearest other detection; 1 where there is none."""
+    step = max(detections.n_volumes // most_volumes, 1)
+    found = [np.zeros(0)]
+    for t in range(0, detections.n_volumes, step):
+        points = detections.position_um[detections.rows_of(t)]
+        if len(points) > 1:
+            distance, _ = cKDTree(points).query(points, 2)
+            found.append(np.asarray(distance)[:, 1])
+    distance = np.concatenate(found)
+    distance = distance[distance > 0]
+    return float(np.median(distance)) if len(distance) else 1.0
+
+
+def volumes_of(detections: Detections, vectors: Float | None) -> list[Volume]:
+    """Cuts a recording into its volumes, in an order given by their content; empty ones are left out.
+
+    Args:
+        detections: N of them.
+        vectors: (N, D) embeddings, or None where looks are not to be used.
+    """
+    unit = neighbour_distance_um(detections)
+    volumes, keys = [], []
+    for t in range(detections.n_volumes):
+        rows = np.arange(len(detections))[detections.rows_of(t)]
+        if len(rows) == 0:
+            continue
+        points = detections.position_um[rows].astype(np.float64)
+        points = (points - points.mean(0)) / unit
+        order = np.lexsort(points.T)
+        keys.append((len(rows), (points[order] ** 2).sum()))
+        volumes.append(Volume(rows[order], points[order], None))
+    volumes = [volumes[i] for i in sorted(range(len(volumes)), key=lambda i: keys[i])]
+    if vectors is None or not volumes:
+        return volumes
+    rows = np.concatenate([v.rows for v in volumes])
+    mean, axes = components(vectors[rows[:: max(len(rows) // SAMPLED_EMBEDDINGS, 1)]])
+    return [replace(v, features=((vectors[v.rows] - mean) @ axes).astype(np.float32)) for v in volumes]
+
+
+def build(volumes: list[Volume], rng: np.random.Generator, run: Map, tick: Callable[[], None]) -> Atlas:
+    """Learns the atlas from part of the recording: first a smooth warp of one volume, then a shape model of all.
+
+    Args:
+        volumes: At least one.
+        rng: Chooses the volumes that are tried as a first atlas.
+        run: Maps a function over volumes.
+        tick: Told after each of ROUNDS + 1 passes.
+    """
+    part = _part(volumes)
+    atlas = choose_seed(volumes, rng, run)
+    sightings = list(run(lambda v: sight(v, atlas, WARP_SIGMAS), part))
+    tick()
+    for step in range(ROUNDS):
+        n_neurons = atlas.n_neurons
+        if step in range(1, REVISIONS + 1) and atlas.shape is not None:
+            rest, origin = revise(sightings, atlas.shape)
+            sightings = carry_over(sightings, atlas.shape, rest, origin)
+            n_neurons = len(rest)
+        atlas = _learn(part, sightings, n_neurons)
+        sightings = list(run(lambda v, a=atlas: sight(v, a), part))
+        tick()
+        log.debug("round %d: %d neurons, score %.3f", step, n_neurons, np.mean([s.alignment.score for s in sightings]))
+    return _learn(part, sightings, atlas.n_neurons)
+
+
+def build_by_looks(volumes: list[Volume], rng: np.random.Generator, run: Map, tick: Callable[[], None]) -> Atlas:
+    """Learns the atlas as build does, from looks alone; neurons that nobody claims are adopted from the volume that has most of them."""
+    part = _part(volumes)
+    counts = np.array([len(v.rows) for v in volumes])
+    seeds = rng.choice(_ample(counts), min(SEEDS, len(_ample(counts))), replace=False)
+    partners = [volumes[i] for i in rng.choice(len(volumes), min(SEED_PARTNERS, len(volumes)), replace=False)]
+    atlas = max((_first_look(volumes[seed], partners) for seed in seeds), key=lambda found: found[1])[0]
+    sightings = list(run(lambda v: sight(v, atlas), part))
+    tick()
+    for step in range(ROUNDS):
+        neuron, trust, n_neurons = _adopt(sightings, atlas.n_neurons, grow=step < REVISIONS)
+        looks = learn_appearance(_features(part), neuron, trust, n_neurons)
+        atlas = Atlas(None, looks, n_neurons)
+        sightings = list(run(lambda v, a=atlas: sight(v, a), part))
+        tick()
+        log.debug("round %d: %d neurons, known %.3f", step, n_neurons, np.mean(np.concatenate([s.neuron for s in sightings]) >= 0))
+    return atlas
+
+
+def sight(volume: Volume, atlas: Atlas, sigmas: NDArray[np.float64] = SHAPE_SIGMAS) -> Sighting:
+    """Lays the atlas over a volume and says who each detection is."""
+    looks = None if atlas.appearance is None or volume.features is None else atlas.appearance.log_ratio(volume.features)
+    if atlas.shape is not None:
+        alignment = align(volume.points, atlas.shape, looks, sigmas=sigmas)
+    else:
+        size = (atlas.n_neurons, len(volume.rows))
+        # Without position every neuron is as likely as any other, and where looks say nothing nobody is anybody.
+        posterior = np.zeros(size) if looks is None else soft_match(looks - np.log(max(size)), SLACK)
+        alignment = Alignment(volume.points, np.zeros((atlas.n_neurons, 3)), posterior, float(posterior.sum()))
+    return Sighting(alignment, assign(alignment.posterior), volume.rows)
+
+
+def choose_seed(volumes: list[Volume], rng: np.random.Generator, run: Map) -> Atlas:
+    """Returns as first atlas the volume that the others resemble most, of SEEDS with an ample but not the largest count."""
+    ample = _ample(np.array([len(v.rows) for v in volumes]))
+    seeds = rng.choice(ample, min(SEEDS, len(ample)), replace=False)
+    partners = [volumes[i] for i in rng.choice(len(volumes), min(SEED_PARTNERS, len(volumes)), replace=False)]
+
+    def tried(seed: int) -> tuple[Atlas, float]:
+        found, closed = _first_look(volumes[seed], partners)
+        looks = found.appearance if closed > TRUSTED_LOOKS else None
+        atlas = Atlas(smooth_shape(volumes[seed].points), looks, len(volumes[seed].rows))
+        return atlas, sum(float(sight(v, atlas, WARP_SIGMAS[::2]).alignment.posterior.sum()) for v in partners)
+
+    first: Atlas = max(run(tried, seeds), key=lambda found: float(found[1]))[0]
+    return first
+
+
+def _part(volumes: list[Volume]) -> list[Volume]:
+    """The volumes that the atlas is learned from, evenly spread over their order by content."""
+    few, many = BUILD_VOLUMES
+    return [volumes[i] for i in np.unique(np.linspace(0, len(volumes) - 1, min(max(few, len(volumes) // 5), many)).astype(int))]
+
+
+def _ample(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Volumes with a count in the 50th to 90th percentile: hardly any neuron missing, hardly any debris."""
+    low, high = np.percentile(counts, [50, 90])
+    ample = np.flatnonzero((counts >= low) & (counts <= high))
+    return ample if len(ample) else np.flatnonzero(counts >= low)
+
+
+def _learn(part: list[Volume], sightings: list[Sighting], n_neurons: int) -> Atlas:
+    features = _features(part)
+    looks = None
+    if features:
+        looks = learn_appearance(features, [s.neuron for s in sightings], [s.posterior for s in sightings], n_neurons)
+    return Atlas(learn_shape(sightings, n_neurons), looks, n_neurons)
+
+
+def _first_look(seed: Volume, partners: list[Volume]) -> tuple[Atlas, float]:
+    """The looks of the detections of one volume, and the share of round trips through other volumes that closed."""
+    n = len(seed.rows)
+    features = _features([seed, *(p for p in partners if p is not seed)])
+    if not features:
+        return Atlas(None, None, n), 0.0
+    neuron, closed = first_matches(features)
+    looks = learn_appearance(features, neuron, [np.ones(len(who)) for who in neuron], n)
+    return Atlas(None, looks, n), closed
+
+
+def _adopt(sightings: list[Sighting], n_neurons: int, *, grow: bool) -> tuple[list[NDArray[np.int64]], list[Float], int]:
+    """Drops neurons that are hardly ever seen; then the unknown detections of the volume with most of them become neurons.
+
+    Returns:
+        Neuron and trust of every detection of each volume, and the new number of neurons.
+    """
+    neuron, trust = [s.neuron for s in sightings], [s.posterior for s in sightings]
+    seen = np.bincount(np.concatenate(neuron) + 1, minlength=n_neurons + 1)[1:] / len(neuron)
+    keep = seen >= PRUNE_OCCUPANCY
+    renamed = np.append(np.where(keep, np.cumsum(keep) - 1, UNKNOWN), UNKNOWN)
+    neuron, n_neurons = [renamed[who] for who in neuron], int(keep.sum())
+    if grow:
+        most = max(range(len(neuron)), key=lambda i: int((neuron[i] < 0).sum()))
+        unknown = neuron[most] < 0
+        neuron[most][unknown] = n_neurons + np.arange(unknown.sum())
+        trust[most][unknown] = 1.0
+        n_neurons += int(unknown.sum())
+    return neuron, trust, n_neurons
+
+
+def _features(part: list[Volume]) -> list[Float]:
+    """(n, P) of every volume; none where looks are not used."""
+    return [v.features for v in part if v.features is not None]

@@ -1,0 +1,120 @@
+"""track: decide which nuclei are the same neuron, over the whole recording at once.
+
+Every volume is compared with one atlas of neurons, never with its neighbour in time: no error is handed on, and the order of
+the volumes does not matter.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from barlowtrack.config import ComputeConfig, TrackConfig
+from barlowtrack.data import UNKNOWN, Detections, Embeddings, FloatArray, IntArray, Progress, Tracks, silent
+from barlowtrack.errors import ConfigError, InputError
+from barlowtrack.identity import solve
+from barlowtrack.identity.confidence import evidence, probabilities, stability
+
+log = logging.getLogger(__name__)
+
+STRETCH = 64
+
+
+def track(
+    detections: Detections,
+    embeddings: Embeddings,
+    *,
+    config: TrackConfig,
+    compute: ComputeConfig,
+    seed: int,
+    progress: Progress = silent,
+) -> Tracks:
+    """Give every detection a neuron id and a probability.
+
+    Args:
+        detections: N detections, sorted by volume; positions in um.
+        embeddings: (N, D) float32, unit length, row i describes detection i.
+        config: What to go by, and how sure to be.
+        compute: Threads; changes the time it takes, not the result.
+        seed: Of the choice of volumes that are tried as a first atlas.
+        progress: Told after every volume.
+
+    Returns:
+        N ids (-1 = unknown) and N probabilities in [0, 1]; no neuron twice in a volume, ids ordered by mean position.
+
+    Raises:
+        InputError: if the two disagree on N.
+        ConfigError: if neither position nor appearance may be used.
+
+    Reference:
+        docs/explanation: registration by annealed EM to a shape model learned from the recording; Kuhn 1955 for the assignment.
+    """
+    if len(embeddings) != len(detections):
+        raise InputError(f"track: expected one embedding a detection ({len(detections)}), got {len(embeddings)}")
+    if not (config.position or config.appearance):
+        raise ConfigError("[track] position and appearance are both false: nothing is left to tell neurons apart by")
+    if len(detections) == 0:
+        return Tracks(np.zeros(0, np.int32), np.zeros(0, np.float32), 0)
+    volumes = solve.volumes_of(detections, embeddings.vectors if config.appearance else None)
+    workers = compute.workers or min(os.cpu_count() or 1, 8)
+    # One thread a volume: more would only fight over the cores, and make sums depend on their number.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
+        neuron, probability = _solve(volumes, len(detections), config, seed, pool, progress)
+    return _named(detections, neuron, probability, config.min_probability)
+
+
+def _solve(
+    volumes: list[solve.Volume], n: int, config: TrackConfig, seed: int, pool: ThreadPoolExecutor, progress: Progress
+) -> tuple[IntArray, FloatArray]:
+    """Returns neuron and probability of all n detections; neurons numbered as in the atlas."""
+    done, total = 0, len(volumes) + solve.ROUNDS + 2
+    progress(done, total)
+
+    def tick() -> None:
+        nonlocal done
+        done += 1
+        progress(done, total)
+
+    build = solve.build if config.position else solve.build_by_looks
+    atlas = build(volumes, np.random.default_rng(seed), pool.map, tick)
+    neuron, posterior = np.full(n, UNKNOWN), np.zeros(n)
+    for sighting in _in_order(pool, lambda volume: solve.sight(volume, atlas), volumes):
+        neuron[sighting.rows], posterior[sighting.rows] = sighting.neuron, sighting.posterior
+        tick()
+    known = neuron >= 0
+    believed = np.zeros((n, 4))
+    believed[known] = evidence(posterior[known], neuron[known], atlas.n_neurons, len(volumes))
+    rows, held = stability(volumes, neuron, atlas, seed, pool.map)
+    probability = np.where(known, probabilities(believed, believed[rows], held), 1 - posterior)
+    tick()
+    return neuron, np.clip(probability, 0, 1)
+
+
+def _in_order(pool: ThreadPoolExecutor, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+    """Maps over items a stretch at a time, so that results that nobody has taken yet do not pile up."""
+    for start in range(0, len(items), STRETCH):
+        yield from pool.map(work, items[start : start + STRETCH])
+
+
+def _named(detections: Detections, neuron: IntArray, probability: FloatArray, min_probability: float) -> Tracks:
+    """Makes doubtful assignments unknown and numbers the neurons that are left by mean position."""
+    doubtful = (neuron >= 0) & (probability < min_probability)
+    # How likely it is that nobody is right, now that nobody is what we say.
+    probability = np.where(doubtful, 1 - probability, probability)
+    neuron = np.where(doubtful, UNKNOWN, neuron)
+    known = neuron >= 0
+    names, index = np.unique(neuron[known], return_inverse=True)
+    count = np.bincount(index, minlength=len(names))
+    position = detections.position_um[known].astype(np.float64)
+    mean = np.stack([np.bincount(index, axis, minlength=len(names)) for axis in position.T], axis=1) / np.maximum(count, 1)[:, None]
+    rank = np.empty(len(names), int)
+    rank[np.lexsort(mean.T)] = np.arange(len(names))
+    named = np.full(len(neuron), UNKNOWN, np.int32)
+    named[known] = rank[index]
+    return Tracks(named, probability.astype(np.float32), len(names))
