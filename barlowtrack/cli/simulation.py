@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from barlowtrack.cli.terminal import Bars
 from barlowtrack.errors import InputError
 from barlowtrack.io import write_recording
@@ -61,5 +63,5 @@ def write_simulation(folder: Path, name: str, seed: int, layout: Layout, labels:
 def _write_labels(made: SyntheticRecording, path: Path) -> Path:
     image = create_labels(path, made.labels.shape, made.recording.voxel_size_um, made.recording.rate_hz)
     for t in range(made.labels.shape[0]):
-        write_labels(image, t, made.labels.read(t))
+        write_labels(image, t, made.labels.read(t).astype(np.int32))
     return path

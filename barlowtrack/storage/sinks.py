@@ -149,7 +149,7 @@ class _TrainStates(_Parts):
 
         state = self._state()
         assert state is not None, "training yields its start, at least"
-        write_bytes(self.path("encoder"), state.encoder.to_bytes())
+        write_bytes(self.path("encoder"), state.encoder().to_bytes())
         write_table(pd.DataFrame(state.history), self.path("history"))
         return super().finish()
 

@@ -19,9 +19,10 @@ def call(*arguments, cwd=None):
 
 @pytest.fixture
 def worm(tiny_worm, tiny_run, tmp_path):
-    shutil.copytree(tiny_worm / "recording", tmp_path / "worm 7 ü")
-    shutil.copytree(tiny_run.path, tmp_path / "worm 7 ü.barlowtrack")
-    return tmp_path / "worm 7 ü"
+    folder = tmp_path / "worm 7 ü"
+    shutil.copytree(tiny_worm / "recording", folder / "recording")
+    shutil.copytree(tiny_run.path, folder / "recording.barlowtrack")
+    return folder / "recording"
 
 
 WRONG = {
