@@ -99,6 +99,11 @@ def open_recording(path: Path, config: RecordingConfig = METADATA_ONLY) -> Recor
     return _open_stack(path, path, config)
 
 
+def recording_name(path: Path) -> str:
+    """Returns what a recording at this path is called: the last name, without the extensions of its layout."""
+    return _EXTENSION.sub("", Path(os.path.abspath(path)).name) or "recording"
+
+
 def _open_stack(path: Path, file: Path, config: RecordingConfig, remarks: Sequence[str] = ()) -> Recording:
     stack = open_stack(file)
     planes, shape = _planes(stack.metadata, config)
@@ -149,9 +154,8 @@ def _recording(
     assumptions = (*metadata.remarks, *remarks, *no_rate, *channels.remarks)
     for assumption in assumptions:
         log.info("%s: %s", path, assumption)
-    name = _EXTENSION.sub("", Path(os.path.abspath(path)).name) or "recording"
     who = (channels.names, channels.reference, channels.signal)
-    return Recording(name, source, shape, metadata.dtype, voxel_size_um, rate_hz, *who, digest, assumptions)
+    return Recording(recording_name(path), source, shape, metadata.dtype, voxel_size_um, rate_hz, *who, digest, assumptions)
 
 
 def _planes(metadata: FileMetadata, config: RecordingConfig) -> tuple[NDArray[np.int64], tuple[int, int, int, int, int]]:

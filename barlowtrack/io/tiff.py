@@ -60,12 +60,8 @@ class TiffStack:
             with self.path.open("rb") as file:
                 for index in np.ndindex(*planes.shape):
                     out[index] = self._plane(file, int(planes[index])).reshape(height, width)
-        except InputError:
-            raise
         except OSError as error:
             raise InputError(f"{self.path}: cannot be read: {error.strerror or error}") from None
-        except Exception as error:  # each codec has its own
-            raise InputError(f"{self.path}: a plane cannot be decoded: {_first_line(error)}") from None
         return out
 
     def _plane(self, file: Any, plane: int) -> NDArray[Any]:
@@ -79,7 +75,10 @@ class TiffStack:
                 )
             if self.decode is None:
                 return np.frombuffer(data, self.stored)
-            values, (s, d, h, w, _), shape = self.decode(data, segment, _fullsize=False)
+            try:
+                values, (s, d, h, w, _), shape = self.decode(data, segment, _fullsize=False)
+            except Exception as error:  # each codec has its own
+                raise InputError(f"{self.path}: plane {plane}: cannot be decoded: {_first_line(error)}") from None
             if values is None:
                 raise InputError(f"{self.path}: plane {plane} is empty")
             room = out[s, d : d + shape[0], h : h + shape[1], w : w + shape[2]]
