@@ -257,6 +257,26 @@ def test_damaged_plane(tmp_path: Path) -> None:
     assert "plane 10" in line
 
 
+@pytest.mark.parametrize("options", [{"ome": True}, {"ome": True, "compression": "zlib"}, {"imagej": True}, {}])
+def test_spoilt_bytes_are_refused_or_harmless(tmp_path: Path, options: dict[str, object]) -> None:
+    path = tmp_path / "worm.tif"
+    tifffile.imwrite(path, VOXELS.transpose(0, 2, 1, 3, 4), metadata={"axes": "TZCYX"}, **options)
+    whole, rng, n_refused = path.read_bytes(), np.random.default_rng(0), 0
+    for _ in range(60):
+        spoilt = bytearray(whole)
+        for at in rng.integers(0, 300, rng.integers(1, 5)):
+            spoilt[at] = rng.integers(256)
+        path.write_bytes(spoilt)
+        try:
+            recording = open_recording(path, SIZED)
+            for t in range(min(5, recording.n_volumes)):
+                recording.read(t)
+        except InputError as error:
+            n_refused += 1
+            assert "\n" not in str(error)
+    assert n_refused > 0
+
+
 def test_a_volume_unlike_the_first(tmp_path: Path) -> None:
     folder = folder_of(tmp_path)
     for odd in (VOXELS[0, :, :2], VOXELS[0].astype(np.uint8)):
