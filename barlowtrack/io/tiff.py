@@ -55,13 +55,15 @@ class TiffStack:
             InputError: the file cannot be read, or ends too early, or a plane is damaged.
         """
         height, width = self.metadata.shape[-2:]
-        out = np.empty((*planes.shape, height, width), self.metadata.dtype)
         try:
+            out = np.empty((*planes.shape, height, width), self.metadata.dtype)
             with self.path.open("rb") as file:
                 for index in np.ndindex(*planes.shape):
                     out[index] = self._plane(file, int(planes[index])).reshape(height, width)
         except OSError as error:
             raise InputError(f"{self.path}: cannot be read: {error.strerror or error}") from None
+        except MemoryError:
+            raise InputError(f"{self.path}: {planes.size} planes of {height} x {width} do not fit into memory") from None
         return out
 
     def _plane(self, file: Any, plane: int) -> NDArray[Any]:

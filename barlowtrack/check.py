@@ -1,0 +1,201 @@
+"""Looks at a recording before hours are spent on it: a few volumes, the metadata, the disk."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from barlowtrack.config import Config
+from barlowtrack.data import Recording, VoxelArray
+from barlowtrack.errors import InputError
+
+log = logging.getLogger(__name__)
+
+N_SAMPLES = 8
+SATURATED_SHARE = 0.001
+"""More voxels than this at the largest value of the type: the camera was overexposed."""
+MIN_RADIUS_VOX = 1.0
+"""A nucleus must be at least two voxels wide in the plane; below, a detector sees single bright voxels."""
+_COPY_AGAIN = "copy the file again, or leave the volume out"
+
+Level = Literal["ok", "warn", "stop"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        level: ok; warn: results may be poor; stop: the pipeline cannot run, or its results would mean nothing.
+        what: What was found, in one line.
+        fix: What to do about it; empty where all is well.
+    """
+
+    level: Level
+    what: str
+    fix: str = ""
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """What was seen in one sampled volume; volume: (C, Z, Y, X), None where it could not be read."""
+
+    t: int
+    volume: VoxelArray | None
+    error: str = ""
+
+
+def check(recording: Recording, *, config: Config, free_bytes: int | None = None) -> list[Finding]:
+    """Samples a few volumes and says what would go wrong, or make results poor.
+
+    Args:
+        recording: To look at; at most N_SAMPLES volumes and their successors are read, one pair at a time in memory.
+        config: The settings the run would have.
+        free_bytes: Space on the disk of the run folder, if known.
+
+    Returns:
+        Findings, the worst first.
+    """
+    findings = [*_metadata(recording), *_sizes(recording, config), *_disk(recording, config, free_bytes), *_volumes(recording)]
+    order: list[Level] = ["stop", "warn", "ok"]
+    return sorted(findings, key=lambda finding: order.index(finding.level))
+
+
+def describe(recording: Recording) -> str:
+    """Returns what is known of a recording, a line each, for the terminal."""
+    t, c, z, y, x = recording.shape
+    size_gb = np.prod(recording.shape, dtype=np.float64) * recording.dtype.itemsize / 1e9
+    roles = {recording.reference: "reference", recording.signal: "signal"}
+    names = [name + (f" ({roles[i]})" if i in roles else "") for i, name in enumerate(recording.channel_names)]
+    rate = f"{recording.rate_hz:g} volumes a second, {t / recording.rate_hz:.0f} s" if recording.rate_hz else "unknown"
+    lines = {
+        "recording": recording.name,
+        "volumes": f"{t} of {z} x {y} x {x} voxels (z y x), {c} channel{'s' if c > 1 else ''}, {recording.dtype}, {size_gb:.2g} GB",
+        "channels": ", ".join(names),
+        "voxel size": " x ".join(f"{size:g}" for size in recording.voxel_size_um) + " um (z y x)",
+        "rate": rate,
+        "fingerprint": recording.fingerprint,
+    }
+    return "\n".join([f"{key:12}{value}" for key, value in lines.items()] + [f"{'assumed':12}{said}" for said in recording.assumptions])
+
+
+def _metadata(recording: Recording) -> Iterator[Finding]:
+    for said in recording.assumptions:
+        yield Finding("warn", said, "give it by hand if it is wrong")
+    if recording.rate_hz is None and not any("second" in said for said in recording.assumptions):
+        yield Finding("warn", "volumes a second: unknown, so traces have no seconds", "give --rate HZ, or [recording] rate_hz")
+    if recording.n_volumes == 1:
+        yield Finding("warn", "one volume only: there is nothing to track", "give the folder or file that holds all volumes")
+    if recording.signal is None:
+        yield Finding("warn", "one channel only: traces hold no activity", "record a second channel, or use positions and identities alone")
+
+
+def _sizes(recording: Recording, config: Config) -> Iterator[Finding]:
+    z_um, y_um, x_um = recording.voxel_size_um
+    largest_um, coarsest_um = config.segment.radius_um[1], max(y_um, x_um)
+    said = f"{z_um:g} x {y_um:g} x {x_um:g} um"
+    if largest_um < MIN_RADIUS_VOX * coarsest_um:
+        what = f"voxels of {said}: a nucleus of {largest_um:g} um radius is less than two voxels wide"
+        yield Finding("stop", what, "check the voxel size (um? z y x?), or [segment] radius_um")
+    elif config.segment.radius_um[0] < MIN_RADIUS_VOX * coarsest_um:
+        what = f"voxels of {said}: a nucleus of {config.segment.radius_um[0]:g} um radius is less than two voxels wide"
+        yield Finding("warn", what, "the smallest nuclei may be missed; check the voxel size, or [segment] radius_um")
+    elif largest_um > 30 * min(y_um, x_um):
+        what = f"voxels of {said}: a nucleus of {largest_um:g} um radius is over 60 voxels wide"
+        yield Finding("warn", what, "check the voxel size (um? z y x?)")
+    else:
+        yield Finding("ok", f"voxels of {said} resolve nuclei of {config.segment.radius_um[0]:g} to {largest_um:g} um radius")
+    extent_um = [count * size for count, size in zip(recording.volume_shape, recording.voxel_size_um, strict=True)]
+    if min(extent_um[1:]) < 2 * largest_um:
+        yield Finding(
+            "stop", f"the picture is {extent_um[1]:g} x {extent_um[2]:g} um: a nucleus fills it", "check the voxel size and the axes"
+        )
+    if max(y_um, x_um) > 1.5 * min(y_um, x_um):
+        yield Finding("warn", f"voxels of {said} are not square in the plane", "check the order of the sizes: z y x")
+    elif z_um < 0.8 * min(y_um, x_um):
+        yield Finding("warn", f"voxels of {said} are finer along z than in the plane", "check the order of the sizes: z y x")
+    if recording.volume_shape[0] > 4 * max(recording.volume_shape[1:]):
+        yield Finding("warn", f"{recording.volume_shape[0]} planes of a small picture: is that axis time?", "give [recording] axes")
+
+
+def _disk(recording: Recording, config: Config, free_bytes: int | None) -> Iterator[Finding]:
+    """Labels compress about tenfold; training crops do not compress."""
+    labels = 0.1 * 2 * float(np.prod(recording.volume_shape)) * recording.n_volumes
+    crop_voxels = float(np.prod(config.crop.grid)) * config.crop.margin**3
+    crops = 2 * 150 * crop_voxels * min(config.crop.training_volumes, recording.n_volumes)
+    need = labels + crops
+    if free_bytes is not None and need > free_bytes:
+        yield Finding("stop", f"the run needs about {need / 1e9:.1f} GB, {free_bytes / 1e9:.1f} GB are free", "make room, or give --out")
+    elif free_bytes is not None and need > 0.5 * free_bytes:
+        yield Finding("warn", f"the run needs about {need / 1e9:.1f} GB of the {free_bytes / 1e9:.1f} GB that are free", "make room")
+    else:
+        yield Finding("ok", f"the run needs about {need / 1e9:.1f} GB on disk")
+
+
+def _volumes(recording: Recording) -> Iterator[Finding]:
+    times = np.unique(np.linspace(0, recording.n_volumes - 1, N_SAMPLES).round().astype(int)).tolist()
+    seen: dict[Finding, list[int]] = {}
+    for t in times:
+        sample = _read(recording, t)
+        if sample.volume is None:
+            yield Finding("stop", sample.error, _COPY_AGAIN)
+            continue
+        for finding in _contents(recording, sample.volume):
+            seen.setdefault(finding, []).append(t)
+        yield from _repeated(recording, t, sample.volume)
+    for finding, where in seen.items():  # the same fault in many volumes is one finding
+        said = f"volume {where[0]}" if len(where) == 1 else f"{len(where)} of {len(times)} sampled volumes ({where[0]}, {where[1]}, ...)"
+        yield Finding(finding.level, f"{said}, {finding.what}", finding.fix)
+    if not seen:
+        yield Finding("ok", f"{len(times)} of {recording.n_volumes} volumes looked at: no plane empty, no voxel NaN, none saturated")
+
+
+def _read(recording: Recording, t: int) -> _Sample:
+    try:
+        return _Sample(t, recording.read(t))
+    except InputError as error:
+        return _Sample(t, None, str(error))
+
+
+def _contents(recording: Recording, volume: VoxelArray) -> Iterator[Finding]:
+    for channel, name in enumerate(recording.channel_names):
+        values = volume[channel]  # (Z, Y, X)
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            bad = int(np.sum(~np.isfinite(values)))
+            yield Finding("stop", f"{name}: {bad} voxels are no number", "replace NaN and infinity before")
+            continue
+        lowest, highest = values.min(axis=(1, 2)), values.max(axis=(1, 2))
+        constant = np.flatnonzero(lowest == highest)
+        if len(constant) == len(values):
+            level: Level = "stop" if channel == recording.reference and recording.n_volumes == 1 else "warn"
+            yield Finding(level, f"{name}: every plane is empty or of one value", "leave the volume out if it is not real")
+        elif len(constant):
+            said = ", ".join(str(plane) for plane in constant[:5])
+            yield Finding("warn", f"{name}: plane {said} {'is' if len(constant) == 1 else 'are'} empty or of one value", "missed frames?")
+        if values.dtype.kind in "ui":
+            yield from _saturation(name, values)
+
+
+def _saturation(name: str, values: VoxelArray) -> Iterator[Finding]:
+    # cameras of 12 or 14 bits saturate below the largest number of 16: a peak that piles up says so too
+    peak = int(values.max())
+    share = float(np.mean(values == peak))
+    full = peak in {2**bits - 1 for bits in (8, 10, 12, 14, 16)}
+    if full and share > SATURATED_SHARE and peak > values.min():
+        yield Finding(
+            "warn", f"{name}: over {SATURATED_SHARE:.1%} of the voxels are saturated at {peak}", "traces of bright neurons are cut off"
+        )
+
+
+def _repeated(recording: Recording, t: int, volume: VoxelArray) -> Iterator[Finding]:
+    if t + 1 >= recording.n_volumes or volume.min() == volume.max():
+        return
+    after = _read(recording, t + 1)
+    if after.volume is None:
+        yield Finding("stop", after.error, _COPY_AGAIN)
+    elif np.array_equal(volume, after.volume):
+        yield Finding("warn", f"volumes {t} and {t + 1} are the same, voxel by voxel", "was a file copied twice, or did the camera stall?")

@@ -1,0 +1,150 @@
+"""The check before a run: every fault is found and named, and a good recording passes."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from barlowtrack.check import N_SAMPLES, check, describe
+from barlowtrack.config import Config, validate
+from barlowtrack.data import Recording
+from barlowtrack.errors import InputError
+
+SHAPE = (40, 2, 5, 32, 40)
+
+
+@dataclass
+class Noise:
+    """Volumes of noise; some are spoilt."""
+
+    spoil: dict[int, Any] = field(default_factory=dict)
+    dtype: str = "uint16"
+    asked: set[int] = field(default_factory=set)
+
+    def read(self, t: int) -> np.ndarray:
+        self.asked.add(t)
+        volume = np.random.default_rng(t).integers(90, 200, SHAPE[1:]).astype(self.dtype)
+        return self.spoil.get(t, lambda v: v)(volume)
+
+
+def recording(source: Noise | None = None, **changes: Any) -> Recording:
+    source = source or Noise()
+    made = Recording("worm", source, SHAPE, np.dtype(source.dtype), (1.5, 0.4, 0.4), 5.0, ("red", "green"), 0, 1, "f")
+    return replace(made, **changes)
+
+
+def levels(made: Recording, said: str, config: Config | None = None, **kwargs: Any) -> set[str]:
+    found = {f.level for f in check(made, config=config or Config(), **kwargs) if said in f.what}
+    assert found, f"nothing said about {said}"
+    return found
+
+
+def test_a_good_recording_passes() -> None:
+    source = Noise()
+    findings = check(recording(source), config=Config(), free_bytes=10**12)
+    assert {f.level for f in findings} == {"ok"}
+    assert len(findings) >= 3
+    assert len(source.asked) <= 2 * N_SAMPLES
+    assert {0, SHAPE[0] - 1} <= source.asked
+
+
+def _cut(volume: np.ndarray) -> np.ndarray:
+    raise InputError("v0000.tif: cut off")
+
+
+def _with(value: float, *where: Any) -> Any:
+    def spoil(volume: np.ndarray) -> np.ndarray:
+        volume[where] = value
+        return volume
+
+    return spoil
+
+
+@pytest.mark.parametrize(
+    ("spoil", "dtype", "said", "level"),
+    [
+        (_cut, "uint16", "v0000.tif: cut off", "stop"),
+        (_with(np.nan, 1, 2, 3, 4), "float32", "volume 0, green: 1 voxels are no number", "stop"),
+        (_with(np.inf, 0, 2), "float32", "volume 0, red: 1280 voxels are no number", "stop"),
+        (_with(7, 0, slice(1, 3)), "uint16", "volume 0, red: plane 1, 2 are empty", "warn"),
+        (_with(0, 1), "uint16", "volume 0, green: every plane is empty", "warn"),
+        (_with(4095, 0, 0, slice(9)), "uint16", "volume 0, red: over 0.1% of the voxels are saturated at 4095", "warn"),
+        (_with(255, 0, 0, slice(9)), "uint8", "saturated at 255", "warn"),
+    ],
+)
+def test_a_spoilt_volume_is_found(spoil: Any, dtype: str, said: str, level: str) -> None:
+    assert levels(recording(Noise({0: spoil}, dtype)), said) == {level}
+
+
+def test_a_fault_of_many_volumes_is_said_once() -> None:
+    findings = check(recording(Noise({t: _with(0, 0, 3) for t in range(SHAPE[0])})), config=Config())
+    assert [f.what for f in findings if "plane" in f.what] == ["8 of 8 sampled volumes (0, 6, ...), red: plane 3 is empty or of one value"]
+
+
+def test_one_bright_voxel_is_not_saturation() -> None:
+    findings = check(recording(Noise({0: _with(4095, 0, 0, 0, 0)})), config=Config())
+    assert not any("saturated at" in f.what for f in findings)
+
+
+def test_repeated_volumes() -> None:
+    first = Noise().read(0)
+    assert levels(recording(Noise({1: lambda v: first})), "volumes 0 and 1 are the same") == {"warn"}
+
+
+@pytest.mark.parametrize(
+    ("size", "said", "level"),
+    [
+        ((1.5, 0.4, 0.4), "resolve", "ok"),
+        ((1500, 400, 400), "less than two voxels", "stop"),
+        ((3, 2, 2), "less than two voxels", "warn"),
+        ((0.15, 0.04, 0.04), "over 60 voxels", "warn"),
+        ((0.1, 0.1, 0.1), "a nucleus fills it", "stop"),
+        ((0.4, 0.4, 1.5), "not square", "warn"),
+        ((0.3, 0.4, 0.4), "finer along z", "warn"),
+    ],
+)
+def test_voxel_sizes(size: tuple[float, float, float], said: str, level: str) -> None:
+    assert levels(recording(voxel_size_um=size), said) == {level}
+
+
+def test_what_metadata_did_not_say() -> None:
+    assert levels(recording(rate_hz=None), "volumes a second: unknown") == {"warn"}
+    assert levels(recording(assumptions=("reference channel: guessed",)), "reference channel: guessed") == {"warn"}
+    unknown = recording(rate_hz=None, assumptions=("volumes a second: unknown, so traces have no seconds",))
+    assert sum("volumes a second" in f.what for f in check(unknown, config=Config())) == 1
+    assert levels(recording(shape=(1, *SHAPE[1:])), "one volume only") == {"warn"}
+
+
+def test_room_on_the_disk() -> None:
+    for free, level in ((10**3, "stop"), (10**12, "ok")):
+        assert levels(recording(), "the run needs about", free_bytes=free) == {level}
+    more = validate({"crop": {"training_volumes": 40, "grid": [64, 64, 64]}})
+    need = [f.what for config in (Config(), more) for f in check(recording(), config=config) if "needs about" in f.what]
+    assert need[0] != need[1]
+
+
+def test_the_worst_comes_first() -> None:
+    order = [f.level for f in check(recording(Noise({0: _cut}), rate_hz=None), config=Config())]
+    assert order == sorted(order, key=["stop", "warn", "ok"].index)
+    assert set(order) == {"stop", "warn", "ok"}
+
+
+def test_description() -> None:
+    said = describe(recording(assumptions=("the moon is a cheese",)))
+    for part in ("40 of 5 x 32 x 40 voxels", "red (reference), green (signal)", "1.5 x 0.4 x 0.4 um", "5 volumes a second, 8 s", "moon"):
+        assert part in said
+    assert "unknown" in describe(recording(rate_hz=None))
+
+
+@pytest.mark.real_data
+def test_real_worm() -> None:
+    from barlowtrack.config import RecordingConfig
+    from barlowtrack.io import open_recording
+
+    path = Path(__file__).parents[2] / "../shared/data/targettrack_worm/recording"
+    if not path.exists():
+        pytest.skip("../shared/data is not here: the real recordings are not part of the project")
+    findings = check(open_recording(path, RecordingConfig(voxel_size_um=(1.5, 0.3, 0.3))), config=Config())
+    assert "stop" not in {f.level for f in findings}
