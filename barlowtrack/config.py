@@ -53,8 +53,8 @@ class SegmentConfig(_Section):
     """segment: find the nuclei of every volume."""
 
     method: Literal["log"] = Field("log", description="log: multi-scale Laplacian of Gaussian and watershed.")
-    radius_um: tuple[Positive, Positive] = Field((1.2, 2.4), description="Smallest and largest radius of a nucleus in um.")
-    n_scales: int = Field(3, ge=1, le=10, description="Detector scales between the two radii.")
+    radius_um: tuple[Positive, Positive] = Field((1.1, 2.2), description="Smallest and largest radius of a nucleus in um.")
+    n_scales: int = Field(2, ge=1, le=10, description="Detector scales between the two radii.")
     min_quality: float = Field(8.0, ge=0, description="Least contrast of a nucleus, in units of the volume's noise.")
     min_volume_um3: float = Field(1.0, ge=0, description="Instances smaller than this are dropped, in um^3.")
 

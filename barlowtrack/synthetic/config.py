@@ -41,7 +41,7 @@ class SyntheticConfig(BaseModel):
     depth_um: Positive = Field(80.0, description="Depth at which light has fallen to 1/e.")
     glow_photons: NotNegative = Field(8.0, description="Autofluorescence of the body at its middle.")
     background_photons: NotNegative = Field(4.0, description="Stray light everywhere.")
-    granules: NotNegative = Field(0.1, description="Autofluorescent granules that are no neurons, a nucleus.")
+    granules: NotNegative = Field(0.05, description="Autofluorescent granules that are no neurons, a nucleus.")
     green_share: Positive = Field(0.5, description="Green light of a silent nucleus, as a share of its red.")
     activity: NotNegative = Field(1.5, description="Largest rise of the green light with activity, as a share of the silent light.")
     activity_period_s: Positive = Field(20.0, description="Typical time between two rises.")
