@@ -19,9 +19,9 @@ from barlowtrack.stages.report.drawing import (
     as_png,
     as_svg,
     canvas,
-    colour_of,
     colours_of,
     in_blocks,
+    ink_of,
     probability_colours,
 )
 from barlowtrack.stages.report.page import Picture
@@ -35,8 +35,8 @@ TRACES_A_FIGURE = 10
 def detections_chart(verdict: Verdict, time: TimeAxis) -> Picture:
     """Nuclei found and identified, and their quality, volume by volume."""
     volumes = verdict.volumes
-    figure = canvas(9.4, 3.4)
-    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
+    figure = canvas(9.4, 4.3)
+    top, sure, bottom = figure.subplots(3, 1, sharex=True, height_ratios=[3, 2, 2])
     x = in_blocks(time.at)
     found, known = in_blocks(volumes.detections), in_blocks(volumes.identified)
     top.fill_between(x, known, color=ACCENT, alpha=0.18, linewidth=0)
@@ -47,6 +47,8 @@ def detections_chart(verdict: Verdict, time: TimeAxis) -> Picture:
     top.set(ylim=(0, ceiling), ylabel="nuclei")
     _mark_distrusted(top, verdict, time, ceiling)
     top.legend(ncols=3, loc="lower right", fontsize=7.5)
+    sure.plot(x, in_blocks(volumes.probability), style, color=ACCENT, markersize=3)
+    sure.set(ylim=(0, 1.02), ylabel="probability")
     low, middle, high = (in_blocks(row) for row in volumes.quality)
     bottom.fill_between(x, low, high, color=SOFT, alpha=0.25, linewidth=0, label="middle 80 % of nuclei")
     bottom.plot(x, middle, style, color=SOFT, markersize=3, label="median")
@@ -57,9 +59,9 @@ def detections_chart(verdict: Verdict, time: TimeAxis) -> Picture:
     time.finish(bottom)
     alt = (
         f"Nuclei per volume: {volumes.detections.min()} to {volumes.detections.max()}, median {np.median(volumes.detections):.0f}; "
-        f"identified: median {np.median(volumes.identified):.0f}. Below it, their contrast against noise."
+        f"identified: median {np.median(volumes.identified):.0f}. Below it, the mean probability of the identities, and the contrast."
     )
-    caption = "A sudden drop in number or contrast is a blurred, dropped or displaced volume; red ticks mark the volumes to distrust."
+    caption = "A sudden drop in one of them is a blurred, dropped or displaced volume; red ticks mark the volumes to distrust."
     return Picture(as_svg(figure), alt, caption, wide=True)
 
 
@@ -176,8 +178,8 @@ def single_traces(traces: Traces, neurons: IntArray, time: TimeAxis) -> Iterator
 def _one_trace(curve: Axes, strip: Axes, neuron: int, values: FloatArray, probability: FloatArray, time: TimeAxis) -> None:
     x, y = in_blocks(time.at), in_blocks(values)
     alone = np.isfinite(y) & ~np.isfinite(np.append(y[1:], np.nan)) & ~np.isfinite(np.append(np.nan, y[:-1]))
-    curve.plot(x, y, color=colour_of(neuron), linewidth=1.0)
-    curve.plot(x[alone], y[alone], ".", color=colour_of(neuron), markersize=2.5)  # a point between two gaps has no line
+    curve.plot(x, y, color=ink_of(neuron), linewidth=1.0)
+    curve.plot(x[alone], y[alone], ".", color=ink_of(neuron), markersize=2.5)  # a point between two gaps has no line
     strip.imshow(
         in_blocks(probability)[None],
         cmap=probability_colours(),

@@ -144,7 +144,7 @@ def _activity(traces: Traces, verdict: Verdict, time: TimeAxis, config: ReportCo
         return page.section("activity", "Activity", "", page.paragraph("No neuron was identified, so there is nothing to show."))
     chosen = neurons[: config.max_traces]
     intro = "Ratio of green to red relative to its own base line (dR/R0), background subtracted."
-    strip = "The strip below a trace is the probability that it is this neuron: blue is certain, orange doubtful, grey not seen."
+    strip = "Beside a trace its neuron, below it the probability that it is this neuron: blue is certain, orange doubtful, grey not seen."
     return page.section(
         "activity",
         "Activity",
