@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from barlowtrack.data import UNKNOWN, Detections, Embeddings, FloatArray, IntArray, Traces, Tracks
 from barlowtrack.stages.report.drawing import (
@@ -164,7 +165,9 @@ def single_traces(traces: Traces, neurons: IntArray, time: TimeAxis) -> Iterator
     what = "dR/R0" if has_signal else "red"
     for first in range(0, len(neurons), TRACES_A_FIGURE):
         chosen = neurons[first : first + TRACES_A_FIGURE]
-        figure = canvas(6.2, 0.55 + 0.52 * len(chosen))
+        height = 0.55 + 0.52 * len(chosen)
+        figure = Figure(figsize=(6.2, height))  # laid out by hand: twenty axes cost the layout engine half a second
+        figure.subplots_adjust(left=0.13, right=0.985, top=1 - 0.06 / height, bottom=0.42 / height, hspace=0.25)
         rows = figure.subplots(2 * len(chosen), 1, sharex=True, squeeze=False, height_ratios=[5, 1] * len(chosen))[:, 0]
         for place, neuron in enumerate(chosen):
             _one_trace(rows[2 * place], rows[2 * place + 1], int(neuron), values[neuron], traces.probability[neuron], time)
