@@ -98,7 +98,7 @@ def _top(recording: Recording, detections: Detections, verdict: Verdict) -> str:
     usual = float(np.median(verdict.volumes.detections))
     n_distrusted = int(verdict.distrusted.sum())
     numbers = [
-        ("neurons found", str(len(verdict.neurons.neuron)), f"of {usual:.0f} nuclei in a usual volume"),
+        ("neurons found", str(len(verdict.neurons.neuron)), f"a usual volume shows {usual:.0f} nuclei"),
         ("coverage", percent(verdict.coverage), "of all neurons in all volumes"),
         ("identities right", percent(verdict.estimated_right), "an estimate: the tracker's mean probability, not a measurement"),
         ("volumes to distrust", str(n_distrusted), f"of {n_volumes}" + (", listed below" if n_distrusted else "")),
