@@ -48,8 +48,10 @@ def detections_chart(verdict: Verdict, time: TimeAxis) -> Picture:
     top.set(ylim=(0, ceiling), ylabel="nuclei")
     _mark_distrusted(top, verdict, time, ceiling)
     top.legend(ncols=3, loc="lower right", fontsize=7.5)
-    sure.plot(x, in_blocks(volumes.probability), style, color=ACCENT, markersize=3)
-    sure.set(ylim=(0, 1.02), ylabel="probability")
+    sure.plot(x, in_blocks(volumes.probability), style, color=ACCENT, markersize=3, label="mean probability")
+    sure.plot(x, in_blocks(volumes.jumps), style, color=SECOND, markersize=3, label="share that jumps")
+    sure.set(ylim=(0, 1.02), ylabel="identities")
+    sure.legend(ncols=2, loc="center right", fontsize=7.5)
     low, middle, high = (in_blocks(row) for row in volumes.quality)
     bottom.fill_between(x, low, high, color=SOFT, alpha=0.25, linewidth=0, label="middle 80 % of nuclei")
     bottom.plot(x, middle, style, color=SOFT, markersize=3, label="median")
@@ -60,9 +62,13 @@ def detections_chart(verdict: Verdict, time: TimeAxis) -> Picture:
     time.finish(bottom)
     alt = (
         f"Nuclei per volume: {volumes.detections.min()} to {volumes.detections.max()}, median {np.median(volumes.detections):.0f}; "
-        f"identified: median {np.median(volumes.identified):.0f}. Below it, the mean probability of the identities, and the contrast."
+        f"identified: median {np.median(volumes.identified):.0f}. Below: their mean probability, jumps, and contrast."
     )
-    caption = "A sudden drop in one of them is a blurred, dropped or displaced volume; red ticks mark the volumes to distrust."
+    caption = (
+        "A sudden drop in number, probability or contrast is a blurred, dropped or displaced volume; red ticks mark the volumes to "
+        "distrust. A neuron jumps where it moves against its neighbours by more than the distance between nuclei. Tissue does not do "
+        "that, so its identity changed hands: one wrong volume makes two jumps, and an exchange with the next neighbour may make none."
+    )
     return Picture(as_svg(figure), alt, caption, wide=True)
 
 

@@ -246,6 +246,20 @@ def test_the_neuron_to_correct_first_is_the_least_certain():
     assert any("20 % of the identities have a probability below .5" in step for step in verdict.next_steps)
 
 
+def test_jumps_outweigh_what_the_tracker_says_of_itself():
+    run = case(n_volumes=8, n_neurons=20)
+    neuron = run["tracks"].neuron.copy()
+    neuron[run["detections"].t == 4] = np.random.default_rng(5).permutation(20)
+    proud = verdict_of(run | {"tracks": Tracks(neuron, np.full(160, 0.99), 20)})
+    assert proud.volumes.jumps[[4, 5]].min() > 0.6
+    assert proud.jumps == pytest.approx(proud.volumes.jumps[1:].mean())
+    assert proud.grade == "care"
+    assert proud.distrust == [(4, 5, "many neurons jump against their neighbours")]
+    assert any("believe the jumps" in step for step in proud.next_steps)
+    assert verdict_of(run).jumps == 0
+    assert np.isnan(verdict_of(case()).jumps)  # five neurons have no neighbourhood
+
+
 def test_bleaching_saturation_and_collapse_are_noticed():
     run = case(n_volumes=20)
     assert verdict_of(run).next_steps == []
