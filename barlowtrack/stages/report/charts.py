@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from barlowtrack.data import UNKNOWN, Detections, Embeddings, FloatArray, IntArray, Traces, Tracks
 from barlowtrack.stages.report.drawing import (
@@ -19,9 +20,9 @@ from barlowtrack.stages.report.drawing import (
     as_png,
     as_svg,
     canvas,
-    colour_of,
     colours_of,
     in_blocks,
+    ink_of,
     probability_colours,
 )
 from barlowtrack.stages.report.page import Picture
@@ -35,8 +36,8 @@ TRACES_A_FIGURE = 10
 def detections_chart(verdict: Verdict, time: TimeAxis) -> Picture:
     """Nuclei found and identified, and their quality, volume by volume."""
     volumes = verdict.volumes
-    figure = canvas(9.4, 3.4)
-    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
+    figure = canvas(9.4, 4.3)
+    top, sure, bottom = figure.subplots(3, 1, sharex=True, height_ratios=[3, 2, 2])
     x = in_blocks(time.at)
     found, known = in_blocks(volumes.detections), in_blocks(volumes.identified)
     top.fill_between(x, known, color=ACCENT, alpha=0.18, linewidth=0)
@@ -47,6 +48,10 @@ def detections_chart(verdict: Verdict, time: TimeAxis) -> Picture:
     top.set(ylim=(0, ceiling), ylabel="nuclei")
     _mark_distrusted(top, verdict, time, ceiling)
     top.legend(ncols=3, loc="lower right", fontsize=7.5)
+    sure.plot(x, in_blocks(volumes.probability), style, color=ACCENT, markersize=3, label="mean probability")
+    sure.plot(x, in_blocks(volumes.jumps), style, color=SECOND, markersize=3, label="share that jumps")
+    sure.set(ylim=(0, 1.02), ylabel="identities")
+    sure.legend(ncols=2, loc="center right", fontsize=7.5)
     low, middle, high = (in_blocks(row) for row in volumes.quality)
     bottom.fill_between(x, low, high, color=SOFT, alpha=0.25, linewidth=0, label="middle 80 % of nuclei")
     bottom.plot(x, middle, style, color=SOFT, markersize=3, label="median")
@@ -57,9 +62,13 @@ def detections_chart(verdict: Verdict, time: TimeAxis) -> Picture:
     time.finish(bottom)
     alt = (
         f"Nuclei per volume: {volumes.detections.min()} to {volumes.detections.max()}, median {np.median(volumes.detections):.0f}; "
-        f"identified: median {np.median(volumes.identified):.0f}. Below it, their contrast against noise."
+        f"identified: median {np.median(volumes.identified):.0f}. Below: their mean probability, jumps, and contrast."
     )
-    caption = "A sudden drop in number or contrast is a blurred, dropped or displaced volume; red ticks mark the volumes to distrust."
+    caption = (
+        "A sudden drop in number, probability or contrast is a blurred, dropped or displaced volume; red ticks mark the volumes to "
+        "distrust. A neuron jumps where it moves against its neighbours by more than the distance between nuclei. Tissue does not do "
+        "that, so its identity changed hands: one wrong volume makes two jumps, and an exchange with the next neighbour may make none."
+    )
     return Picture(as_svg(figure), alt, caption, wide=True)
 
 
@@ -162,7 +171,9 @@ def single_traces(traces: Traces, neurons: IntArray, time: TimeAxis) -> Iterator
     what = "dR/R0" if has_signal else "red"
     for first in range(0, len(neurons), TRACES_A_FIGURE):
         chosen = neurons[first : first + TRACES_A_FIGURE]
-        figure = canvas(6.2, 0.55 + 0.52 * len(chosen))
+        height = 0.55 + 0.52 * len(chosen)
+        figure = Figure(figsize=(6.2, height))  # laid out by hand: twenty axes cost the layout engine half a second
+        figure.subplots_adjust(left=0.13, right=0.985, top=1 - 0.06 / height, bottom=0.42 / height, hspace=0.25)
         rows = figure.subplots(2 * len(chosen), 1, sharex=True, squeeze=False, height_ratios=[5, 1] * len(chosen))[:, 0]
         for place, neuron in enumerate(chosen):
             _one_trace(rows[2 * place], rows[2 * place + 1], int(neuron), values[neuron], traces.probability[neuron], time)
@@ -176,8 +187,8 @@ def single_traces(traces: Traces, neurons: IntArray, time: TimeAxis) -> Iterator
 def _one_trace(curve: Axes, strip: Axes, neuron: int, values: FloatArray, probability: FloatArray, time: TimeAxis) -> None:
     x, y = in_blocks(time.at), in_blocks(values)
     alone = np.isfinite(y) & ~np.isfinite(np.append(y[1:], np.nan)) & ~np.isfinite(np.append(np.nan, y[:-1]))
-    curve.plot(x, y, color=colour_of(neuron), linewidth=1.0)
-    curve.plot(x[alone], y[alone], ".", color=colour_of(neuron), markersize=2.5)  # a point between two gaps has no line
+    curve.plot(x, y, color=ink_of(neuron), linewidth=1.0)
+    curve.plot(x[alone], y[alone], ".", color=ink_of(neuron), markersize=2.5)  # a point between two gaps has no line
     strip.imshow(
         in_blocks(probability)[None],
         cmap=probability_colours(),

@@ -98,11 +98,11 @@ def _top(recording: Recording, detections: Detections, verdict: Verdict) -> str:
     usual = float(np.median(verdict.volumes.detections))
     n_distrusted = int(verdict.distrusted.sum())
     numbers = [
-        ("neurons found", str(len(verdict.neurons.neuron)), f"of {usual:.0f} nuclei in a usual volume"),
+        ("neurons found", str(len(verdict.neurons.neuron)), f"a usual volume shows {usual:.0f} nuclei; {len(detections)} in all"),
         ("coverage", percent(verdict.coverage), "of all neurons in all volumes"),
         ("identities right", percent(verdict.estimated_right), "an estimate: the tracker's mean probability, not a measurement"),
         ("volumes to distrust", str(n_distrusted), f"of {n_volumes}" + (", listed below" if n_distrusted else "")),
-        ("nuclei found", str(len(detections)), "in all volumes together"),
+        ("jumps", percent(verdict.jumps), "of the steps between volumes go against the neighbours: most likely wrong identities"),
     ]
     links = [
         ("volumes", "Volumes"),
@@ -144,7 +144,7 @@ def _activity(traces: Traces, verdict: Verdict, time: TimeAxis, config: ReportCo
         return page.section("activity", "Activity", "", page.paragraph("No neuron was identified, so there is nothing to show."))
     chosen = neurons[: config.max_traces]
     intro = "Ratio of green to red relative to its own base line (dR/R0), background subtracted."
-    strip = "The strip below a trace is the probability that it is this neuron: blue is certain, orange doubtful, grey not seen."
+    strip = "Beside a trace its neuron, below it the probability that it is this neuron: blue is certain, orange doubtful, grey not seen."
     return page.section(
         "activity",
         "Activity",

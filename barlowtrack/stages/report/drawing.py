@@ -83,6 +83,14 @@ def colour_of(neuron: int) -> tuple[float, float, float]:
     return colorsys.hsv_to_rgb(hue, saturation, value)
 
 
+def ink_of(neuron: int) -> tuple[float, float, float]:
+    """Returns the neuron's colour darkened until a thin line of it can be read on white."""
+    red, green, blue = colour_of(neuron)
+    light = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    shade = min(1.0, 0.45 / light)
+    return red * shade, green * shade, blue * shade
+
+
 def colours_of(neurons: IntArray) -> FloatArray:
     """Returns their colours: (n, 3)."""
     return np.array([colour_of(int(neuron)) for neuron in neurons], np.float64).reshape(-1, 3)
@@ -90,8 +98,8 @@ def colours_of(neurons: IntArray) -> FloatArray:
 
 def probability_colours() -> Colormap:
     """Returns orange for doubtful, blue for certain, light grey for absent: told apart by every eye."""
-    colours = LinearSegmentedColormap.from_list("probability", ["#d1495b", "#edae49", "#c9d7c3", "#4f9ac4", "#12507f"])
-    return colours.with_extremes(bad="#eceff2")
+    colours = LinearSegmentedColormap.from_list("probability", ["#c8384f", "#ee9b2f", "#86bfae", "#3f8fc0", "#12507f"])
+    return colours.with_extremes(bad="#f0f2f4")
 
 
 def in_blocks(values: FloatArray | IntArray, most: int = MOST_POINTS) -> FloatArray:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patheffects import Normal, Stroke
 
 from barlowtrack.data import UNKNOWN, Detections, FloatArray, IntArray, Recording, Traces, Tracks
 from barlowtrack.stages.report.drawing import INK, TimeAxis, as_png, canvas, colour_of, in_blocks, probability_colours
@@ -16,6 +18,7 @@ SHOWN_VOLUMES = 4
 NUMBERED = 25
 """Neurons whose number stands beside them; more would hide the image."""
 MARGIN_UM = 8.0
+BRIGHTEST = 1.35  # above 1 no nucleus is white, so that every ring stands out
 MOST_PIXELS = 1000
 SCALE_BARS_UM = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
@@ -40,14 +43,13 @@ def projections(recording: Recording, detections: Detections, tracks: Tracks, ne
     window = _window_um(recording, detections, chosen)
     for t in chosen:
         rows = detections.rows_of(t)
-        figure = canvas(5.2, 0.3 + 5.2 * max(0.25, min(1.6, (window[1] - window[0]) / (window[3] - window[2]))))
-        axes = figure.subplots()
+        figure = Figure(figsize=(5.2, 5.2 * max(0.25, min(1.6, (window[1] - window[0]) / (window[3] - window[2])))), facecolor="black")
+        axes = figure.add_axes((0, 0, 1, 1), facecolor="black")
         _draw_volume(axes, recording, t, window)
         _draw_nuclei(axes, detections.position_um[rows], tracks.neuron[rows], neurons[:NUMBERED])
         found, known = rows.stop - rows.start, int(np.count_nonzero(tracks.neuron[rows] != UNKNOWN))
-        axes.set_title(f"volume {t}")
         alt = f"Maximum projection of volume {t} with {found} nuclei, {known} of them ringed in the colour of their neuron."
-        yield Picture(as_png(figure), alt, f"Volume {t}: {found} nuclei, {known} identified.")
+        yield Picture(as_png(figure, dpi=180), alt, f"Volume {t}: {found} nuclei, {known} identified.")
 
 
 def _window_um(recording: Recording, detections: Detections, chosen: list[int]) -> tuple[float, float, float, float]:
@@ -65,12 +67,12 @@ def _window_um(recording: Recording, detections: Detections, chosen: list[int]) 
 def _draw_volume(axes: Axes, recording: Recording, t: int, window: tuple[float, float, float, float]) -> None:
     _, size_y, size_x = recording.voxel_size_um
     image = recording.read(t)[recording.reference].max(axis=0).astype(np.float64)
-    height, width = image.shape
-    step = max(1, -(-max(height, width) // MOST_PIXELS))
+    step = max(1, -(-max(image.shape) // MOST_PIXELS))
     dark, bright = np.nanpercentile(image, [5, 99.7]) if np.isfinite(image).any() else (0.0, 1.0)
     shade = np.clip((image[::step, ::step] - dark) / max(bright - dark, 1e-12), 0, 1) ** 0.6
-    extent = (-size_x / 2, (width - 0.5) * size_x, (height - 0.5) * size_y, -size_y / 2)
-    axes.imshow(shade, cmap="gray", vmin=0, vmax=1, extent=extent, interpolation="bilinear")
+    rows, columns = shade.shape  # one in `step` voxels, and each stays where it was
+    extent = (-step * size_x / 2, (columns - 0.5) * step * size_x, (rows - 0.5) * step * size_y, -step * size_y / 2)
+    axes.imshow(np.nan_to_num(shade), cmap="gray", vmin=0, vmax=BRIGHTEST, extent=extent, interpolation="bilinear")
     axes.set(xlim=(window[2], window[3]), ylim=(window[1], window[0]), xticks=[], yticks=[])
     for side in axes.spines.values():
         side.set_visible(False)
@@ -91,10 +93,11 @@ def _draw_nuclei(axes: Axes, position_um: FloatArray, neuron: IntArray, numbered
     known = neuron != UNKNOWN
     y, x = position_um[:, 1], position_um[:, 2]
     axes.scatter(x[~known], y[~known], s=14, marker="x", color="#b9c2cc", linewidths=0.8)
-    axes.scatter(x[known], y[known], s=46, facecolors="none", edgecolors=[colour_of(int(k)) for k in neuron[known]], linewidths=1.4)
+    axes.scatter(x[known], y[known], s=44, facecolors="none", edgecolors=[colour_of(int(k)) for k in neuron[known]], linewidths=1.4)
     for row in np.flatnonzero(known & np.isin(neuron, numbered)):
-        pale = tuple(0.45 + 0.55 * part for part in colour_of(int(neuron[row])))
-        axes.annotate(str(neuron[row]), (x[row], y[row]), (4, 4), textcoords="offset points", color=pale, fontsize=6.5, clip_on=True)
+        red, green, blue = (0.4 + 0.6 * part for part in colour_of(int(neuron[row])))
+        number = axes.annotate(str(neuron[row]), (x[row], y[row]), (4, 4), textcoords="offset points", fontsize=7, clip_on=True)
+        number.set(color=(red, green, blue), path_effects=[Stroke(linewidth=1.6, foreground="black"), Normal()])
 
 
 def trace_heatmap(traces: Traces, neurons: IntArray, time: TimeAxis) -> Picture:

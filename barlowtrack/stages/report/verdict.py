@@ -8,12 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from barlowtrack.data import UNKNOWN, Detections, FloatArray, IntArray, Recording, Traces, Tracks
+from barlowtrack.stages.report.coherence import jumps
 
 FEW_NUCLEI, MANY_NUCLEI = 0.7, 1.4  # of the usual number
 DULL = 0.6  # of the usual quality
 UNCERTAIN_DROP, UNCERTAIN = 0.15, 0.5  # of the mean probability of a volume: below the usual, and altogether
 GOOD, POOR = 0.9, 0.6  # estimated share of right identities
 GOOD_COVERAGE = 0.8
+MANY_JUMPS = 0.1  # of all steps
+JUMPY = 0.3  # of the steps into one volume
 BLEACHED = 0.5  # red at the end, of red at the start
 SATURATED = 0.01  # of all nuclei
 COLLAPSED_RANK = 2.0
@@ -29,12 +32,14 @@ class VolumeFigures:
         identified: (T,) of them with an identity.
         probability: (T,) mean over those; NaN without any.
         quality: (3, T) 10th, 50th and 90th percentile of the nuclei's contrast; NaN without any.
+        jumps: (T,) share of the neurons that moved against their neighbours since the volume before; NaN where nobody can say.
     """
 
     detections: IntArray
     identified: IntArray
     probability: FloatArray
     quality: FloatArray
+    jumps: FloatArray
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,7 @@ class Verdict:
         headline: The verdict in a sentence.
         coverage: Filled share of neurons x volumes; 0 without neurons.
         estimated_right: Mean probability of the identities; NaN without any. An estimate by the tracker itself.
+        jumps: Share of all steps that go against the neighbours; NaN where nobody can say. A sign that the tracker was not asked for.
         doubtful: Share of the identities with a probability below one half; NaN without any.
         volumes: By volume.
         neurons: By neuron.
@@ -75,6 +81,7 @@ class Verdict:
     headline: str
     coverage: float
     estimated_right: float
+    jumps: float
     doubtful: float
     volumes: VolumeFigures
     neurons: NeuronFigures
@@ -85,7 +92,8 @@ class Verdict:
 
 def judge(recording: Recording, detections: Detections, tracks: Tracks, traces: Traces, history: Mapping[str, FloatArray]) -> Verdict:
     """Sums up a run; see Verdict."""
-    volumes = _volume_figures(detections, tracks)
+    looked, jumped = jumps(detections, tracks)
+    volumes = _volume_figures(detections, tracks, looked, jumped)
     neurons = _neuron_figures(tracks, traces)
     n_neurons, n_volumes = len(neurons.neuron), recording.n_volumes
     identified = tracks.neuron != UNKNOWN
@@ -93,19 +101,21 @@ def judge(recording: Recording, detections: Detections, tracks: Tracks, traces: 
     coverage = int(neurons.seen.sum()) / (n_neurons * n_volumes) if n_neurons else 0.0
     right = float(np.mean(probability, dtype=np.float64)) if len(probability) else float("nan")
     doubtful = float(np.mean(probability < UNCERTAIN)) if len(probability) else float("nan")
+    jumping = float(jumped.sum() / looked.sum()) if looked.any() else float("nan")
     reasons = _reasons(volumes)
     distrusted = np.array([bool(why) for why in reasons], bool)
     return Verdict(
-        grade=_grade(n_neurons, right, coverage),
+        grade=_grade(n_neurons, right, coverage, jumping),
         headline=_headline(n_neurons, n_volumes, coverage, right, int(distrusted.sum())),
         coverage=coverage,
         estimated_right=right,
+        jumps=jumping,
         doubtful=doubtful,
         volumes=volumes,
         neurons=neurons,
         distrusted=distrusted,
         distrust=list(_stretches(reasons)),
-        next_steps=list(_advice(recording, detections, traces, history, neurons, doubtful, int(distrusted.sum()))),
+        next_steps=list(_advice(recording, detections, traces, history, neurons, jumping, right, doubtful, int(distrusted.sum()))),
     )
 
 
@@ -119,7 +129,7 @@ def counted(n: int, noun: str, many: str | None = None) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {many or noun + 's'}"
 
 
-def _volume_figures(detections: Detections, tracks: Tracks) -> VolumeFigures:
+def _volume_figures(detections: Detections, tracks: Tracks, looked: IntArray, jumped: IntArray) -> VolumeFigures:
     n = detections.n_volumes
     identified = tracks.neuron != UNKNOWN
     count = np.bincount(detections.t[identified], minlength=n)
@@ -130,7 +140,8 @@ def _volume_figures(detections: Detections, tracks: Tracks) -> VolumeFigures:
         if len(values):
             quality[:, t] = np.percentile(values, [10, 50, 90])
     probability = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    return VolumeFigures(np.bincount(detections.t, minlength=n), count, probability, quality)
+    jumping = np.where(looked > 0, jumped / np.maximum(looked, 1), np.nan)
+    return VolumeFigures(np.bincount(detections.t, minlength=n), count, probability, quality, jumping)
 
 
 def _neuron_figures(tracks: Tracks, traces: Traces) -> NeuronFigures:
@@ -171,6 +182,8 @@ def _reasons(volumes: VolumeFigures) -> list[tuple[str, ...]]:
             why.append("nobody identified")
         elif volumes.probability[t] < max(low, UNCERTAIN):
             why.append("identities uncertain")
+        if volumes.jumps[t] > JUMPY:
+            why.append("many neurons jump against their neighbours")
         reasons.append(tuple(why))
     return reasons
 
@@ -185,10 +198,11 @@ def _stretches(reasons: list[tuple[str, ...]]) -> Iterator[tuple[int, int, str]]
             start = t
 
 
-def _grade(n_neurons: int, right: float, coverage: float) -> str:
+def _grade(n_neurons: int, right: float, coverage: float, jumping: float) -> str:
     if not n_neurons or right < POOR:
         return "poor"
-    return "good" if right >= GOOD and coverage >= GOOD_COVERAGE else "care"
+    sound = right >= GOOD and coverage >= GOOD_COVERAGE and not jumping > MANY_JUMPS
+    return "good" if sound else "care"
 
 
 def _headline(n_neurons: int, n_volumes: int, coverage: float, right: float, n_distrusted: int) -> str:
@@ -208,6 +222,8 @@ def _advice(
     traces: Traces,
     history: Mapping[str, FloatArray],
     neurons: NeuronFigures,
+    jumping: float,
+    right: float,
     doubtful: float,
     n_distrusted: int,
 ) -> Iterator[str]:
@@ -220,6 +236,9 @@ def _advice(
         )
     elif not len(neurons.neuron):
         yield "Nuclei were found, but none was identified: look at the detections first, then at the embedding."
+    if jumping > MANY_JUMPS:
+        said = f"{percent(jumping)} of the steps between volumes go against the neighbours: identities change hands."
+        yield f"{said} The tracker's estimate is too kind; believe the jumps." if jumping > 4 * (1 - right) else said
     if doubtful > 0.1:
         yield f"{percent(doubtful)} of the identities have a probability below .5; trace.min_probability=0.5 leaves them out of the traces."
     if n_distrusted:

@@ -112,6 +112,26 @@ def test_the_number_of_workers_changes_nothing():
     same(trace(*case, config=TraceConfig(), compute=ONE), trace(*case, config=TraceConfig(), compute=FOUR))
 
 
+def test_no_more_volumes_are_in_memory_than_fit():
+    recording, *rest = worm(n_volumes=8)
+    threads: set[str] = set()
+    barrier = threading.Event()
+
+    class Slow(Arrays):
+        def read(self, t: int) -> np.ndarray:
+            threads.add(threading.current_thread().name)
+            barrier.wait(0.01)
+            return super().read(t)
+
+    columns = {name: getattr(recording, name) for name in Recording.__dataclass_fields__}
+    slow = Recording(**columns | {"source": Slow(recording.source.volumes)})
+    trace(slow, *rest, config=TraceConfig(), compute=ComputeConfig(workers=4, memory_gb=1e-6))
+    assert len(threads) == 1
+    threads.clear()
+    trace(slow, *rest, config=TraceConfig(), compute=FOUR)
+    assert 1 < len(threads) <= 4
+
+
 def test_absent_unknown_and_doubtful_neurons_are_nan():
     recording, labels, detections, tracks = worm(n_volumes=3)
     neuron, probability = tracks.neuron.copy(), tracks.probability.copy()
