@@ -26,7 +26,8 @@ from barlowtrack.stages.report.drawing import (
     probability_colours,
 )
 from barlowtrack.stages.report.page import Picture
-from barlowtrack.stages.report.verdict import Verdict, percent
+from barlowtrack.stages.report.verdict import Verdict
+from barlowtrack.stages.report.words import percent
 
 MOST_EMBEDDED = 1500
 FEWEST_FOR_TSNE = 50
