@@ -62,7 +62,7 @@ def main() -> None:
         "bench", Camera(shape[1:]), shape, np.dtype(np.uint16), (1.5, 0.3, 0.3), 5.0, names, 0, 1 if len(names) > 1 else None, "f"
     )
     volume_mb = np.prod(shape[1:]) * 2 / 1e6
-    print(f"{shape} uint16, {volume_mb:.1f} MB a volume; ms a volume")
+    print(f"{shape} uint16, {volume_mb:.1f} MB a volume; write, read, peer: ms a volume")
     print(f"{'layout':14}{'write':>8}{'open ms':>9}{'read':>8}{'peer':>8}{'size MB':>9}{'peak MB':>9}  same voxels")
     with tempfile.TemporaryDirectory() as place:
         for layout in given.layouts:
@@ -81,8 +81,9 @@ def main() -> None:
             write, opened, read, peer = np.diff(marks)
             size = sum(f.stat().st_size for f in ([path] if path.is_file() else path.rglob("*"))) / 1e6
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-            row = f"{layout:14}{write / given.volumes * 1e3:8.1f}{opened * 1e3:9.1f}{read / given.volumes * 1e3:8.1f}{peer / given.volumes * 1e3:8.1f}"
-            print(f"{row}{size:9.1f}{peak:9.0f}  {same}")
+            each_ms = write / given.volumes * 1e3, opened * 1e3, read / given.volumes * 1e3, peer / given.volumes * 1e3
+            times = "".join(f"{ms:{width}.1f}" for ms, width in zip(each_ms, (8, 9, 8, 8), strict=True))
+            print(f"{layout:14}{times}{size:9.1f}{peak:9.0f}  {same}")
 
 
 if __name__ == "__main__":

@@ -85,13 +85,16 @@ def main() -> None:
     if asked.out:
         asked.out.write_text(html, encoding="utf-8")
 
-    verdict = judge(made.recording, detections, tracks, traces, history)
+    verdict = judge(detections, tracks, traces)
+    order = np.lexsort((made.truth.neuron, made.truth.t))
+    true = judge(detections, Tracks(made.truth.neuron[order], tracks.probability, asked.neurons), traces)
     right = evaluate(detections, tracks, made.truth).identity_accuracy
     print(f"{asked.volumes} volumes, {asked.neurons} neurons, {len(detections)} detections")
     print(f"time           {spent:.1f} s, of it the reading of four volumes")
     print(f"peak memory    {after / 1024:.0f} MB, of which the report added {(after - before) / 1024:.0f} MB")
     print(f"page           {len(html) / 1e6:.2f} MB (limit 10)")
     print(f"estimated share of right identities {verdict.estimated_right:.3f}, true {right:.3f}")
+    print(f"steps that jump against their neighbours {verdict.jumps:.3f}, with the true identities {true.jumps:.3f}")
     print(f"error of the estimate {abs(verdict.estimated_right - right):.3f}; of believing everything {1 - right:.3f}")
 
 

@@ -27,7 +27,7 @@ METADATA_ONLY = RecordingConfig()
 
 _TIFF = (".tif", ".tiff", ".btf", ".tf8")
 _EXTENSION = re.compile(r"(\.ome)?\.(tiff?|btf|tf8|zarr)$", re.IGNORECASE)
-_ZARR_FILES = ("zarr.json", ".zgroup", ".zarray")
+_ZARR_FILES = {"zarr.json", ".zgroup", ".zarray"}
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class FolderSource:
         return _read(stack, self.planes, t)
 
 
-def open_recording(path: Path, config: RecordingConfig = METADATA_ONLY) -> Recording:
+def open_recording(path: Path | str, config: RecordingConfig = METADATA_ONLY) -> Recording:
     """Opens a recording; reads metadata and samples for the fingerprint, no volume.
 
     Axes, voxel size, rate and channel names come from the metadata, and the settings count more. Files of a folder are taken in natural
@@ -84,13 +84,14 @@ def open_recording(path: Path, config: RecordingConfig = METADATA_ONLY) -> Recor
     Raises:
         InputError: nothing there that can be read, or axes or voxel size that nobody gives.
     """
-    mode = _mode(path)
-    if stat.S_ISDIR(mode) and any((path / name).is_file() for name in _ZARR_FILES):
+    path = Path(path)
+    is_folder = stat.S_ISDIR(_mode(path))
+    if is_folder and not _ZARR_FILES.isdisjoint(_list(path)):
         from barlowtrack.io.ngff import open_zarr  # zarr takes a third of a second to import
 
         metadata, source, shape, files = open_zarr(path, config)
         return _recording(path, config, metadata, source, shape, files)
-    if stat.S_ISDIR(mode):
+    if is_folder:
         return _open_folder(path, config)
     if path.suffix.lower() not in _TIFF:
         raise InputError(
@@ -99,7 +100,7 @@ def open_recording(path: Path, config: RecordingConfig = METADATA_ONLY) -> Recor
     return _open_stack(path, path, config)
 
 
-def recording_name(path: Path) -> str:
+def recording_name(path: Path | str) -> str:
     """Returns what a recording at this path is called: the last name, without the extensions of its layout."""
     return _EXTENSION.sub("", Path(os.path.abspath(path)).name) or "recording"
 

@@ -99,7 +99,7 @@ def _write_volume(writer: Any, volume: VoxelArray, xml: bytes | None) -> None:
 def _deflated(volume: VoxelArray) -> Iterator[bytes]:
     for channel in volume:
         for plane in channel:
-            yield zlib.compress(np.ascontiguousarray(plane).tobytes(), 6)
+            yield zlib.compress(np.ascontiguousarray(plane).tobytes(), 4)  # level 6 takes seven times longer for the same size
 
 
 def _ome_xml(recording: Recording, n_volumes: int) -> bytes:

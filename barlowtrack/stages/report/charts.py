@@ -26,7 +26,8 @@ from barlowtrack.stages.report.drawing import (
     probability_colours,
 )
 from barlowtrack.stages.report.page import Picture
-from barlowtrack.stages.report.verdict import Verdict, percent
+from barlowtrack.stages.report.verdict import Verdict
+from barlowtrack.stages.report.words import percent
 
 MOST_EMBEDDED = 1500
 FEWEST_FOR_TSNE = 50
@@ -36,7 +37,7 @@ TRACES_A_FIGURE = 10
 def detections_chart(verdict: Verdict, time: TimeAxis) -> Picture:
     """Nuclei found and identified, and their quality, volume by volume."""
     volumes = verdict.volumes
-    figure = canvas(9.4, 4.3)
+    figure = canvas(9.4, 4.6)
     top, sure, bottom = figure.subplots(3, 1, sharex=True, height_ratios=[3, 2, 2])
     x = in_blocks(time.at)
     found, known = in_blocks(volumes.detections), in_blocks(volumes.identified)
@@ -47,18 +48,17 @@ def detections_chart(verdict: Verdict, time: TimeAxis) -> Picture:
     ceiling = max(1.0, float(volumes.detections.max())) * 1.12
     top.set(ylim=(0, ceiling), ylabel="nuclei")
     _mark_distrusted(top, verdict, time, ceiling)
-    top.legend(ncols=3, loc="lower right", fontsize=7.5)
+    _legend_above(top)
     sure.plot(x, in_blocks(volumes.probability), style, color=ACCENT, markersize=3, label="mean probability")
     sure.plot(x, in_blocks(volumes.jumps), style, color=SECOND, markersize=3, label="share that jumps")
     sure.set(ylim=(0, 1.02), ylabel="identities")
-    sure.legend(ncols=2, loc="center right", fontsize=7.5)
+    _legend_above(sure)
     low, middle, high = (in_blocks(row) for row in volumes.quality)
     bottom.fill_between(x, low, high, color=SOFT, alpha=0.25, linewidth=0, label="middle 80 % of nuclei")
     bottom.plot(x, middle, style, color=SOFT, markersize=3, label="median")
     bottom.set(ylabel="contrast / noise")
     bottom.set_ylim(bottom=0)
-    if np.isfinite(middle).any():
-        bottom.legend(ncols=2, loc="lower right", fontsize=7.5)
+    _legend_above(bottom)
     time.finish(bottom)
     alt = (
         f"Nuclei per volume: {volumes.detections.min()} to {volumes.detections.max()}, median {np.median(volumes.detections):.0f}; "
@@ -70,6 +70,10 @@ def detections_chart(verdict: Verdict, time: TimeAxis) -> Picture:
         "that, so its identity changed hands: one wrong volume makes two jumps, and an exchange with the next neighbour may make none."
     )
     return Picture(as_svg(figure), alt, caption, wide=True)
+
+
+def _legend_above(axes: Axes) -> None:
+    axes.legend(ncols=3, loc="lower right", bbox_to_anchor=(1, 0.98), borderaxespad=0, fontsize=7.5)
 
 
 def _mark_distrusted(axes: Axes, verdict: Verdict, time: TimeAxis, ceiling: float) -> None:

@@ -14,13 +14,16 @@ from barlowtrack.config import ReportConfig
 from barlowtrack.data import Detections, Embeddings, FloatArray, Progress, Recording, Traces, Tracks, silent
 from barlowtrack.errors import InputError
 from barlowtrack.stages.report import page
+from barlowtrack.stages.report.advice import advice
 from barlowtrack.stages.report.charts import detections_chart, embedding_chart, probability_histogram, single_traces, training_chart
 from barlowtrack.stages.report.drawing import TimeAxis, colour_of, house_style
 from barlowtrack.stages.report.pictures import coverage_map, projections, trace_heatmap
-from barlowtrack.stages.report.verdict import Verdict, counted, judge, percent
+from barlowtrack.stages.report.verdict import Verdict, judge
+from barlowtrack.stages.report.words import counted, percent
 
 GRADES = {"good": "✓ Looks sound", "care": "▲ Use with care", "poor": "✕ Do not rely on this"}
 MOST_STRETCHES = 30
+MOST_ROWS = 1000  # of a map of neurons: the most certain ones; more rows than pixels show nothing
 MOST_NEURON_ROWS = 1000
 HISTORY = ("epoch", "held_out_agreement", "effective_rank")
 PACKAGES = ("barlowtrack", "torch", "numpy", "scipy", "scikit-learn", "scikit-image", "stardist", "zarr", "tifffile", "matplotlib")
@@ -63,10 +66,11 @@ def report(
         InputError: if detections, embeddings and tracks disagree on N, or traces and recording on T.
     """
     _check(recording, detections, embeddings, tracks, traces)
-    verdict = judge(recording, detections, tracks, traces, history)
+    verdict = judge(detections, tracks, traces)
+    steps = list(advice(recording, detections, traces, history, verdict))
     time = TimeAxis(traces.time_s)
     parts: list[Callable[[], str]] = [
-        lambda: _top(recording, detections, verdict),
+        lambda: _top(recording, detections, verdict, steps),
         lambda: _volumes(recording, detections, tracks, verdict),
         lambda: _activity(traces, verdict, time, config),
         lambda: _trust(detections, embeddings, tracks, traces, verdict, time, seed),
@@ -91,7 +95,7 @@ def _check(recording: Recording, detections: Detections, embeddings: Embeddings,
         raise InputError(f"report: expected traces of shape {expected} (neurons, volumes), got {traces.red.shape}")
 
 
-def _top(recording: Recording, detections: Detections, verdict: Verdict) -> str:
+def _top(recording: Recording, detections: Detections, verdict: Verdict, steps: list[str]) -> str:
     n_volumes, shape = recording.n_volumes, _by(recording.volume_shape)
     rate = f", {recording.rate_hz:g} volumes a second" if recording.rate_hz else ""
     facts = f"{counted(n_volumes, 'volume')} of {shape} voxels (z y x){rate}; channels: {', '.join(recording.channel_names)}"
@@ -113,7 +117,7 @@ def _top(recording: Recording, detections: Detections, verdict: Verdict) -> str:
     ]
     menu = "<nav>" + "".join(f'<a href="#{name}">{title}</a>' for name, title in links) + "</nav>"
     assumed = list(recording.assumptions) or ["None: voxel size, rate and channels were given or stood in the metadata."]
-    steps = verdict.next_steps or ["Nothing stands out. Look at the pictures below, then use the traces with their probabilities."]
+    steps = steps or ["Nothing stands out. Look at the pictures below, then use the traces with their probabilities."]
     return "\n".join(
         [
             f'<header><h1>{escape(recording.name)}</h1>\n<p class="soft">{escape(facts)}</p></header>',
@@ -142,14 +146,16 @@ def _activity(traces: Traces, verdict: Verdict, time: TimeAxis, config: ReportCo
     neurons = verdict.neurons.neuron
     if not len(neurons):
         return page.section("activity", "Activity", "", page.paragraph("No neuron was identified, so there is nothing to show."))
-    chosen = neurons[: config.max_traces]
+    chosen, rows = neurons[: config.max_traces], np.sort(neurons[:MOST_ROWS])
     intro = "Ratio of green to red relative to its own base line (dR/R0), background subtracted."
+    if len(rows) < len(neurons):
+        intro += f" The {len(rows)} most certain of {len(neurons)} neurons are shown."
     strip = "Beside a trace its neuron, below it the probability that it is this neuron: blue is certain, orange doubtful, grey not seen."
     return page.section(
         "activity",
         "Activity",
         intro,
-        page.figure(trace_heatmap(traces, np.sort(neurons), time)),
+        page.figure(trace_heatmap(traces, rows, time)),
         page.subtitle(f"The {counted(len(chosen), 'most certain neuron')}"),
         page.paragraph(strip),
         page.grid(single_traces(traces, chosen, time)),
@@ -162,7 +168,8 @@ def _trust(
     intro = "There is no ground truth for this recording; these figures show where the result contradicts itself."
     content = [page.figure(detections_chart(verdict, time)), *_distrusted(verdict)]
     if len(verdict.neurons.neuron):
-        content.append(page.figure(coverage_map(traces, np.sort(verdict.neurons.neuron), time)))
+        rows = np.sort(verdict.neurons.neuron[:MOST_ROWS])
+        content.append(page.figure(coverage_map(traces, rows, time)))
     if len(detections):
         content.append(page.grid([probability_histogram(tracks), embedding_chart(embeddings, detections, tracks, seed)]))
     return page.section("trust", "How far to trust it", intro, *content)

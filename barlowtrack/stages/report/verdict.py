@@ -1,14 +1,15 @@
-"""What the page says in words: what was found, what to distrust, what to do next. No truth is needed, so nothing here is proof."""
+"""What the page says in words: what was found, and what to distrust. No truth is needed, so nothing here is proof."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from barlowtrack.data import UNKNOWN, Detections, FloatArray, IntArray, Recording, Traces, Tracks
-from barlowtrack.stages.report.coherence import jumps
+from barlowtrack.data import UNKNOWN, Detections, Traces, Tracks
+from barlowtrack.stages.report.counts import NeuronCounts, VolumeCounts, count_by_neuron, count_by_volume
+from barlowtrack.stages.report.words import counted, percent
 
 FEW_NUCLEI, MANY_NUCLEI = 0.7, 1.4  # of the usual number
 DULL = 0.6  # of the usual quality
@@ -17,46 +18,7 @@ GOOD, POOR = 0.9, 0.6  # estimated share of right identities
 GOOD_COVERAGE = 0.8
 MANY_JUMPS = 0.1  # of all steps
 JUMPY = 0.3  # of the steps into one volume
-BLEACHED = 0.5  # red at the end, of red at the start
-SATURATED = 0.01  # of all nuclei
-COLLAPSED_RANK = 2.0
 FEWEST_TO_COMPARE = 4  # volumes, below which none is unusual
-
-
-@dataclass(frozen=True)
-class VolumeFigures:
-    """One number a volume.
-
-    Attributes:
-        detections: (T,) nuclei found.
-        identified: (T,) of them with an identity.
-        probability: (T,) mean over those; NaN without any.
-        quality: (3, T) 10th, 50th and 90th percentile of the nuclei's contrast; NaN without any.
-        jumps: (T,) share of the neurons that moved against their neighbours since the volume before; NaN where nobody can say.
-    """
-
-    detections: IntArray
-    identified: IntArray
-    probability: FloatArray
-    quality: FloatArray
-    jumps: FloatArray
-
-
-@dataclass(frozen=True)
-class NeuronFigures:
-    """One number a neuron, K of them; ids that nobody carries have no row.
-
-    Attributes:
-        neuron: (K,) id, most certain first.
-        seen: (K,) volumes it was found in.
-        probability: (K,) mean probability.
-        red: (K,) median red, above background.
-    """
-
-    neuron: IntArray
-    seen: IntArray
-    probability: FloatArray
-    red: FloatArray
 
 
 @dataclass(frozen=True)
@@ -74,7 +36,6 @@ class Verdict:
         neurons: By neuron.
         distrusted: (T,) which volumes to distrust.
         distrust: First volume, last volume and why, a row a stretch of volumes.
-        next_steps: What to do now, most important first.
     """
 
     grade: str
@@ -83,25 +44,24 @@ class Verdict:
     estimated_right: float
     jumps: float
     doubtful: float
-    volumes: VolumeFigures
-    neurons: NeuronFigures
+    volumes: VolumeCounts
+    neurons: NeuronCounts
     distrusted: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
     distrust: list[tuple[int, int, str]]
-    next_steps: list[str]
 
 
-def judge(recording: Recording, detections: Detections, tracks: Tracks, traces: Traces, history: Mapping[str, FloatArray]) -> Verdict:
+def judge(detections: Detections, tracks: Tracks, traces: Traces) -> Verdict:
     """Sums up a run; see Verdict."""
-    looked, jumped = jumps(detections, tracks)
-    volumes = _volume_figures(detections, tracks, looked, jumped)
-    neurons = _neuron_figures(tracks, traces)
-    n_neurons, n_volumes = len(neurons.neuron), recording.n_volumes
+    volumes = count_by_volume(detections, tracks)
+    neurons = count_by_neuron(tracks, traces)
+    steps = int(volumes.steps.sum())
+    n_neurons, n_volumes = len(neurons.neuron), detections.n_volumes
     identified = tracks.neuron != UNKNOWN
     probability = tracks.probability[identified]
     coverage = int(neurons.seen.sum()) / (n_neurons * n_volumes) if n_neurons else 0.0
     right = float(np.mean(probability, dtype=np.float64)) if len(probability) else float("nan")
     doubtful = float(np.mean(probability < UNCERTAIN)) if len(probability) else float("nan")
-    jumping = float(jumped.sum() / looked.sum()) if looked.any() else float("nan")
+    jumping = int(volumes.jumped.sum()) / steps if steps else float("nan")
     reasons = _reasons(volumes)
     distrusted = np.array([bool(why) for why in reasons], bool)
     return Verdict(
@@ -115,49 +75,10 @@ def judge(recording: Recording, detections: Detections, tracks: Tracks, traces: 
         neurons=neurons,
         distrusted=distrusted,
         distrust=list(_stretches(reasons)),
-        next_steps=list(_advice(recording, detections, traces, history, neurons, jumping, right, doubtful, int(distrusted.sum()))),
     )
 
 
-def percent(share: float) -> str:
-    """Returns a share as a text such as "87 %"; "unknown" where it is NaN."""
-    return f"{100 * share:.0f} %" if np.isfinite(share) else "unknown"
-
-
-def counted(n: int, noun: str, many: str | None = None) -> str:
-    """Returns "1 neuron", "2 neurons"."""
-    return f"{n} {noun}" if n == 1 else f"{n} {many or noun + 's'}"
-
-
-def _volume_figures(detections: Detections, tracks: Tracks, looked: IntArray, jumped: IntArray) -> VolumeFigures:
-    n = detections.n_volumes
-    identified = tracks.neuron != UNKNOWN
-    count = np.bincount(detections.t[identified], minlength=n)
-    total = np.bincount(detections.t[identified], tracks.probability[identified], minlength=n)
-    quality = np.full((3, n), np.nan)
-    for t in range(n):
-        values = detections.quality[detections.rows_of(t)]
-        if len(values):
-            quality[:, t] = np.percentile(values, [10, 50, 90])
-    probability = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    jumping = np.where(looked > 0, jumped / np.maximum(looked, 1), np.nan)
-    return VolumeFigures(np.bincount(detections.t, minlength=n), count, probability, quality, jumping)
-
-
-def _neuron_figures(tracks: Tracks, traces: Traces) -> NeuronFigures:
-    identified = tracks.neuron != UNKNOWN
-    seen = np.bincount(tracks.neuron[identified], minlength=tracks.n_neurons)
-    total = np.bincount(tracks.neuron[identified], tracks.probability[identified], minlength=tracks.n_neurons)
-    neuron = np.flatnonzero(seen)
-    probability = total[neuron] / seen[neuron]
-    # most certain: right often, and in many volumes
-    order = np.lexsort((neuron, -np.round(probability * seen[neuron] / max(traces.red.shape[1], 1), 6)))
-    neuron, probability = neuron[order], probability[order]
-    red = np.array([np.median(row[np.isfinite(row)]) if np.isfinite(row).any() else np.nan for row in traces.red[neuron]], np.float64)
-    return NeuronFigures(neuron, seen[neuron], probability, red)
-
-
-def _reasons(volumes: VolumeFigures) -> list[tuple[str, ...]]:
+def _reasons(volumes: VolumeCounts) -> list[tuple[str, ...]]:
     """Returns for every volume why not to trust it; empty where nothing is unusual."""
     n = len(volumes.detections)
     some = volumes.detections > 0
@@ -214,54 +135,3 @@ def _headline(n_neurons: int, n_volumes: int, coverage: float, right: float, n_d
     estimate = f"About {percent(right)} of the identities are right, by the tracker's own estimate."
     trust = "No volume stands out." if not n_distrusted else f"{counted(n_distrusted, 'volume')} should not be trusted blindly."
     return f"{followed} {estimate} {trust}"
-
-
-def _advice(
-    recording: Recording,
-    detections: Detections,
-    traces: Traces,
-    history: Mapping[str, FloatArray],
-    neurons: NeuronFigures,
-    jumping: float,
-    right: float,
-    doubtful: float,
-    n_distrusted: int,
-) -> Iterator[str]:
-    if recording.assumptions:
-        yield "Check the assumptions below; if one is wrong, give the right value and run again: every length hangs on them."
-    if not len(detections):
-        yield (
-            "No nucleus was found. Check the voxel size, whether the reference channel is the one that shows the nuclei, "
-            "segment.radius_um, and lower segment.min_quality."
-        )
-    elif not len(neurons.neuron):
-        yield "Nuclei were found, but none was identified: look at the detections first, then at the embedding."
-    if jumping > MANY_JUMPS:
-        said = f"{percent(jumping)} of the steps between volumes go against the neighbours: identities change hands."
-        yield f"{said} The tracker's estimate is too kind; believe the jumps." if jumping > 4 * (1 - right) else said
-    if doubtful > 0.1:
-        yield f"{percent(doubtful)} of the identities have a probability below .5; trace.min_probability=0.5 leaves them out of the traces."
-    if n_distrusted:
-        yield "Look at the distrusted volumes listed below before using what was read in them."
-    if len(neurons.neuron) and neurons.probability.min() < UNCERTAIN:
-        worst = neurons.neuron[np.argsort(neurons.probability, kind="stable")[:5]]
-        yield f"Correct the least certain neurons first: {', '.join(str(k) for k in worst)}."
-    yield from _about_the_images(recording, detections, traces)
-    rank = np.asarray(history.get("effective_rank", []), np.float64)
-    if len(rank) and rank[-1] < COLLAPSED_RANK:
-        yield f"The embedding has collapsed (effective rank {rank[-1]:.1f}): lower train.learning_rate or train longer."
-    if recording.signal is None:
-        yield "There is no signal channel, so there is no activity to read: the traces hold red only."
-    if recording.rate_hz is None:
-        yield "The volume rate is unknown, so time is counted in volumes; give it with --rate."
-
-
-def _about_the_images(recording: Recording, detections: Detections, traces: Traces) -> Iterator[str]:
-    if recording.dtype.kind in "iu" and len(detections):
-        share = float(np.mean(detections.red_peak >= np.iinfo(recording.dtype).max))
-        if share > SATURATED:
-            yield f"{percent(share)} of the nuclei are saturated in the reference channel: their brightness is a lower bound."
-    tenth = max(1, traces.red.shape[1] // 10)
-    start, end = (part[np.isfinite(part)] for part in (traces.red[:, :tenth], traces.red[:, -tenth:]))
-    if traces.red.shape[1] >= 2 * FEWEST_TO_COMPARE and len(start) and len(end) and np.median(end) < BLEACHED * np.median(start):
-        yield f"Red falls to {percent(float(np.median(end) / np.median(start)))} of what it was: bleaching; late volumes are noisier."

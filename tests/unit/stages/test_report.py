@@ -9,10 +9,12 @@ from barlowtrack.config import ReportConfig
 from barlowtrack.data import UNKNOWN, Detections, Embeddings, Recording, Traces, Tracks
 from barlowtrack.errors import InputError
 from barlowtrack.stages.report import report
+from barlowtrack.stages.report.advice import advice
 from barlowtrack.stages.report.charts import embedding_chart, probability_histogram, training_chart
 from barlowtrack.stages.report.drawing import TimeAxis, in_blocks
 from barlowtrack.stages.report.pictures import choose_volumes
 from barlowtrack.stages.report.verdict import judge
+from barlowtrack.stages.report.words import percent
 
 COLUMNS = ("epoch", "loss", "feature_term", "object_term", "held_out_agreement", "effective_rank")
 HISTORY = dict(zip(COLUMNS, np.linspace([0, 1, 1, 1, 0.4, 8], [5, 0.2, 0.1, 0.3, 0.9, 12], 6).T, strict=True))
@@ -202,7 +204,11 @@ def test_inputs_of_different_runs_are_refused():
 
 
 def verdict_of(run: dict):
-    return judge(run["recording"], run["detections"], run["tracks"], run["traces"], run["history"])
+    return judge(run["detections"], run["tracks"], run["traces"])
+
+
+def steps_of(run: dict) -> list[str]:
+    return list(advice(run["recording"], run["detections"], run["traces"], run["history"], verdict_of(run)))
 
 
 def test_the_verdict_counts():
@@ -240,37 +246,53 @@ def test_volumes_that_stand_out_are_named_with_their_reason():
 def test_the_neuron_to_correct_first_is_the_least_certain():
     run = case()
     probability = np.where(run["tracks"].neuron == 3, 0.3, 0.95)
-    verdict = verdict_of(run | {"tracks": Tracks(run["tracks"].neuron, probability, 5)})
-    assert verdict.neurons.neuron[-1] == 3
-    assert any("least certain neurons first: 3" in step for step in verdict.next_steps)
-    assert any("20 % of the identities have a probability below .5" in step for step in verdict.next_steps)
+    changed = run | {"tracks": Tracks(run["tracks"].neuron, probability, 5)}
+    assert verdict_of(changed).neurons.neuron[-1] == 3
+    assert any("least certain neurons first: 3" in step for step in steps_of(changed))
+    assert any("20 % of the identities have a probability below .5" in step for step in steps_of(changed))
+
+
+def test_neurons_in_pieces_are_noticed():
+    run = case(n_volumes=10)
+    neuron = run["tracks"].neuron.copy()
+    late = run["detections"].t >= 7
+    neuron[late & (neuron == 2)] = 5  # the same neuron under another name
+    traces = [np.zeros((6, 10))] * 5
+    steps = steps_of(run | {"tracks": Tracks(neuron, run["tracks"].probability, 6), "traces": Traces(np.arange(10.0), *traces)})
+    assert any(step.startswith("1 neuron of 6 was seen in less than half") for step in steps)
+
+
+def test_shares_are_never_rounded_to_all_or_nothing():
+    said = [percent(share) for share in (0.0, 0.004, 0.006, 0.5, 0.994, 0.996, 1.0, float("nan"))]
+    assert said == ["0 %", "under 1 %", "1 %", "50 %", "99 %", "over 99 %", "100 %", "unknown"]
 
 
 def test_jumps_outweigh_what_the_tracker_says_of_itself():
     run = case(n_volumes=8, n_neurons=20)
     neuron = run["tracks"].neuron.copy()
     neuron[run["detections"].t == 4] = np.random.default_rng(5).permutation(20)
-    proud = verdict_of(run | {"tracks": Tracks(neuron, np.full(160, 0.99), 20)})
+    run["tracks"] = Tracks(neuron, np.full(160, 0.99), 20)
+    proud = verdict_of(run)
     assert proud.volumes.jumps[[4, 5]].min() > 0.6
     assert proud.jumps == pytest.approx(proud.volumes.jumps[1:].mean())
     assert proud.grade == "care"
     assert proud.distrust == [(4, 5, "many neurons jump against their neighbours")]
-    assert any("believe the jumps" in step for step in proud.next_steps)
-    assert verdict_of(run).jumps == 0
+    assert any("believe the jumps" in step for step in steps_of(run))
+    assert verdict_of(case(n_volumes=8, n_neurons=20)).jumps == 0
     assert np.isnan(verdict_of(case()).jumps)  # five neurons have no neighbourhood
 
 
 def test_bleaching_saturation_and_collapse_are_noticed():
     run = case(n_volumes=20)
-    assert verdict_of(run).next_steps == []
+    assert steps_of(run) == []
     traces = run["traces"]
     faded = Traces(traces.time_s, traces.red * np.linspace(1, 0.3, 20), traces.green, traces.ratio, traces.dr_over_r0, traces.probability)
-    assert any("bleaching" in step for step in verdict_of(run | {"traces": faded}).next_steps)
+    assert any("bleaching" in step for step in steps_of(run | {"traces": faded}))
     columns = {name: getattr(run["detections"], name) for name in Detections.__dataclass_fields__}
     bright = Detections(**columns | {"red_peak": np.full(100, 65535.0)})
-    assert any("saturated" in step for step in verdict_of(run | {"detections": bright}).next_steps)
+    assert any("saturated" in step for step in steps_of(run | {"detections": bright}))
     flat = HISTORY | {"effective_rank": np.linspace(8, 1.1, 6)}
-    assert any("collapsed" in step for step in verdict_of(run | {"history": flat}).next_steps)
+    assert any("collapsed" in step for step in steps_of(run | {"history": flat}))
 
 
 def test_the_best_traces_are_shown_and_no_more():

@@ -1,0 +1,74 @@
+"""What to do next, from what a run shows without any truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from barlowtrack.data import Detections, FloatArray, Recording, Traces
+from barlowtrack.stages.report.verdict import MANY_JUMPS, UNCERTAIN, Verdict
+from barlowtrack.stages.report.words import counted, percent
+
+FRAGMENT, MANY_FRAGMENTS = 0.5, 0.1  # coverage of a neuron, and share of such neurons
+MANY_DOUBTFUL = 0.1
+TOO_KIND = 4.0  # jumps for every error that the tracker admits; an error makes at most two
+BLEACHED = 0.5  # red at the end, of red at the start
+FEWEST_VOLUMES = 8  # to speak of bleaching
+SATURATED = 0.01  # of all nuclei
+COLLAPSED_RANK = 2.0
+
+
+def advice(
+    recording: Recording, detections: Detections, traces: Traces, history: Mapping[str, FloatArray], verdict: Verdict
+) -> Iterator[str]:
+    """Yields what to do now, most important first; nothing where nothing stands out."""
+    if recording.assumptions:
+        yield "Check the assumptions below; if one is wrong, give the right value and run again: every length hangs on them."
+    if not len(detections):
+        yield (
+            "No nucleus was found. Check the voxel size, whether the reference channel is the one that shows the nuclei, "
+            "segment.radius_um, and lower segment.min_quality."
+        )
+    elif not len(verdict.neurons.neuron):
+        yield "Nuclei were found, but none was identified: look at the detections first, then at the embedding."
+    yield from _about_identities(recording.n_volumes, verdict)
+    yield from _about_the_images(recording, detections, traces)
+    rank = np.asarray(history.get("effective_rank", []), np.float64)
+    if len(rank) and rank[-1] < COLLAPSED_RANK:
+        yield f"The embedding has collapsed (effective rank {rank[-1]:.1f}): lower train.learning_rate or train longer."
+    if recording.signal is None:
+        yield "There is no signal channel, so there is no activity to read: the traces hold red only."
+    if recording.rate_hz is None:
+        yield "The volume rate is unknown, so time is counted in volumes; give it with --rate."
+
+
+def _about_identities(n_volumes: int, verdict: Verdict) -> Iterator[str]:
+    neurons, n_distrusted = verdict.neurons, int(verdict.distrusted.sum())
+    if verdict.jumps > MANY_JUMPS:
+        said = f"{percent(verdict.jumps)} of the steps between volumes go against the neighbours: identities change hands."
+        too_kind = verdict.jumps > TOO_KIND * (1 - verdict.estimated_right)
+        yield f"{said} The tracker's estimate is too kind; believe the jumps." if too_kind else said
+    if verdict.doubtful > MANY_DOUBTFUL:
+        share = percent(verdict.doubtful)
+        yield f"{share} of the identities have a probability below .5; trace.min_probability=0.5 leaves them out of the traces."
+    if n_distrusted:
+        yield f"Look at the {counted(n_distrusted, 'distrusted volume')} listed below before using what was read there."
+    if len(neurons.neuron) and neurons.probability.min() < UNCERTAIN:
+        worst = neurons.neuron[np.argsort(neurons.probability, kind="stable")[:5]]
+        yield f"Correct the least certain neurons first: {', '.join(str(k) for k in worst)}."
+    fragments = int(np.count_nonzero(neurons.seen < FRAGMENT * n_volumes))
+    if fragments > MANY_FRAGMENTS * len(neurons.neuron):
+        some = f"{counted(fragments, 'neuron')} of {len(neurons.neuron)} {'was' if fragments == 1 else 'were'}"
+        yield f"{some} seen in less than half of the volumes: such may be one neuron under two names (see the map of coverage)."
+
+
+def _about_the_images(recording: Recording, detections: Detections, traces: Traces) -> Iterator[str]:
+    if recording.dtype.kind in "iu" and len(detections):
+        share = float(np.mean(detections.red_peak >= np.iinfo(recording.dtype).max))
+        if share > SATURATED:
+            yield f"{percent(share)} of the nuclei are saturated in the reference channel: their brightness is a lower bound."
+    tenth = max(1, traces.red.shape[1] // 10)
+    start, end = (part[np.isfinite(part)] for part in (traces.red[:, :tenth], traces.red[:, -tenth:]))
+    if traces.red.shape[1] >= FEWEST_VOLUMES and len(start) and len(end) and np.median(end) < BLEACHED * np.median(start):
+        yield f"Red falls to {percent(float(np.median(end) / np.median(start)))} of what it was: bleaching; late volumes are noisier."

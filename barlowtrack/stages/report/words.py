@@ -1,0 +1,19 @@
+"""Numbers as words."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def percent(share: float) -> str:
+    """Returns a share as a text such as "87 %"; never 0 % or 100 % for what is not quite that; "unknown" where it is NaN."""
+    if not np.isfinite(share):
+        return "unknown"
+    if 0 < share < 0.005:
+        return "under 1 %"
+    return "over 99 %" if 0.995 <= share < 1 else f"{100 * share:.0f} %"
+
+
+def counted(n: int, noun: str, many: str | None = None) -> str:
+    """Returns "1 neuron", "2 neurons"."""
+    return f"{n} {noun}" if n == 1 else f"{n} {many or noun + 's'}"
