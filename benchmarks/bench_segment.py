@@ -86,8 +86,8 @@ def bench_real(config: SegmentConfig, within_vox: float) -> None:
         i, _ = match(found * in_plane, true * in_plane, within_vox)
         j, _ = match(found * REAL_VOXEL_UM, true * REAL_VOXEL_UM, 2.0)
         print(
-            f"real volume {t} (voxels assumed {REAL_VOXEL_UM} um): recall {len(i) / len(true):.3f} within {within_vox:g} voxels in the plane, {len(j) / len(true):.3f} within 2 um"
-            f" in space; {len(found)} detections, {len(true)} annotated (not all nuclei are)"
+            f"real volume {t} (voxels assumed {REAL_VOXEL_UM} um): recall {len(i) / len(true):.3f} within {within_vox:g} voxels in the plane, {len(j) / len(true):.3f} "
+            f"within 2 um in space; {len(found)} detections, {len(true)} annotated (not all nuclei are)"
         )
 
 

@@ -149,7 +149,7 @@ def embedding_chart(embeddings: Embeddings, detections: Detections, tracks: Trac
 def _flatten(vectors: FloatArray, seed: int) -> tuple[FloatArray, str]:
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):  # sums over several threads differ from machine to machine
         if len(vectors) >= FEWEST_FOR_TSNE and np.ptp(vectors, axis=0).max() > 0:
