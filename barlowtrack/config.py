@@ -74,23 +74,23 @@ class TrainConfig(_Section):
     """train: teach the encoder what makes a neuron itself."""
 
     epochs: int = Field(20, ge=0, description="Passes over the training volumes; 0 keeps the random weights.")
-    learning_rate: Positive = Field(1e-3, description="Step size of Adam.")
+    learning_rate: Positive = Field(5e-4, description="Step size of Adam.")
     alpha: Share = Field(0.67, description="Weight of the object term against the feature term; 0 is plain Barlow Twins.")
     lambda_off_diagonal: float = Field(0.0051, ge=0, description="Weight of off-diagonal correlations in both terms.")
     object_scale: Literal["published", "per_object"] = Field(
-        "per_object", description="Divide the object term by N^2 objects, as published, or by N, so that it counts in a volume of 100."
+        "published", description="Divide the object term of N nuclei by N^2, as published, or by N (per_object): then it weighs more."
     )
     lambda_object: float | None = Field(
-        0.05, ge=0, description="Weight of off-diagonal correlations in the object term; empty: lambda_off_diagonal, as published."
+        None, ge=0, description="Weight of off-diagonal correlations in the object term; empty: lambda_off_diagonal, as published."
     )
     schedule: Literal["constant", "cosine"] = Field("cosine", description="Step size over training: constant, or falling to zero.")
     embedding_dim: int = Field(64, ge=2, le=4096, description="Length of an embedding.")
-    projector_dims: tuple[int, ...] = Field((2048, 2048, 512), description="Widths of the projector, which is dropped after training.")
-    rotation_deg: float = Field(30.0, ge=0, le=180, description="Views are rotated about z by up to this angle.")
+    projector_dims: tuple[int, ...] = Field((512, 512, 256), description="Widths of the projector, which is dropped after training.")
+    rotation_deg: float = Field(60.0, ge=0, le=180, description="Views are rotated about z by up to this angle.")
     elastic_vox: float = Field(1.5, ge=0, description="Elastic deformation of views, in voxels of the crop grid.")
-    shift_vox: float = Field(1.0, ge=0, description="Shift of views, in voxels of the crop grid.")
-    noise: float = Field(0.05, ge=0, description="Noise added to views, after scaling, as a share of the brightest neuron.")
-    brightness: Share = Field(0.2, description="Views are scaled in brightness by up to this share.")
+    shift_vox: float = Field(0.5, ge=0, description="Shift of views, in voxels of the crop grid.")
+    noise: float = Field(0.02, ge=0, description="Noise added to views, after scaling, as a share of the brightest neuron.")
+    brightness: Share = Field(0.05, description="Views are scaled in brightness by up to this share.")
     held_out: Share = Field(0.1, description="Share of the training volumes kept aside to measure agreement.")
 
 
