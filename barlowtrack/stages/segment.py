@@ -12,6 +12,7 @@ from itertools import pairwise
 import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
+from skimage import measure
 from skimage.segmentation import watershed
 
 from barlowtrack.config import ComputeConfig, SegmentConfig
@@ -93,9 +94,11 @@ def segment_volume(volume: VoxelArray, t: int, recording: Recording, config: Seg
     if not np.isfinite(volume).all():
         raise InputError(f"{recording.name}: volume {t}: expected finite numbers, got NaN or infinity")
     size = np.asarray(recording.voxel_size_um, np.float64)
-    red = _mend_planes(volume[recording.reference].astype(np.float32))
+    red = volume[recording.reference].astype(np.float32)
+    grain = _grain(red)
+    red = _mend_planes(red)
     red -= _background(red, size, config)
-    smooth, responses, noise, sigma_um = _scale_space(red, size, config)
+    smooth, responses, noise, sigma_um = _scale_space(red, grain, size, config)
     seeds, quality = _seeds(smooth, responses, noise, sigma_um, size, config)
     labels, kept = _grow(smooth, responses[0], seeds, size, config)
     return Segmentation(t, labels, _describe(volume, red, labels, quality[kept], t, recording))
@@ -146,21 +149,22 @@ def _enlarge(coarse: FloatArray, n: int, block: int, axis: int) -> FloatArray:
     return enlarged
 
 
-def _scale_space(red: FloatArray, size: FloatArray, config: SegmentConfig) -> tuple[FloatArray, list[FloatArray], FloatArray, FloatArray]:
+def _scale_space(
+    red: FloatArray, grain: float, size: FloatArray, config: SegmentConfig
+) -> tuple[FloatArray, list[FloatArray], FloatArray, FloatArray]:
     """Returns the volume at the finest scale, the differences of Gaussians, the noise of each, and their scales in um."""
     low, high = config.radius_um
     n_axes = sum(n > 1 for n in red.shape)
     ratio = (high / low) ** (1 / max(config.n_scales - 1, 1)) if high > low and config.n_scales > 1 else np.sqrt(2.0)
     # a ball of radius r answers most to a Laplacian of this scale; a difference of Gaussians lies between its two
     sigma = low / np.sqrt(n_axes or 1) * ratio ** np.arange(config.n_scales + 1) / np.sqrt(ratio)
-    pixel = _grain(red)
     levels, before = [red], 0.0
     for s in sigma:
         step = np.sqrt(s**2 - before**2)
         levels.append(_blur(levels[-1], step / size))
         before = s
     responses: list[FloatArray] = [fine - coarse for fine, coarse in pairwise(levels[1:])]
-    floors = [pixel * _white_gain(a, b, size, red.shape) for a, b in pairwise(sigma)]
+    floors = [grain * _white_gain(a, b, size, red.shape) for a, b in pairwise(sigma)]
     strongest = max(float(np.abs(r).max()) for r in responses)
     noise = [max(1.4826 * float(np.median(np.abs(r[..., ::2]))), f, 1e-6 * strongest) for r, f in zip(responses, floors, strict=True)]
     return levels[1], responses, np.array(noise), sigma[:-1] * np.sqrt(ratio)
@@ -251,11 +255,17 @@ def _grow(smooth: FloatArray, landscape: FloatArray, seeds: IntArray, size: Floa
     labels[tuple(seeds.T)] = np.arange(1, len(seeds) + 1)
     height = smooth[tuple(seeds.T)]
     labels = watershed(  # type: ignore[no-untyped-call]
-        -landscape, labels, mask=(smooth > EDGE * height.min()) | (labels > 0)
+        -landscape, labels, mask=((landscape > 0) & (smooth > EDGE * height.min())) | (labels > 0)
     )
     inside = np.flatnonzero(labels)
     owner = labels.ravel()[inside] - 1
     keep = smooth.ravel()[inside] >= EDGE * height[owner]
+    labels.ravel()[inside[~keep]] = 0
+    # what the cut has separated from its seed belongs to the brim of a brighter neighbour, if to anything
+    pieces = measure.label(labels, connectivity=1)  # type: ignore[no-untyped-call]
+    with_seed = np.zeros(int(pieces.max()) + 1, bool)
+    with_seed[pieces[tuple(seeds.T)]] = True
+    keep &= with_seed[pieces.ravel()[inside]]
     labels.ravel()[inside[~keep]] = 0
     voxels = np.bincount(owner[keep], minlength=len(seeds))
     kept = np.flatnonzero(voxels * float(np.prod(size)) >= config.min_volume_um3)

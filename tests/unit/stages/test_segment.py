@@ -225,6 +225,14 @@ def test_touching_nuclei_are_two():
     assert_places(find(balls(places)).detections.position_um, places, within=0.5)
 
 
+def test_every_instance_is_in_one_piece():
+    film = simulate(preset("mid", n_volumes=3), seed=4)
+    labels = segment_volume(film.recording.read(1), 1, film.recording, CONFIG).labels
+    assert labels.max() > 80
+    for label, box in enumerate(ndimage.find_objects(labels), start=1):
+        assert ndimage.label(labels[box] == label)[1] == 1
+
+
 @pytest.fixture(scope="module")
 def worm():
     return simulate(preset("mid", n_volumes=7, n_neurons=25, volume_shape=(14, 96, 160)), seed=3)
@@ -303,3 +311,12 @@ def test_real_nuclei_are_found(t):
     distance = np.where(np.abs(found[:, None, 0] - true[None, :, 0]) <= 2, cdist(found[:, 1:], true[:, 1:]), np.inf)
     i, j = linear_sum_assignment(np.where(distance <= 4, distance, 1e3))
     assert np.sum(distance[i, j] <= 4) / len(true) > 0.5
+
+
+def test_rounding_is_noise_where_the_background_is_clipped_away():
+    volume = np.clip(balls(PLACES, noise=0) - 101, 0, 255).astype(np.uint8)
+    volume[0] += np.random.default_rng(0).random(volume[0].shape) < 0.1  # single camera units, as after a background subtraction
+    ramp = (np.arange(120) // 20).astype(np.uint8)
+    result = find(volume + ramp)
+    assert_places(result.detections.position_um, PLACES)
+    assert result.detections.quality.max() < 1e5
