@@ -85,9 +85,10 @@ def bench_real(config: SegmentConfig, within_vox: float) -> None:
         in_plane = [1e-3, 1.0, 1.0]  # an annotated centre is worth little along z: matched in the plane, nearest in depth on ties
         i, _ = match(found * in_plane, true * in_plane, within_vox)
         j, _ = match(found * REAL_VOXEL_UM, true * REAL_VOXEL_UM, 2.0)
+        plane, space = len(i) / len(true), len(j) / len(true)
         print(
-            f"real volume {t} (voxels assumed {REAL_VOXEL_UM} um): recall {len(i) / len(true):.3f} within {within_vox:g} voxels in the plane, {len(j) / len(true):.3f} "
-            f"within 2 um in space; {len(found)} detections, {len(true)} annotated (not all nuclei are)"
+            f"real volume {t}: recall {plane:.3f} within {within_vox:g} voxels in the plane, {space:.3f} within 2 um in space; "
+            f"{len(found)} detections, {len(true)} annotated (not all nuclei are; voxels assumed {REAL_VOXEL_UM} um)"
         )
 
 

@@ -12,6 +12,7 @@ from itertools import pairwise
 import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
+from skimage import measure
 from skimage.segmentation import watershed
 
 from barlowtrack.config import ComputeConfig, SegmentConfig
@@ -22,8 +23,10 @@ log = logging.getLogger(__name__)
 
 BYTES_A_VOXEL = 64  # what the detector holds at its peak, a voxel of one channel
 SEPARATION = 1.0  # least distance of two nuclei, in radii of the larger
-FUSION = 2.0  # nearer than this, in radii of the larger, two blobs are two nuclei only if the finest response dips between them
-DIP = 0.65  # to this share of the lower of the two
+# Two blobs nearer than FUSION radii of the larger are two nuclei only if the finest response dips between them to the share DIP of
+# the lower one. Anywhere, two are one if the light between them hardly sags below a straight line (SAG) nor rises far above (RISE):
+# so the rim of a saturated nucleus is one, and a third nucleus between two does not make them one.
+FUSION, DIP, SAG, RISE = 2.0, 0.65, 0.015, 0.25
 EDGE = 0.5  # a nucleus ends where it has fallen to this share of its height
 
 
@@ -91,24 +94,33 @@ def segment_volume(volume: VoxelArray, t: int, recording: Recording, config: Seg
     if not np.isfinite(volume).all():
         raise InputError(f"{recording.name}: volume {t}: expected finite numbers, got NaN or infinity")
     size = np.asarray(recording.voxel_size_um, np.float64)
-    red = _mend_planes(volume[recording.reference].astype(np.float32))
+    red = volume[recording.reference].astype(np.float32)
+    grain = _grain(red)
+    red = _mend_planes(red)
     red -= _background(red, size, config)
-    smooth, responses, noise, sigma_um = _scale_space(red, size, config)
-    seeds, quality = _seeds(responses, noise, sigma_um, size, config)
+    smooth, responses, noise, sigma_um = _scale_space(red, grain, size, config)
+    seeds, quality = _seeds(smooth, responses, noise, sigma_um, size, config)
     labels, kept = _grow(smooth, responses[0], seeds, size, config)
     return Segmentation(t, labels, _describe(volume, red, labels, quality[kept], t, recording))
 
 
 def _mend_planes(red: FloatArray) -> FloatArray:
-    """Replaces planes that are dark or saturated throughout, between two that are not, by the mean of their neighbours."""
+    """Replaces planes that are dark or saturated throughout, between two that are not, by what their neighbours suggest."""
     if len(red) < 3:
         return red
-    middle = np.median(red[:, ::2, ::2], axis=(1, 2))  # (Z,)
-    spread = np.median(np.abs(red[:, ::2, ::2] - middle[:, None, None]))
+    sample = red[:, ::2, ::2].reshape(len(red), -1)
+    middle = np.median(sample, axis=1)  # (Z,)
+    spread = max(float(np.median(np.abs(sample - middle[:, None]))), 1e-6 * float(np.ptp(middle)))
+    top = np.partition(sample, -max(sample.shape[1] // 2000, 1), axis=1)[:, -max(sample.shape[1] // 2000, 1)] - middle
     below, above = middle[1:-1] - middle[:-2], middle[1:-1] - middle[2:]
-    odd = (np.sign(below) == np.sign(above)) & (np.minimum(np.abs(below), np.abs(above)) > max(float(spread), 1e-6 * np.ptp(middle)))
+    beside = np.minimum(top[:-2], top[2:])
+    odd = (np.sign(below) == np.sign(above)) & (np.minimum(np.abs(below), np.abs(above)) > spread)
+    odd |= (top[1:-1] < 0.25 * beside) & (beside > 10 * spread)
     for z in np.flatnonzero(odd) + 1:
+        # cubic where there are two planes on either side: the mean of two would cut a nucleus whose middle it is in halves
         red[z] = (red[z - 1] + red[z + 1]) / 2
+        if 2 <= z < len(red) - 2:
+            red[z] += (red[z - 1] + red[z + 1] - red[z - 2] - red[z + 2]) / 16
     return red
 
 
@@ -137,21 +149,22 @@ def _enlarge(coarse: FloatArray, n: int, block: int, axis: int) -> FloatArray:
     return enlarged
 
 
-def _scale_space(red: FloatArray, size: FloatArray, config: SegmentConfig) -> tuple[FloatArray, list[FloatArray], FloatArray, FloatArray]:
+def _scale_space(
+    red: FloatArray, grain: float, size: FloatArray, config: SegmentConfig
+) -> tuple[FloatArray, list[FloatArray], FloatArray, FloatArray]:
     """Returns the volume at the finest scale, the differences of Gaussians, the noise of each, and their scales in um."""
     low, high = config.radius_um
     n_axes = sum(n > 1 for n in red.shape)
     ratio = (high / low) ** (1 / max(config.n_scales - 1, 1)) if high > low and config.n_scales > 1 else np.sqrt(2.0)
     # a ball of radius r answers most to a Laplacian of this scale; a difference of Gaussians lies between its two
     sigma = low / np.sqrt(n_axes or 1) * ratio ** np.arange(config.n_scales + 1) / np.sqrt(ratio)
-    pixel = _grain(red)
     levels, before = [red], 0.0
     for s in sigma:
         step = np.sqrt(s**2 - before**2)
         levels.append(_blur(levels[-1], step / size))
         before = s
     responses: list[FloatArray] = [fine - coarse for fine, coarse in pairwise(levels[1:])]
-    floors = [pixel * _white_gain(a, b, size, red.shape) for a, b in pairwise(sigma)]
+    floors = [grain * _white_gain(a, b, size, red.shape) for a, b in pairwise(sigma)]
     strongest = max(float(np.abs(r).max()) for r in responses)
     noise = [max(1.4826 * float(np.median(np.abs(r[..., ::2]))), f, 1e-6 * strongest) for r, f in zip(responses, floors, strict=True)]
     return levels[1], responses, np.array(noise), sigma[:-1] * np.sqrt(ratio)
@@ -183,7 +196,7 @@ def _white_gain(fine_um: float, coarse_um: float, size: FloatArray, shape: tuple
 
 
 def _seeds(
-    responses: list[FloatArray], noise: FloatArray, sigma_um: FloatArray, size: FloatArray, config: SegmentConfig
+    smooth: FloatArray, responses: list[FloatArray], noise: FloatArray, sigma_um: FloatArray, size: FloatArray, config: SegmentConfig
 ) -> tuple[IntArray, FloatArray]:
     """Returns (n, 3) voxels of blobs in raster order, and their contrast in units of noise."""
     shape = np.array(responses[0].shape)
@@ -199,27 +212,34 @@ def _seeds(
         scales.append(np.full(len(place), k))
         strengths.append(strength)
     seeds, scale, strength = np.concatenate(found), np.concatenate(scales), np.concatenate(strengths)
-    kept = _apart(seeds, strength, sigma_um[scale] * np.sqrt((shape > 1).sum() or 1), responses[0], size)
-    seeds, scale, strength = seeds[kept], scale[kept], strength[kept]
-    order = np.lexsort(seeds.T[::-1])
-    return seeds[order], (strength / noise[scale])[order]
+    kept = _apart(seeds, strength, sigma_um[scale] * np.sqrt((shape > 1).sum() or 1), (responses[0], smooth), size)
+    seeds = seeds[kept]
+    seeds = seeds[np.lexsort(seeds.T[::-1])]
+    return seeds, np.max([r[tuple(seeds.T)] / n for r, n in zip(responses, noise, strict=True)], axis=0)
 
 
-def _apart(seeds: IntArray, strength: FloatArray, radius_um: FloatArray, fine: FloatArray, size: FloatArray) -> IntArray:
+def _apart(
+    seeds: IntArray, strength: FloatArray, radius_um: FloatArray, fine_and_smooth: tuple[FloatArray, FloatArray], size: FloatArray
+) -> IntArray:
     """Returns which blobs to keep: of two that are too near for two nuclei, or have no dip between them, the finer, then stronger one."""
     if len(seeds) < 2:
         return np.arange(len(seeds))
     order = np.lexsort((-strength, radius_um))
     place = seeds[order]
-    near = cKDTree(place * size).query_pairs(FUSION * float(radius_um.max()), output_type="ndarray")  # (P, 2)
+    near = cKDTree(place * size).query_pairs(2 * FUSION * float(radius_um.max()), output_type="ndarray")  # (P, 2)
     near = np.sort(near, axis=1)
     distance = np.linalg.norm((place[near[:, 0]] - place[near[:, 1]]) * size, axis=1)
     larger = radius_um[order][near].max(axis=1)
     share = np.linspace(0, 1, 9)[:, None, None]
     line = place[near[:, 0]] * (1 - share) + place[near[:, 1]] * share  # (9, P, 3)
-    profile = ndimage.map_coordinates(fine, np.moveaxis(line, -1, 0), order=1, mode="nearest")  # (9, P)
-    flat = profile.min(axis=0) > DIP * np.minimum(profile[0], profile[-1])
-    near = near[(distance < SEPARATION * larger) | (flat & (distance < FUSION * larger))]
+    fine, light = (ndimage.map_coordinates(v, np.moveaxis(line, -1, 0), order=1, mode="nearest") for v in fine_and_smooth)  # (9, P)
+    chord = light[0] * (1 - share[..., 0]) + light[-1] * share[..., 0]
+    sag, lower = chord - light, np.minimum(light[0], light[-1])
+    one = (fine.min(axis=0) > DIP * np.minimum(fine[0], fine[-1])) | (sag.max(axis=0) < SAG * lower)
+    one &= distance < FUSION * larger
+    # the rim of a saturated nucleus answers all around: the light between two places on it neither sags nor rises
+    one |= (sag.max(axis=0) < SAG * lower) & (sag.min(axis=0) > -RISE * lower)
+    near = near[(distance < SEPARATION * larger) | one]
     kept = np.ones(len(order), bool)
     for strong, weak in near[np.lexsort(near.T[::-1])]:
         if kept[strong]:
@@ -235,11 +255,17 @@ def _grow(smooth: FloatArray, landscape: FloatArray, seeds: IntArray, size: Floa
     labels[tuple(seeds.T)] = np.arange(1, len(seeds) + 1)
     height = smooth[tuple(seeds.T)]
     labels = watershed(  # type: ignore[no-untyped-call]
-        -landscape, labels, mask=(smooth > EDGE * height.min()) | (labels > 0)
+        -landscape, labels, mask=((landscape > 0) & (smooth > EDGE * height.min())) | (labels > 0)
     )
     inside = np.flatnonzero(labels)
     owner = labels.ravel()[inside] - 1
     keep = smooth.ravel()[inside] >= EDGE * height[owner]
+    labels.ravel()[inside[~keep]] = 0
+    # what the cut has separated from its seed belongs to the brim of a brighter neighbour, if to anything
+    pieces = measure.label(labels, connectivity=1)  # type: ignore[no-untyped-call]
+    with_seed = np.zeros(int(pieces.max()) + 1, bool)
+    with_seed[pieces[tuple(seeds.T)]] = True
+    keep &= with_seed[pieces.ravel()[inside]]
     labels.ravel()[inside[~keep]] = 0
     voxels = np.bincount(owner[keep], minlength=len(seeds))
     kept = np.flatnonzero(voxels * float(np.prod(size)) >= config.min_volume_um3)
