@@ -1,0 +1,199 @@
+"""Curves and points of the page: training, detections, probabilities, the embedding, single traces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from barlowtrack.data import UNKNOWN, Detections, Embeddings, FloatArray, IntArray, Traces, Tracks
+from barlowtrack.stages.report.drawing import (
+    ACCENT,
+    INK,
+    LINE,
+    SECOND,
+    SOFT,
+    WARN,
+    TimeAxis,
+    as_png,
+    as_svg,
+    canvas,
+    colours_of,
+    in_blocks,
+    ink_of,
+    probability_colours,
+)
+from barlowtrack.stages.report.page import Picture
+from barlowtrack.stages.report.verdict import Verdict, percent
+
+MOST_EMBEDDED = 1500
+FEWEST_FOR_TSNE = 50
+TRACES_A_FIGURE = 10
+
+
+def detections_chart(verdict: Verdict, time: TimeAxis) -> Picture:
+    """Nuclei found and identified, and their quality, volume by volume."""
+    volumes = verdict.volumes
+    figure = canvas(9.4, 4.3)
+    top, sure, bottom = figure.subplots(3, 1, sharex=True, height_ratios=[3, 2, 2])
+    x = in_blocks(time.at)
+    found, known = in_blocks(volumes.detections), in_blocks(volumes.identified)
+    top.fill_between(x, known, color=ACCENT, alpha=0.18, linewidth=0)
+    style = "o-" if len(x) < 60 else "-"
+    top.plot(x, found, style, color=INK, markersize=3, label="found")
+    top.plot(x, known, style, color=ACCENT, markersize=3, label="identified")
+    ceiling = max(1.0, float(volumes.detections.max())) * 1.12
+    top.set(ylim=(0, ceiling), ylabel="nuclei")
+    _mark_distrusted(top, verdict, time, ceiling)
+    top.legend(ncols=3, loc="lower right", fontsize=7.5)
+    sure.plot(x, in_blocks(volumes.probability), style, color=ACCENT, markersize=3)
+    sure.set(ylim=(0, 1.02), ylabel="probability")
+    low, middle, high = (in_blocks(row) for row in volumes.quality)
+    bottom.fill_between(x, low, high, color=SOFT, alpha=0.25, linewidth=0, label="middle 80 % of nuclei")
+    bottom.plot(x, middle, style, color=SOFT, markersize=3, label="median")
+    bottom.set(ylabel="contrast / noise")
+    bottom.set_ylim(bottom=0)
+    if np.isfinite(middle).any():
+        bottom.legend(ncols=2, loc="lower right", fontsize=7.5)
+    time.finish(bottom)
+    alt = (
+        f"Nuclei per volume: {volumes.detections.min()} to {volumes.detections.max()}, median {np.median(volumes.detections):.0f}; "
+        f"identified: median {np.median(volumes.identified):.0f}. Below it, the mean probability of the identities, and the contrast."
+    )
+    caption = "A sudden drop in one of them is a blurred, dropped or displaced volume; red ticks mark the volumes to distrust."
+    return Picture(as_svg(figure), alt, caption, wide=True)
+
+
+def _mark_distrusted(axes: Axes, verdict: Verdict, time: TimeAxis, ceiling: float) -> None:
+    if verdict.distrusted.any():
+        at = time.at[verdict.distrusted]
+        axes.plot(at, np.full(len(at), 0.97 * ceiling), "|", color=WARN, markersize=7, label="distrusted")
+
+
+def probability_histogram(tracks: Tracks) -> Picture:
+    """How sure the tracker is."""
+    figure = canvas(4.6, 2.7)
+    axes = figure.subplots()
+    known = tracks.neuron != UNKNOWN
+    edges = np.linspace(0, 1, 21).tolist()
+    stacks = [tracks.probability[known], tracks.probability[~known]]
+    axes.hist(stacks, edges, stacked=True, color=[ACCENT, LINE], edgecolor="white", linewidth=0.5, label=["identified", "unknown"])
+    axes.set(xlabel="probability", ylabel="detections", xlim=(0, 1))
+    axes.legend(loc="upper left", fontsize=7.5)
+    high = float(np.mean(tracks.probability[known] >= 0.9)) if known.any() else float("nan")
+    alt = f"Histogram of assignment probabilities: {percent(high)} of the identified detections are at .9 or above."
+    return Picture(as_svg(figure), alt, f"{percent(high)} of the identities have a probability of .9 or more.")
+
+
+def training_chart(history: Mapping[str, FloatArray]) -> Picture:
+    """Loss, agreement on volumes that training never saw, and how many directions the embedding uses."""
+    epoch = np.asarray(history["epoch"], np.float64)
+    figure = canvas(9.4, 2.5)
+    loss, agreement, rank = figure.subplots(1, 3)
+    marker = "o-" if len(epoch) < 40 else "-"
+    for name, colour, label in (("loss", INK, "loss"), ("feature_term", ACCENT, "feature term"), ("object_term", SECOND, "object term")):
+        if name in history:
+            loss.plot(epoch, history[name], marker, color=colour, markersize=2.5, label=label)
+    loss.legend(fontsize=7.5)
+    loss.set(title="Loss", xlabel="epoch")
+    agreement.plot(epoch, history["held_out_agreement"], marker, color=ACCENT, markersize=2.5)
+    agreement.set(title="Agreement on held-out volumes", xlabel="epoch", ylim=(0, 1.02))
+    rank.plot(epoch, history["effective_rank"], marker, color=ACCENT, markersize=2.5)
+    rank.set(title="Effective rank of the embedding", xlabel="epoch")
+    rank.set_ylim(bottom=0)
+    start, end = float(history["held_out_agreement"][0]), float(history["held_out_agreement"][-1])
+    last_rank = float(history["effective_rank"][-1])
+    alt = f"Training over {len(epoch)} epochs: held-out agreement from {start:.2f} to {end:.2f}, effective rank {last_rank:.1f}."
+    caption = (
+        "Agreement: how often two views of a nucleus find each other among all nuclei of a volume that training did not see. "
+        "An effective rank near 1 would mean that all nuclei look alike to the encoder."
+    )
+    return Picture(as_svg(figure), alt, caption, wide=True)
+
+
+def embedding_chart(embeddings: Embeddings, detections: Detections, tracks: Tracks, seed: int) -> Picture:
+    """The embedding in two dimensions, coloured by neuron."""
+    rng = np.random.default_rng(seed)
+    n = len(embeddings)
+    rows = np.sort(rng.choice(n, min(n, MOST_EMBEDDED), replace=False))
+    vectors = np.asarray(embeddings.vectors[rows], np.float64)
+    flat, method = _flatten(vectors, seed)
+    neuron = tracks.neuron[rows]
+    figure = canvas(4.6, 4.2)
+    axes = figure.subplots()
+    unknown = neuron == UNKNOWN
+    axes.scatter(flat[unknown, 0], flat[unknown, 1], s=5, color=LINE, linewidths=0)
+    axes.scatter(flat[~unknown, 0], flat[~unknown, 1], s=7, c=colours_of(neuron[~unknown]), linewidths=0)
+    axes.set(xticks=[], yticks=[], xlabel=f"{method}: {len(rows)} of {n} nuclei, one colour a neuron")
+    agreed = _neighbours_agree(vectors, detections.t[rows], neuron)
+    alt = f"Embedding of {len(rows)} nuclei in two dimensions ({method}), coloured by neuron."
+    caption = (
+        f"Nuclei of one neuron should lie together. In the embedding alone, the nearest nucleus of another volume carries the same "
+        f"identity for {percent(agreed)} of those shown."
+    )
+    return Picture(as_png(figure), alt, caption)
+
+
+def _flatten(vectors: FloatArray, seed: int) -> tuple[FloatArray, str]:
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    with threadpool_limits(1):  # sums over several threads differ from machine to machine
+        if len(vectors) >= FEWEST_FOR_TSNE and np.ptp(vectors, axis=0).max() > 0:
+            return TSNE(init="pca", perplexity=min(30.0, len(vectors) / 5), max_iter=500, random_state=seed).fit_transform(vectors), "t-SNE"
+        if min(vectors.shape) >= 2 and np.ptp(vectors, axis=0).max() > 0:
+            return PCA(2, svd_solver="full").fit_transform(vectors), "PCA"
+    return np.zeros((len(vectors), 2)), "all alike"
+
+
+def _neighbours_agree(vectors: FloatArray, t: IntArray, neuron: IntArray) -> float:
+    known = np.flatnonzero(neuron != UNKNOWN)
+    if len(np.unique(t[known])) < 2:
+        return float("nan")
+    alike = vectors[known] @ vectors[known].T
+    alike[t[known][:, None] == t[known]] = -np.inf
+    return float(np.mean(neuron[known][alike.argmax(axis=1)] == neuron[known]))
+
+
+def single_traces(traces: Traces, neurons: IntArray, time: TimeAxis) -> Iterator[Picture]:
+    """The traces of the most certain neurons, with the probability of every point as a strip below."""
+    has_signal = bool(np.isfinite(traces.dr_over_r0).any())
+    values = traces.dr_over_r0 if has_signal else traces.red
+    what = "dR/R0" if has_signal else "red"
+    for first in range(0, len(neurons), TRACES_A_FIGURE):
+        chosen = neurons[first : first + TRACES_A_FIGURE]
+        figure = canvas(6.2, 0.55 + 0.52 * len(chosen))
+        rows = figure.subplots(2 * len(chosen), 1, sharex=True, squeeze=False, height_ratios=[5, 1] * len(chosen))[:, 0]
+        for place, neuron in enumerate(chosen):
+            _one_trace(rows[2 * place], rows[2 * place + 1], int(neuron), values[neuron], traces.probability[neuron], time)
+        rows[-1].spines["bottom"].set_visible(True)
+        rows[-1].tick_params(bottom=True, labelbottom=True)
+        time.finish(rows[-1])
+        names = ", ".join(str(neuron) for neuron in chosen)
+        yield Picture(as_png(figure), f"Traces ({what}) of neurons {names}, each with its probability over time.")
+
+
+def _one_trace(curve: Axes, strip: Axes, neuron: int, values: FloatArray, probability: FloatArray, time: TimeAxis) -> None:
+    x, y = in_blocks(time.at), in_blocks(values)
+    alone = np.isfinite(y) & ~np.isfinite(np.append(y[1:], np.nan)) & ~np.isfinite(np.append(np.nan, y[:-1]))
+    curve.plot(x, y, color=ink_of(neuron), linewidth=1.0)
+    curve.plot(x[alone], y[alone], ".", color=ink_of(neuron), markersize=2.5)  # a point between two gaps has no line
+    strip.imshow(
+        in_blocks(probability)[None],
+        cmap=probability_colours(),
+        vmin=0,
+        vmax=1,
+        aspect="auto",
+        extent=(*time.bounds, 0, 1),
+        interpolation="nearest",
+    )
+    curve.set_ylabel(str(neuron), rotation=0, ha="right", va="center", labelpad=20)
+    curve.tick_params(labelsize=6.5, bottom=False, labelbottom=False)
+    curve.locator_params(axis="y", nbins=2)
+    curve.spines["bottom"].set_visible(False)
+    strip.set_yticks([])
+    strip.tick_params(bottom=False, labelbottom=False)
+    for side in strip.spines.values():
+        side.set_visible(False)

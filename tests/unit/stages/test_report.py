@@ -1,0 +1,297 @@
+import re
+from html.parser import HTMLParser
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+from barlowtrack.config import ReportConfig
+from barlowtrack.data import UNKNOWN, Detections, Embeddings, Recording, Traces, Tracks
+from barlowtrack.errors import InputError
+from barlowtrack.stages.report import report
+from barlowtrack.stages.report.charts import embedding_chart, probability_histogram, training_chart
+from barlowtrack.stages.report.drawing import TimeAxis, in_blocks
+from barlowtrack.stages.report.pictures import choose_volumes
+from barlowtrack.stages.report.verdict import judge
+
+COLUMNS = ("epoch", "loss", "feature_term", "object_term", "held_out_agreement", "effective_rank")
+NO_HISTORY = {name: np.zeros(0) for name in COLUMNS}
+HISTORY = dict(zip(COLUMNS, np.linspace([0, 1, 1, 1, 0.4, 8], [5, 0.2, 0.1, 0.3, 0.9, 12], 6).T, strict=True))
+
+
+class Noise:
+    """Volumes of noise; notes which are read."""
+
+    def __init__(self, shape: tuple[int, ...]):
+        self.shape, self.reads = shape, []
+
+    def read(self, t: int) -> np.ndarray:
+        self.reads.append(t)
+        return np.random.default_rng(t).integers(0, 200, self.shape[1:]).astype(np.uint16)
+
+
+def recording_of(n_volumes: int, n_channels: int = 2, **changes) -> Recording:
+    shape = (n_volumes, n_channels, 4, 24, 32)
+    values = {
+        "name": "worm",
+        "source": Noise(shape),
+        "shape": shape,
+        "dtype": np.dtype(np.uint16),
+        "voxel_size_um": (2.0, 0.5, 0.5),
+        "rate_hz": 4.0,
+        "channel_names": ("red", "green")[:n_channels],
+        "reference": 0,
+        "signal": 1 if n_channels > 1 else None,
+        "fingerprint": "abc",
+    }
+    return Recording(**values | changes)
+
+
+def case(n_volumes: int = 6, n_neurons: int = 5, n_channels: int = 2, keep: np.ndarray | None = None, **changes) -> dict:
+    """A run that went well: every neuron in every volume (but those that keep leaves out), at .95."""
+    rng = np.random.default_rng(0)
+    t, neuron = (a.ravel() for a in np.meshgrid(np.arange(n_volumes), np.arange(n_neurons), indexing="ij"))
+    t, neuron = (t, neuron) if keep is None else (t[keep[t]], neuron[keep[t]])
+    n = len(t)
+    ones = np.ones(n)
+    position = np.stack([3 * ones, 2 + 1.5 * neuron, 3 + 2.0 * neuron], axis=1)
+    quality = 20 + rng.random(n)
+    detections = Detections(n_volumes, t, neuron + 1, position, 9 * ones, 100 * ones, 150 * ones, 50 * ones, 60 * ones, quality)
+    vectors = np.eye(8)[neuron % 8] + 0.1 * rng.normal(size=(n, 8))
+    red, probability = np.full((n_neurons, n_volumes), np.nan), np.full((n_neurons, n_volumes), np.nan)
+    red[neuron, t], probability[neuron, t] = 100.0, 0.95
+    green = red * rng.random(red.shape) if n_channels > 1 else np.full_like(red, np.nan)
+    time_s = np.arange(n_volumes) / 4.0
+    return {
+        "recording": recording_of(n_volumes, n_channels, **changes),
+        "detections": detections,
+        "embeddings": Embeddings((vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)),
+        "tracks": Tracks(neuron, 0.95 * ones, n_neurons),
+        "traces": Traces(time_s, red, green, green / red, green / red - 0.5, probability),
+        "history": HISTORY,
+    }
+
+
+def page_of(run: dict, settings: str = "seed = 0", **more) -> str:
+    return report(**run, config=more.pop("config", ReportConfig()), settings=settings, **more)
+
+
+class Tags(HTMLParser):
+    """Checks that every tag is closed in order; collects tags and text."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict]] = []
+        self.text = ""
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_the_page_stands_alone_and_is_well_formed():
+    html = page_of(case())
+    tags = Tags(html)
+    images = [attrs for tag, attrs in tags.tags if tag == "img"]
+    assert len(images) >= 8
+    assert all(image["src"].startswith("data:image/") and len(image["alt"]) > 20 for image in images)
+    assert not {"script", "link", "iframe", "object", "form"} & {tag for tag, _ in tags.tags}
+    assert not re.search(r"https?://|file:|url\(|@import", re.sub(r'src="data:[^"]*"', "", html))
+    assert "default-src 'none'" in html
+    assert len(html) < 10e6
+    anchors = {attrs["href"][1:] for tag, attrs in tags.tags if tag == "a"}
+    assert anchors <= {attrs.get("id") for _, attrs in tags.tags}
+
+
+def test_the_same_input_gives_the_same_bytes_whatever_matplotlib_is_set_to():
+    first = page_of(case(n_volumes=14))
+    with mpl.rc_context({"font.size": 20, "axes.facecolor": "red", "svg.hashsalt": "other"}):
+        again = page_of(case(n_volumes=14))
+        assert mpl.rcParams["font.size"] == 20  # left as it was
+    assert first == again
+    assert page_of(case(n_volumes=14), seed=1) != first  # the layout of the embedding has a seed
+
+
+def test_texts_of_the_user_show_as_text():
+    evil = "<script>alert(1)</script> & $\\frac$ \"'"
+    html = page_of(case(name=evil, channel_names=(evil, "<b>"), assumptions=(evil,), fingerprint=evil), settings=f'x = "{evil}"')
+    tags = Tags(html)
+    assert tags.text.count(evil) >= 6
+    assert not {"script", "b"} & {tag for tag, _ in tags.tags}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "5 neurons found in 6 volumes"),
+        ({"n_volumes": 1}, "in 1 volume,"),
+        ({"n_volumes": 1, "n_neurons": 1}, "1 neuron found in 1 volume"),
+        ({"n_volumes": 2, "n_neurons": 2}, "2 neurons found in 2 volumes"),
+        ({"n_channels": 1}, "no activity to read"),
+        ({"rate_hz": None}, "rate is unknown"),
+        ({"assumptions": ("voxel size 1 um",)}, "Check the assumptions"),
+        ({"n_neurons": 0}, "No nucleus was found"),
+        ({"keep": np.array([1, 1, 1, 0, 1, 1], bool)}, "no nucleus found"),
+        ({"keep": np.array([0, 0, 0, 0, 0, 1], bool)}, "no nucleus found"),
+    ],
+)
+def test_odd_recordings_have_a_page_and_it_says_what_is_odd(changes: dict, said: str):
+    html = page_of(case(**changes))
+    Tags(html)
+    assert said in html
+
+
+def test_nobody_identified():
+    run = case()
+    none = np.full((0, 6), np.nan)
+    run["tracks"] = Tracks(np.full(30, UNKNOWN), np.full(30, 0.5), 0)
+    run["traces"] = Traces(run["traces"].time_s, none, none, none, none, none)
+    html = page_of(run)
+    assert "No neuron was identified in 6 volumes." in html
+    assert "Do not rely on this" in html
+    assert "none was identified: look at the detections" in html
+
+
+def test_traces_without_a_number_and_ids_that_nobody_carries():
+    run = case()
+    nan = np.full((7, 6), np.nan)  # ids 5 and 6 were merged away
+    run["tracks"] = Tracks(run["tracks"].neuron, run["tracks"].probability, 7)
+    run["traces"] = Traces(np.full(6, np.nan), nan, nan, nan, nan, nan)
+    html = page_of(run)
+    assert "5 neurons found" in html
+    assert "Show 5 neurons" in html
+
+
+def test_without_training_the_page_says_so():
+    run = case()
+    assert "not trained" in page_of(run | {"history": NO_HISTORY})
+    assert "not trained" in page_of(run | {"history": {}})
+    one = {name: column[:1] for name, column in HISTORY.items()}
+    assert "Training over 1 epochs" in training_chart(one).alt
+    assert "from 0.40 to 0.90" in training_chart(HISTORY).alt
+
+
+def test_only_a_few_volumes_are_read():
+    run = case(n_volumes=40)
+    page_of(run)
+    assert sorted(run["recording"].source.reads) == [0, 13, 26, 39]
+    assert choose_volumes(run["detections"]) == [0, 13, 26, 39]
+    assert choose_volumes(Detections.empty(3)) == [0, 1, 2]
+
+
+def test_every_part_reports_progress():
+    seen: list[tuple[int, int]] = []
+    page_of(case(n_volumes=2), progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(k, len(seen)) for k in range(1, len(seen) + 1)]
+
+
+def test_inputs_of_different_runs_are_refused():
+    run = case()
+    with pytest.raises(InputError, match="30, 1 and 30"):
+        page_of(run | {"embeddings": Embeddings(np.ones((1, 4)))})
+    with pytest.raises(InputError, match=r"traces of shape \(5, 6\)"):
+        page_of(run | {"traces": case(n_volumes=5)["traces"]})
+
+
+def verdict_of(run: dict):
+    return judge(run["recording"], run["detections"], run["tracks"], run["traces"], run["history"])
+
+
+def test_the_verdict_counts():
+    run = case(n_volumes=10, n_neurons=4, keep=np.arange(10) != 7)
+    verdict = verdict_of(run)
+    assert verdict.coverage == pytest.approx(0.9)
+    assert verdict.estimated_right == pytest.approx(0.95)
+    assert verdict.grade == "good"
+    assert verdict.distrust == [(7, 7, "no nucleus found")]
+    assert verdict.neurons.seen.tolist() == [9] * 4
+    assert verdict_of(run | {"tracks": Tracks(run["tracks"].neuron, np.full(36, 0.7), 4)}).grade == "care"
+    assert verdict_of(run | {"tracks": Tracks(run["tracks"].neuron, np.full(36, 0.4), 4)}).grade == "poor"
+
+
+def test_volumes_that_stand_out_are_named_with_their_reason():
+    run = case(n_volumes=12, n_neurons=10)
+    t, probability, neuron = run["detections"].t, run["tracks"].probability.copy(), run["tracks"].neuron.copy()
+    probability[t == 3] = probability[t == 4] = 0.6
+    neuron[t == 9] = UNKNOWN
+    quality = run["detections"].quality.copy()
+    quality[t == 6] *= 0.3
+    columns = {name: getattr(run["detections"], name) for name in Detections.__dataclass_fields__} | {"quality": quality}
+    keep = ~((t == 11) & (run["detections"].label > 4))
+    few = Detections(12, **{name: column[keep] for name, column in columns.items() if name != "n_volumes"})
+    changed = {"detections": few, "tracks": Tracks(neuron[keep], probability[keep], 10), "embeddings": None}
+    assert verdict_of(run | changed).distrust == [
+        (3, 4, "identities uncertain"),
+        (6, 6, "dim or blurred"),
+        (9, 9, "nobody identified"),
+        (11, 11, "few nuclei (10 are usual)"),
+    ]
+    assert verdict_of(run).distrust == []
+
+
+def test_the_neuron_to_correct_first_is_the_least_certain():
+    run = case()
+    probability = np.where(run["tracks"].neuron == 3, 0.3, 0.95)
+    verdict = verdict_of(run | {"tracks": Tracks(run["tracks"].neuron, probability, 5)})
+    assert verdict.neurons.neuron[-1] == 3
+    assert any("least certain neurons first: 3" in step for step in verdict.next_steps)
+    assert any("20 % of the identities have a probability below .5" in step for step in verdict.next_steps)
+
+
+def test_bleaching_saturation_and_collapse_are_noticed():
+    run = case(n_volumes=20)
+    assert verdict_of(run).next_steps == []
+    traces = run["traces"]
+    faded = Traces(traces.time_s, traces.red * np.linspace(1, 0.3, 20), traces.green, traces.ratio, traces.dr_over_r0, traces.probability)
+    assert any("bleaching" in step for step in verdict_of(run | {"traces": faded}).next_steps)
+    columns = {name: getattr(run["detections"], name) for name in Detections.__dataclass_fields__}
+    bright = Detections(**columns | {"red_peak": np.full(100, 65535.0)})
+    assert any("saturated" in step for step in verdict_of(run | {"detections": bright}).next_steps)
+    flat = HISTORY | {"effective_rank": np.linspace(8, 1.1, 6)}
+    assert any("collapsed" in step for step in verdict_of(run | {"history": flat}).next_steps)
+
+
+def test_the_best_traces_are_shown_and_no_more():
+    run = case(n_neurons=12)
+    few = page_of(run, config=ReportConfig(max_traces=3))
+    assert "The 3 most certain neurons" in few
+    assert few.count("each with its probability over time") == 1
+    assert page_of(run).count("each with its probability over time") == 2
+
+
+def test_averages_in_blocks_keep_gaps_and_means():
+    values = np.array([1.0, 3.0, np.nan, np.nan, 5.0, np.nan, 7.0])
+    assert in_blocks(values, 4) == pytest.approx([2.0, np.nan, 5.0, 7.0], nan_ok=True)
+    assert in_blocks(values, 7) == pytest.approx(values, nan_ok=True)
+    assert in_blocks(np.ones((3, 10001)), 1500).shape == (3, 1429)
+
+
+def test_time_is_in_seconds_only_where_the_rate_is_known():
+    assert TimeAxis(np.arange(4) / 2).bounds == (-0.25, 1.75)
+    unknown = TimeAxis(np.full(4, np.nan))
+    assert (unknown.label, unknown.bounds) == ("volume", (-0.5, 3.5))
+
+
+def test_embedding_of_alike_vectors_and_of_few():
+    run = case(n_volumes=20)
+    alike = Embeddings(np.full((100, 8), 8**-0.5, np.float32))
+    assert "all alike" in embedding_chart(alike, run["detections"], run["tracks"], 0).alt
+    good = embedding_chart(run["embeddings"], run["detections"], run["tracks"], 0)
+    assert "t-SNE" in good.alt
+    assert "same identity for 100 %" in good.caption
+    assert "PCA" in embedding_chart(*(case(n_volumes=3)[name] for name in ("embeddings", "detections", "tracks")), 0).alt
+
+
+def test_the_histogram_counts():
+    tracks = Tracks(np.array([0, 1, 2, UNKNOWN]), np.array([0.95, 0.9, 0.2, 0.99]), 3)
+    assert "67 % of the identities" in probability_histogram(tracks).caption
