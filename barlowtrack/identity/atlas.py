@@ -22,7 +22,8 @@ Float = NDArray[np.floating[Any]]
 
 KERNEL_WIDTH = 12.0
 KERNEL_SOFTNESS = 10.0
-AFFINE_VARIANCE = 4.0
+STRETCH = 0.2
+SHIFT = 1.0
 N_MODES = 40
 PRIOR_VOLUMES = 10.0
 SMALLEST_MODE = 1e-3
@@ -53,6 +54,8 @@ class Sighting:
         """(n,) posterior of the neuron of each detection; of the best neuron where it is unknown."""
         mass = self.alignment.posterior
         known = self.neuron >= 0
+        if len(mass) == 0:
+            return np.zeros(len(self.neuron))
         return np.where(known, mass[np.maximum(self.neuron, 0), np.arange(len(self.neuron))], mass.max(0, initial=0))
 
 
@@ -99,20 +102,24 @@ def learn_shape(sightings: list[Sighting], n_neurons: int) -> Shape:
     return _shape(mean, covariance, _residual_variance(residual, trust[:, :, 0]), (seen.sum(0) + 0.5) / (volumes + 1))
 
 
-def revise(sightings: list[Sighting], shape: Shape) -> tuple[Float, NDArray[np.int64]]:
+def revise(sightings: list[Sighting], shape: Shape) -> tuple[Float, NDArray[np.int64], NDArray[np.int64]]:
     """Prunes neurons that are hardly ever seen, merges doubles, adds neurons that were missed.
 
     Returns:
-        (K', 3) mean positions of the revised atlas, and (K',) which old neuron each was, -1 for a new one.
+        (K', 3) mean positions of the revised atlas, (K',) which old neuron each was, -1 for a new one, and (K,) which new neuron
+        each old one became, UNKNOWN if it was pruned.
     """
     seen = np.zeros((len(sightings), len(shape)), bool)
     for i, s in enumerate(sightings):
         seen[i, s.neuron[s.neuron >= 0]] = True
-    keep = seen.mean(0) >= PRUNE_OCCUPANCY
-    keep &= ~_doubles(shape.mean, seen, keep)
-    kept = np.flatnonzero(keep)
-    new = _missed(sightings, shape, keep)
-    return np.concatenate([shape.mean[kept], new]), np.concatenate([kept, np.full(len(new), -1)])
+    common = seen.mean(0) >= PRUNE_OCCUPANCY
+    stands_for = _doubles(shape.mean, seen, common)
+    kept = np.flatnonzero(common & (stands_for == np.arange(len(shape))))
+    became = np.full(len(shape), UNKNOWN)
+    became[kept] = np.arange(len(kept))
+    became = np.where(common, became[stands_for], UNKNOWN)
+    new = _missed(sightings, shape, common)
+    return np.concatenate([shape.mean[kept], new]), np.concatenate([kept, np.full(len(new), -1)]), became
 
 
 def to_rest(alignment: Alignment, shape: Shape, points: Float) -> Float:
@@ -143,9 +150,8 @@ def _smooth_covariance(mean: Float) -> Float:
     distance = ((mean[:, None] - mean[None]) ** 2).sum(-1)
     kernel = np.exp(-0.5 * distance / KERNEL_WIDTH**2) / KERNEL_SOFTNESS
     centred = mean - mean.mean(0)
-    extent = np.sqrt((centred**2).sum(1).mean()) + 1e-9
-    affine = np.concatenate([centred / extent, np.ones((k, 1))], axis=1)  # (K, 4)
-    return np.kron(kernel + AFFINE_VARIANCE * affine @ affine.T, np.eye(3))
+    affine = np.concatenate([STRETCH * centred, np.full((k, 1), SHIFT)], axis=1)  # (K, 4)
+    return np.kron(kernel + affine @ affine.T, np.eye(3))
 
 
 def _into_frame(complete: Float, mean: Float) -> Float:
@@ -168,25 +174,28 @@ def _residual_variance(residual: Float, trust: Float) -> Float:
     return np.asarray(np.clip((own * count + 10 * typical) / (count + 10), 0.01, 1.0))
 
 
-def _doubles(mean: Float, seen: NDArray[np.bool_], keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(K,) the less seen of each pair of neurons that lie together but are almost never both there."""
-    double = np.zeros(len(mean), bool)
+def _doubles(mean: Float, seen: NDArray[np.bool_], common: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """(K,) the neuron that stands for each: another one where two lie together but are almost never both there, mostly itself."""
+    stands_for = np.arange(len(mean))
+    taken = ~common
     occupancy = seen.mean(0)
     for i, j in sorted(cKDTree(mean).query_pairs(MERGE_DISTANCE)):
-        if not (keep[i] and keep[j]) or double[i] or double[j]:
+        if taken[i] or taken[j]:
             continue
         together = (seen[:, i] & seen[:, j]).mean()
         if together < MERGE_TOGETHER * min(occupancy[i], occupancy[j]):
-            double[j if occupancy[i] >= occupancy[j] else i] = True
-    return double
+            more, less = (i, j) if occupancy[i] >= occupancy[j] else (j, i)
+            stands_for[less] = more
+            taken[[i, j]] = True
+    return stands_for
 
 
-def _missed(sightings: list[Sighting], shape: Shape, keep: NDArray[np.bool_]) -> Float:
+def _missed(sightings: list[Sighting], shape: Shape, common: NDArray[np.bool_]) -> Float:
     """Centres (new, 3) of the densest balls of detections that nobody claims, at rest, met in enough volumes."""
     pools: list[Float] = [np.zeros((0, 3))]
     volumes = [np.zeros(0, int)]
     for i, s in enumerate(sightings):
-        free = (s.neuron < 0) | ~keep[np.maximum(s.neuron, 0)]
+        free = (s.neuron < 0) | ~common[np.maximum(s.neuron, 0)]
         pools.append(to_rest(s.alignment, shape, s.alignment.points[free]))
         volumes.append(np.full(int(free.sum()), i))
     pool, volume = np.concatenate(pools), np.concatenate(volumes)
@@ -207,14 +216,18 @@ def _missed(sightings: list[Sighting], shape: Shape, keep: NDArray[np.bool_]) ->
     return np.array(centres).reshape(-1, 3)
 
 
-def carry_over(sightings: list[Sighting], shape: Shape, rest: Float, origin: NDArray[np.int64]) -> list[Sighting]:
+def carry_over(
+    sightings: list[Sighting], shape: Shape, rest: Float, origin: NDArray[np.int64], became: NDArray[np.int64]
+) -> list[Sighting]:
     """Rewrites sightings of one atlas as sightings of a revised one (see revise); new neurons are placed, not yet matched."""
-    renamed = np.full(len(shape) + 1, UNKNOWN)
-    renamed[origin[origin >= 0]] = np.flatnonzero(origin >= 0)
+    became = np.append(became, UNKNOWN)
     new = origin < 0
     revised = []
     for s in sightings:
-        neuron = renamed[s.neuron]
+        neuron = became[s.neuron]
+        itself = (neuron >= 0) & (origin[neuron] == s.neuron)
+        # Where both of two merged neurons were there, the one that stays is itself.
+        neuron[~itself & np.isin(neuron, neuron[itself])] = UNKNOWN
         fitted = np.where(new[:, None], to_volume(s.alignment, shape, rest), s.alignment.fitted[origin])
         posterior = np.where(new[:, None], 0, s.alignment.posterior[origin])
         revised.append(Sighting(replace(s.alignment, fitted=fitted, posterior=posterior), neuron, s.rows))

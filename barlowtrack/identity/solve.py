@@ -118,8 +118,8 @@ def build(volumes: list[Volume], rng: np.random.Generator, run: Map, tick: Calla
     for step in range(ROUNDS):
         n_neurons = atlas.n_neurons
         if step in range(1, REVISIONS + 1) and atlas.shape is not None:
-            rest, origin = revise(sightings, atlas.shape)
-            sightings = carry_over(sightings, atlas.shape, rest, origin)
+            rest, origin, became = revise(sightings, atlas.shape)
+            sightings = carry_over(sightings, atlas.shape, rest, origin, became)
             n_neurons = len(rest)
         atlas = _learn(part, sightings, n_neurons)
         sightings = list(run(lambda v, a=atlas: sight(v, a), part))

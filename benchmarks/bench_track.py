@@ -1,0 +1,195 @@
+"""Time, memory and identity accuracy of track, beside three baselines in the same run.
+
+python benchmarks/bench_track.py                                  the synthetic worm, easy, mid and hard
+python benchmarks/bench_track.py --points ../shared/data/nerve_worm1_points/points.csv     real points, if you have them
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import linear_sum_assignment
+from threadpoolctl import threadpool_limits
+
+from barlowtrack import synthetic
+from barlowtrack.config import ComputeConfig, TrackConfig
+from barlowtrack.data import UNKNOWN, Detections, Embeddings
+from barlowtrack.evaluate.matching import map_ids
+from barlowtrack.identity import solve
+from barlowtrack.identity.atlas import smooth_shape
+from barlowtrack.stages.track import track
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Detections whose true neuron is known by row; UNKNOWN: not labelled (real points) or false (synthetic ones)."""
+
+    name: str
+    detections: Detections
+    embeddings: Embeddings
+    true: np.ndarray
+    n_true: int
+
+
+def detections_at(t: np.ndarray, position_um: np.ndarray, n_volumes: int) -> Detections:
+    """Detections of nothing but positions; t (N,) sorted."""
+    ones, dark = np.ones(len(t), np.float32), np.full(len(t), np.nan, np.float32)
+    label = np.arange(len(t)) - np.searchsorted(t, t) + 1
+    return Detections(n_volumes, t, label, position_um.astype(np.float32), ones, ones, ones, dark, dark, ones)
+
+
+def real_scenes(path: Path) -> list[Scene]:
+    table = pd.read_csv(path)
+    t = np.unique(table["volume"], return_inverse=True)[1]
+    place = table[["z", "y", "x"]].to_numpy()
+    true = table["neuron"].fillna(UNKNOWN).to_numpy().astype(int)
+    rng = np.random.default_rng(0)
+
+    def scene(name: str, row: np.ndarray, when: np.ndarray) -> Scene:
+        seen = np.unique(when, return_inverse=True)[1]
+        order = np.argsort(seen, kind="stable")
+        row, seen = row[order], seen[order]
+        found = detections_at(seen, place[row], int(seen.max()) + 1)
+        return Scene(name, found, nothing_seen(len(row)), true[row], int((true[row] >= 0).sum()))
+
+    every = np.arange(len(t))
+    fifth = np.flatnonzero(t % 5 == 0)
+    left = np.flatnonzero(rng.random(len(t)) >= 0.3)
+    return [
+        scene("real", every, t),
+        scene("real, volumes shuffled", every, rng.permutation(t.max() + 1)[t]),
+        scene("real, every 5th volume", fifth, t[fifth]),
+        scene("real, 30 % dropped", left, t[left]),
+    ]
+
+
+def synthetic_scene(preset: str, n_volumes: int, scatter: float | None, seed: int) -> Scene:
+    """True positions, 10 % dropped, 10 % false ones added, .3 um of jitter; looks: a vector a neuron, scattered."""
+    rng = np.random.default_rng(seed)
+    recording = synthetic.simulate(synthetic.preset(preset, n_volumes=n_volumes), seed=seed)
+    truth = recording.truth
+    own = rng.normal(size=(truth.neuron.max() + 1, 64))
+    left = np.flatnonzero(rng.random(len(truth)) >= 0.1)
+    n_false = len(truth) // 10
+    low, high = truth.position_um.min(0), truth.position_um.max(0)
+    nearby = truth.position_um[rng.integers(0, len(truth), n_false)] + rng.normal(0, 6, (n_false, 3))
+    place = np.concatenate([truth.position_um[left] + rng.normal(0, 0.3, (len(left), 3)), np.clip(nearby, low, high)])
+    t = np.concatenate([truth.t[left], rng.choice(truth.t, n_false)])
+    true = np.concatenate([truth.neuron[left], np.full(n_false, UNKNOWN)])
+    looks = np.concatenate([own[truth.neuron[left]], rng.normal(size=(n_false, 64))])
+    looks += (scatter or 0) * rng.normal(size=looks.shape)
+    order = np.lexsort([rng.random(len(t)), t])
+    vectors = (looks / np.linalg.norm(looks, axis=1, keepdims=True)).astype(np.float32)[order]
+    found = detections_at(t[order], place[order], n_volumes)
+    embeddings = nothing_seen(len(t)) if scatter is None else Embeddings(vectors)
+    name = f"{preset}, " + ("no looks" if scatter is None else f"looks {scatter:g}")
+    return Scene(name, found, embeddings, true[order], len(left))
+
+
+def nothing_seen(n: int) -> Embeddings:
+    return Embeddings(np.ones((n, 1), np.float32))
+
+
+def accuracy(neuron: np.ndarray, scene: Scene) -> float:
+    """Right after one mapping of ids for the whole recording, as a share of the detections whose neuron is known."""
+    rows = np.flatnonzero((scene.true >= 0) & (neuron >= 0))
+    mapping = map_ids(neuron[rows], scene.true[rows])
+    return sum(mapping.get(int(a)) == int(b) for a, b in zip(neuron[rows], scene.true[rows], strict=True)) / scene.n_true
+
+
+def calibration_error(neuron: np.ndarray, probability: np.ndarray, scene: Scene) -> float:
+    """Expected calibration error of the assigned detections whose neuron is known, ten bins."""
+    rows = np.flatnonzero((scene.true >= 0) & (neuron >= 0))
+    mapping = map_ids(neuron[rows], scene.true[rows])
+    right = np.array([mapping.get(int(a)) == int(b) for a, b in zip(neuron[rows], scene.true[rows], strict=True)], float)
+    bins = np.minimum((probability[rows] * 10).astype(int), 9)
+    gaps = [abs(right[bins == b].sum() - probability[rows][bins == b].sum()) for b in np.unique(bins)]
+    return float(sum(gaps) / max(len(rows), 1))
+
+
+def ours(config: TrackConfig, workers: int, seed: int) -> Callable[[Scene], tuple[np.ndarray, np.ndarray]]:
+    def run(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
+        found = track(scene.detections, scene.embeddings, config=config, compute=ComputeConfig(workers=workers), seed=seed)
+        return found.neuron, found.probability
+
+    return run
+
+
+def links(scene: Scene) -> tuple[np.ndarray, None]:
+    """Baseline: Hungarian between raw positions of successive volumes, linked through time."""
+    gate = 2 * solve.neighbour_distance_um(scene.detections)
+    neuron, fresh = np.full(len(scene.detections), UNKNOWN), 0
+    before = np.zeros(0, int)
+    for t in range(scene.detections.n_volumes):
+        rows = np.arange(len(neuron))[scene.detections.rows_of(t)]
+        if len(rows) and len(before):
+            a, b = scene.detections.position_um[before], scene.detections.position_um[rows]
+            distance = np.minimum(np.linalg.norm(a[:, None] - b[None], axis=-1), gate)
+            i, j = linear_sum_assignment(distance)
+            good = distance[i, j] < gate
+            neuron[rows[j[good]]] = neuron[before[i[good]]]
+        new = rows[neuron[rows] < 0]
+        neuron[new] = fresh + np.arange(len(new))
+        fresh += len(new)
+        before = rows if len(rows) else before
+    return neuron, None
+
+
+def one_template(scene: Scene) -> tuple[np.ndarray, None]:
+    """Baseline: the same smooth warp of one volume, chosen as ours, and nothing learned."""
+    volumes = solve.volumes_of(scene.detections, None)
+    counts = np.array([len(v.rows) for v in volumes])
+    seed = volumes[int(np.argmin(np.abs(counts - np.percentile(counts, 70))))]
+    atlas = solve.Atlas(smooth_shape(seed.points), None, len(seed.rows))
+    neuron = np.full(len(scene.detections), UNKNOWN)
+    for volume in volumes:
+        sighting = solve.sight(volume, atlas, solve.WARP_SIGMAS)
+        neuron[sighting.rows] = sighting.neuron
+    return neuron, None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--points", type=Path, help="table of volume, x, y, z, neuron")
+    parser.add_argument("--presets", nargs="*", default=["easy", "mid", "hard"])
+    parser.add_argument(
+        "--looks", nargs="*", default=["none", "0.5", "1", "2", "4"], help="scatter of looks, relative to that between neurons"
+    )
+    parser.add_argument("--volumes", type=int, default=200)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    scenes = real_scenes(arguments.points) if arguments.points else []
+    if not arguments.points:
+        strengths = [None if s == "none" else float(s) for s in arguments.looks]
+        scenes = [synthetic_scene(p, arguments.volumes, s, arguments.seed) for p in arguments.presets for s in strengths]
+    print(f"{'scene':28s}{'method':16s}{'accuracy':>9s}{'ECE':>7s}{'ids':>6s}{'ms/volume':>11s}{'peak GB':>9s}")
+    for scene in scenes:
+        methods = {
+            "links": links,
+            "one template": one_template,
+            "positions": ours(TrackConfig(appearance=False), arguments.workers, arguments.seed),
+        }
+        if scene.embeddings.vectors.shape[1] > 1:
+            methods["appearance"] = ours(TrackConfig(position=False), arguments.workers, arguments.seed)
+            methods["both"] = ours(TrackConfig(), arguments.workers, arguments.seed)
+        for name, method in methods.items():
+            begin = time.perf_counter()
+            with threadpool_limits(1):
+                neuron, probability = method(scene)
+            took = (time.perf_counter() - begin) / scene.detections.n_volumes * 1e3
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+            error = "" if probability is None else f"{calibration_error(neuron, probability, scene):.3f}"
+            ids = len(np.unique(neuron[neuron >= 0]))
+            print(f"{scene.name:28s}{name:16s}{accuracy(neuron, scene):9.3f}{error:>7s}{ids:6d}{took:11.1f}{peak:9.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""The parts of identity, each against something obvious."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from barlowtrack.data import UNKNOWN
+from barlowtrack.identity.appearance import first_matches, fit_logistic, learn_appearance
+from barlowtrack.identity.assign import assign
+from barlowtrack.identity.atlas import Sighting, carry_over, learn_shape, revise, smooth_shape, to_rest, to_volume
+from barlowtrack.identity.registration import Alignment, align, log_likelihood, soft_match
+from tests.cases import arrangement
+
+
+def test_soft_match_is_a_posterior() -> None:
+    posterior = soft_match(np.random.default_rng(0).normal(0, 3, (2, 5, 7)), sweeps=50)
+    assert posterior.min() >= 0
+    assert posterior.sum(1).max() <= 1 + 1e-6
+    assert posterior.sum(2).max() <= 1 + 1e-6
+
+
+def test_log_likelihood_is_a_squared_distance() -> None:
+    rng = np.random.default_rng(0)
+    points, fitted, variance = rng.normal(size=(2, 6, 3)), rng.normal(size=(2, 4, 3)), rng.uniform(0.1, 1, (4, 3))
+    slow = -0.5 * ((points[:, None] - fitted[:, :, None]) ** 2 / variance[:, None]).sum(-1)
+    assert np.allclose(log_likelihood(points, fitted, variance), slow, atol=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_assign_finds_the_cheapest_pairing(seed: int) -> None:
+    posterior = np.random.default_rng(seed).uniform(0, 0.3, (3, 4))
+    found = assign(posterior, absent_cost=2.0)
+
+    def cost(neuron: tuple[int, ...]) -> float:
+        paired = [(k, i) for i, k in enumerate(neuron) if k >= 0]
+        return sum(-np.log(posterior[k, i]) - 2.0 for k, i in paired)
+
+    allowed = [c for c in itertools.product(range(-1, 3), repeat=4) if len({k for k in c if k >= 0}) == sum(k >= 0 for k in c)]
+    assert cost(tuple(found)) == pytest.approx(min(cost(c) for c in allowed))
+
+
+def test_assign_leaves_alone_who_fits_nothing() -> None:
+    posterior = np.array([[0.9, 0.0], [0.0, 0.001]])
+    assert assign(posterior).tolist() == [0, UNKNOWN]
+
+
+@pytest.mark.parametrize("degrees", [0, 45, 100, 180, 290])
+def test_align_undoes_a_turn(degrees: float) -> None:
+    rng = np.random.default_rng(1)
+    rest = arrangement(40, rng) / 4
+    angle = np.deg2rad(degrees)
+    turned = rest @ np.array([[1, 0, 0], [0, np.cos(angle), np.sin(angle)], [0, -np.sin(angle), np.cos(angle)]])
+    order = rng.permutation(40)
+    found = align(turned[order] - turned.mean(0), smooth_shape(rest), sigmas=np.geomspace(1.4, 0.35, 20))
+    assert assign(found.posterior).tolist() == order.tolist()
+    assert np.allclose(found.points, rest[order], atol=0.1)
+
+
+def test_shape_bends_towards_its_targets() -> None:
+    rest = arrangement(30, np.random.default_rng(0)) / 4
+    shape = smooth_shape(rest)
+    target = rest + np.stack([np.zeros(30), 0.05 * rest[:, 2] ** 2, np.zeros(30)], axis=1)
+    fitted = shape.fit(np.ones((1, 30)), target[None], 0.1)[0]
+    assert ((fitted - target) ** 2).sum() < 0.5 * ((rest - target) ** 2).sum()
+    # Without trust in any target it stays at rest.
+    assert np.allclose(shape.fit(np.zeros((1, 30)), target[None], 0.1)[0], rest)
+
+
+def test_learned_shape_knows_how_the_body_moves() -> None:
+    rng = np.random.default_rng(0)
+    rest = arrangement(20, rng) / 4
+    way = rng.normal(size=rest.shape)
+    way -= way.mean(0)
+    seen = [rest + a * way for a in rng.normal(size=300)]
+    learned = learn_shape([Sighting(Alignment(x, rest, np.eye(20), 1.0), np.arange(20), np.arange(20)) for x in seen], 20)
+    # Half of the neurons tell where the others are.
+    told = (np.arange(20) % 2 == 0).astype(float)
+    fitted = learned.fit(told[None], (rest + 0.5 * way)[None], 0.2)[0]
+    others = told == 0
+    assert ((fitted - rest - 0.5 * way)[others] ** 2).sum() < 0.1 * ((0.5 * way)[others] ** 2).sum()
+
+
+def test_revise_prunes_and_adds() -> None:
+    rng = np.random.default_rng(0)
+    rest = arrangement(20, rng) / 4
+    shape = smooth_shape(rest[:19])
+    # Neuron 19 is in every volume but not in the atlas; neuron 0 of the atlas is in no volume.
+    sightings = [
+        Sighting(Alignment(rest[1:], rest[:19], np.zeros((19, 19)), 1.0), np.append(np.arange(1, 19), UNKNOWN), np.arange(19))
+        for _ in range(20)
+    ]
+    mean, origin, became = revise(sightings, shape)
+    assert origin.tolist() == [*range(1, 19), -1]
+    assert became.tolist() == [UNKNOWN, *range(18)]
+    assert np.allclose(mean[-1], rest[19], atol=1e-6)
+
+
+def test_revise_merges_two_halves_of_one_neuron() -> None:
+    rng = np.random.default_rng(0)
+    rest = arrangement(20, rng) / 4
+    twice = np.concatenate([rest, rest[:1] + 0.3])
+    sightings = []
+    for v in range(20):
+        neuron = np.arange(20)
+        neuron[0] = 20 if v % 3 == 0 else 0
+        sightings.append(Sighting(Alignment(rest, twice, np.zeros((21, 20)), 1.0), neuron, np.arange(20)))
+    mean, origin, became = revise(sightings, smooth_shape(twice))
+    assert origin.tolist() == list(range(20))
+    assert became.tolist() == [*range(20), 0]
+    for s in carry_over(sightings, smooth_shape(twice), mean, origin, became):
+        assert s.neuron.tolist() == list(range(20))
+
+
+def test_to_rest_undoes_to_volume() -> None:
+    rng = np.random.default_rng(0)
+    rest = arrangement(30, rng) / 4
+    shape = smooth_shape(rest)
+    moved = Alignment(rest, rest + np.array([0.0, 2.0, 1.0]), np.zeros((30, 30)), 1.0)
+    point = rest[:3] + 0.2
+    assert np.allclose(to_rest(moved, shape, to_volume(moved, shape, point)), point)
+
+
+def test_likelihood_ratio_of_looks_is_calibrated() -> None:
+    rng = np.random.default_rng(0)
+    own = rng.normal(size=(30, 8))
+    looks = [own + 1.5 * rng.normal(size=own.shape) for _ in range(60)]
+    learned = learn_appearance(looks, [np.arange(30)] * 60, [np.ones(30)] * 60, 30)
+    assert learned is not None
+    fresh = np.concatenate([learned.log_ratio(own + 1.5 * rng.normal(size=own.shape))[None] for _ in range(100)])
+    same = np.broadcast_to(np.eye(30, dtype=bool), fresh.shape)
+    # Of pairs with a ratio of about r, r times as many are the same neuron as are not, at even odds beforehand.
+    weight = np.where(same, 1 / same.sum(), 1 / (~same).sum())
+    slope, offset = fit_logistic(np.stack([fresh.ravel(), np.ones(fresh.size)], axis=1), same.ravel(), weight.ravel() / 2)
+    assert slope == pytest.approx(1, abs=0.2)
+    assert offset == pytest.approx(0, abs=0.3)
+
+
+def test_looks_that_say_nothing_have_no_weight() -> None:
+    rng = np.random.default_rng(0)
+    looks = [rng.normal(size=(30, 8)) for _ in range(60)]
+    learned = learn_appearance(looks, [np.arange(30)] * 60, [np.ones(30)] * 60, 30)
+    assert learned is not None
+    assert np.abs(learned.log_ratio(rng.normal(size=(30, 8)))).max() < 0.5
+
+
+def test_round_trips_close_only_where_looks_tell() -> None:
+    rng = np.random.default_rng(0)
+    own = rng.normal(size=(60, 32))
+    order = [rng.permutation(60) for _ in range(10)]
+    neuron, closed = first_matches([own[o] + 0.5 * rng.normal(size=own.shape) for o in order])
+    assert closed > 0.95
+    assert np.mean(order[0][neuron[3]] == order[3]) > 0.95
+    assert first_matches([rng.normal(size=(60, 32)) for _ in range(10)])[1] < 0.2
