@@ -70,12 +70,17 @@ def stability(volumes: list[Volume], neuron: NDArray[np.int64], atlas: Atlas, se
     return np.concatenate([r for r, _ in results]), np.concatenate([h for _, h in results])
 
 
-def probabilities(evidence_of_all: Float, evidence_of_tried: Float, held: NDArray[np.bool_]) -> Float:
-    """Turns evidence (N, 4) into probabilities (N,), by what became of the tried assignments (M, 4), (M,)."""
+def probabilities(evidence_of_all: Float, evidence_of_tried: Float, held: NDArray[np.bool_], neuron: NDArray[np.int64]) -> Float:
+    """Turns evidence (N, 4) about neurons (N,) into probabilities (N,), by what became of the tried assignments (M, 4), (M,).
+
+    An assignment may hold and be wrong all the same, where the neuron itself is a doubtful one: so that of the neuron is a factor.
+    """
     if len(held) == 0:
         return np.zeros(len(evidence_of_all))
     beta = fit_logistic(evidence_of_tried, held, np.full(len(held), 1 / len(held)))
-    return np.asarray(1 / (1 + np.exp(-np.clip(evidence_of_all @ beta, -30, 30))))
+    probability = 1 / (1 + np.exp(-np.clip(evidence_of_all @ beta, -30, 30)))
+    count = np.maximum(np.bincount(neuron), 1)
+    return np.asarray(probability * (np.bincount(neuron, probability) / count)[neuron])
 
 
 def _log_odds(share: Float) -> Float:

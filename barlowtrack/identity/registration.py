@@ -45,7 +45,7 @@ class Shape:
     def __len__(self) -> int:
         return len(self.mean)
 
-    def fit(self, weight: Float, target: Float, sigma: float) -> Float:
+    def fit(self, weight: Float, target: Float, sigma: float) -> tuple[Float, Float]:
         """Deforms the shape towards targets, as far as the prior of its modes allows.
 
         Args:
@@ -54,18 +54,19 @@ class Shape:
             sigma: Spread added to that of every neuron.
 
         Returns:
-            (S, K, 3) deformed shapes.
+            (S, K, 3) deformed shapes, and (S,) how unlikely each deformation is: -log prior, 0 at rest.
         """
         starts, m = len(weight), len(self.variance)
         if m == 0:
-            return np.broadcast_to(self.mean, (starts, *self.mean.shape)).copy()
+            return np.broadcast_to(self.mean, (starts, *self.mean.shape)).copy(), np.zeros(starts)
         modes = self.modes.reshape(m, -1)  # (m, 3K)
         trust = (weight[:, :, None] / (self.residual + sigma**2)).reshape(starts, 1, -1)  # (S, 1, 3K)
         weighted = modes * trust  # (S, m, 3K)
         normal = weighted @ modes.T + np.diag(1 / self.variance)  # (S, m, m)
         pull = weighted @ (target - self.mean).reshape(starts, -1, 1)  # (S, m, 1)
         coefficients = np.linalg.solve(normal, pull)[:, :, 0]  # (S, m)
-        return self.mean + (coefficients @ modes).reshape(starts, -1, 3)
+        effort = 0.5 * (coefficients**2 / self.variance).sum(1)
+        return self.mean + (coefficients @ modes).reshape(starts, -1, 3), effort
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Alignment:
         points: (n, 3) detections, turned and shifted into the frame of the shape.
         fitted: (K, 3) the deformed shape in that frame.
         posterior: (K, n) how much each detection is each neuron; rows and columns sum to at most 1.
-        score: Posterior mass per neuron that could be there; larger is better.
+        score: Log evidence that the shape lies like this, against that all detections are unknown.
     """
 
     points: Float
@@ -142,18 +143,22 @@ def align(
     started = rigid_starts(points, shape.mean, prior, keep)  # (S, n, 3)
     fitted: Float = np.broadcast_to(shape.mean, (len(started), *shape.mean.shape))
     posterior: Float = np.zeros(0)
+    log_kernel: Float = posterior
+    effort: Float = np.zeros(len(started))
     for step, sigma in enumerate(sigmas):
         variance = shape.residual + sigma**2  # (K, 3)
         # A loosely kept neuron is a flatter density, not one that wins everywhere.
         flat = 0.5 * np.log(variance).sum(1)
-        posterior = soft_match(log_likelihood(started, fitted, variance) + prior + (np.median(flat) - flat).astype(np.float32)[:, None])
+        log_kernel = log_likelihood(started, fitted, variance) + prior + (np.median(flat) - flat).astype(np.float32)[:, None]
+        posterior = soft_match(log_kernel)
         if step + 1 < len(sigmas):
             weight = posterior.sum(2).astype(np.float64)  # (S, K)
             target = (posterior @ started.astype(np.float32)) / np.maximum(weight, 1e-9)[:, :, None]
-            fitted = shape.fit(weight, target, float(sigma))
-    scores = posterior.sum((1, 2)) / min(shape.occupancy.sum(), len(points))
-    best = int(np.argmax(scores))
-    return Alignment(started[best], fitted[best], posterior[best], float(scores[best]))
+            fitted, effort = shape.fit(weight, target, float(sigma))
+    # How well the detections are explained, less what it took to bend the shape there: a turned body may fit, but only with force.
+    evidence = (posterior * (log_kernel - np.log(SLACK))).sum((1, 2)) - effort
+    best = int(np.argmax(evidence))
+    return Alignment(started[best], fitted[best], posterior[best], float(evidence[best]))
 
 
 def rigid_starts(points: Float, mean: Float, prior: Float, keep: int) -> Float:

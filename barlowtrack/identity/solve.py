@@ -34,6 +34,7 @@ SEEDS = 8
 SEED_PARTNERS = 20
 SAMPLED_EMBEDDINGS = 20_000
 TRUSTED_LOOKS = 0.3
+TRIM = 0.25
 ROUNDS = 5
 REVISIONS = 3
 
@@ -121,7 +122,8 @@ def build(volumes: list[Volume], rng: np.random.Generator, run: Map, tick: Calla
             rest, origin, became = revise(sightings, atlas.shape)
             sightings = carry_over(sightings, atlas.shape, rest, origin, became)
             n_neurons = len(rest)
-        atlas = _learn(part, sightings, n_neurons)
+        # Volumes that fit worst may be laid the wrong way round; while they may, nothing is learned from them.
+        atlas = _learn(part, sightings, n_neurons, trim=TRIM if step < REVISIONS else 0.0)
         sightings = list(run(lambda v, a=atlas: sight(v, a), part))
         tick()
         log.debug("round %d: %d neurons, score %.3f", step, n_neurons, np.mean([s.alignment.score for s in sightings]))
@@ -170,7 +172,7 @@ def choose_seed(volumes: list[Volume], rng: np.random.Generator, run: Map) -> At
         found, closed = _first_look(volumes[seed], partners)
         looks = found.appearance if closed > TRUSTED_LOOKS else None
         atlas = Atlas(smooth_shape(volumes[seed].points), looks, len(volumes[seed].rows))
-        return atlas, sum(float(sight(v, atlas, WARP_SIGMAS[::2]).alignment.posterior.sum()) for v in partners)
+        return atlas, sum(sight(v, atlas, WARP_SIGMAS[::2]).alignment.score for v in partners)
 
     first: Atlas = max(run(tried, seeds), key=lambda found: float(found[1]))[0]
     return first
@@ -189,7 +191,10 @@ def _ample(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     return ample if len(ample) else np.flatnonzero(counts >= low)
 
 
-def _learn(part: list[Volume], sightings: list[Sighting], n_neurons: int) -> Atlas:
+def _learn(part: list[Volume], sightings: list[Sighting], n_neurons: int, trim: float = 0.0) -> Atlas:
+    worth = np.array([s.alignment.score / len(s.rows) for s in sightings])
+    trusted = np.flatnonzero(worth >= np.quantile(worth, trim))
+    part, sightings = [part[i] for i in trusted], [sightings[i] for i in trusted]
     features = _features(part)
     looks = None
     if features:

