@@ -67,7 +67,15 @@ class SyntheticConfig(BaseModel):
 _NO_ACCIDENTS: dict[str, Any] = {"missed_planes": 0.0, "dropped_volumes": 0.0, "blurred_volumes": 0.0}
 PRESETS: dict[str, dict[str, Any]] = {
     "still": {"motion": 0.0, "local_jitter": 0.0, **_NO_ACCIDENTS},
-    "easy": {"motion": 0.2, "turn_deg": 15.0, "bend_rad": 0.25, "local_jitter": 0.1, **_NO_ACCIDENTS},
+    "easy": {
+        "motion": 0.2,
+        "turn_deg": 15.0,
+        "bend_rad": 0.25,
+        "local_jitter": 0.1,
+        "spacing_um": 3.8,  # a sparse marker: nuclei touch, but hardly ever merge
+        "least_gap": 1.0,
+        **_NO_ACCIDENTS,
+    },
     "mid": {"motion": 0.5, "peak_photons": 110.0, "missed_planes": 0.002, "dropped_volumes": 0.005, "blurred_volumes": 0.02},
     "hard": {
         "motion": 1.3,
