@@ -9,7 +9,7 @@ STAMP := $(VENV)/.barlowtrack
 .PHONY: demo test lint types contracts docs clean
 
 demo: $(STAMP)-base
-	$(BIN)/barlowtrack run sample_data/recording --out demo/worm.barlowtrack --config sample_data/settings.toml
+	$(BIN)/barlowtrack run sample_data/recording --out demo/worm.barlowtrack
 	$(BIN)/barlowtrack evaluate demo/worm.barlowtrack --truth sample_data/truth.csv
 
 test: lint types contracts

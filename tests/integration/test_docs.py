@@ -12,7 +12,7 @@ import pytest
 from barlowtrack import config
 from tests.conftest import ROOT, SAMPLE
 
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([ROOT / "README.md", SAMPLE / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 GENERATED = {"commands.md", "settings.md", "stages.md", "tables.md"}
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 
