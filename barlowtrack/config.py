@@ -13,12 +13,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from barlowtrack.errors import ConfigError
 
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1, le=4096)]
 PositiveTriple = tuple[Positive, Positive, Positive]
 
 
@@ -58,12 +59,19 @@ class SegmentConfig(_Section):
     min_quality: float = Field(8.0, ge=0, description="Least contrast of a nucleus, in units of the volume's noise.")
     min_volume_um3: float = Field(1.0, ge=0, description="Instances smaller than this are dropped, in um^3.")
 
+    @field_validator("radius_um")
+    @classmethod
+    def _smaller_first(cls, radius_um: tuple[float, float]) -> tuple[float, float]:
+        if radius_um[0] > radius_um[1]:
+            raise ValueError("expected the smaller radius first")
+        return radius_um
+
 
 class CropConfig(_Section):
     """crop: cut a box around every nucleus."""
 
     size_um: PositiveTriple = Field((12.0, 16.0, 16.0), description="Size of the box along z, y, x in um.")
-    grid: tuple[int, int, int] = Field((8, 32, 32), description="Voxels of the box along z, y, x, whatever the recording's own.")
+    grid: tuple[Count, Count, Count] = Field((8, 32, 32), description="Voxels of the box along z, y, x, whatever the recording's own.")
     margin: float = Field(
         1.4, ge=1, le=3, description="Training crops are this much larger, so that no augmented view shows an empty corner."
     )
@@ -85,7 +93,7 @@ class TrainConfig(_Section):
     )
     schedule: Literal["constant", "cosine"] = Field("cosine", description="Step size over training: constant, or falling to zero.")
     embedding_dim: int = Field(64, ge=2, le=4096, description="Length of an embedding.")
-    projector_dims: tuple[int, ...] = Field((512, 512, 256), description="Widths of the projector, which is dropped after training.")
+    projector_dims: tuple[Count, ...] = Field((512, 512, 256), description="Widths of the projector, which is dropped after training.")
     rotation_deg: float = Field(60.0, ge=0, le=180, description="Views are rotated about z by up to this angle.")
     elastic_vox: float = Field(1.5, ge=0, description="Elastic deformation of views, in voxels of the crop grid.")
     shift_vox: float = Field(0.5, ge=0, description="Shift of views, in voxels of the crop grid.")
@@ -151,9 +159,12 @@ def load(path: Path | None = None, overrides: Sequence[str] = (), base: Config |
     if path is not None:
         where = path.name
         values = _merge(values, _read_toml(path), where)
-    for override in overrides:
-        values = _merge(values, _parse_override(override), "--set")
-    return validate(values, where)
+    config = validate(values, where)
+    if overrides:
+        for override in overrides:
+            values = _merge(values, _parse_override(override), "--set")
+        config = validate(values, "--set")
+    return config
 
 
 def validate(values: Mapping[str, Any], where: str = "settings") -> Config:
@@ -203,7 +214,7 @@ def parse_value(text: str) -> Any:
     """Reads a value as TOML would ("1e-6" is a number, "[1, 2]" a list); what is no TOML is a text."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -221,10 +232,10 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from None
 
 

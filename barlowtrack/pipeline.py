@@ -17,12 +17,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from barlowtrack.errors import InputError, StorageError
+from barlowtrack.errors import BarlowtrackError, InputError, StorageError
 
 if TYPE_CHECKING:
     from barlowtrack.config import Config
     from barlowtrack.data import Progress, Recording
-    from barlowtrack.storage import RunFolder, StageRecord
+    from barlowtrack.storage import RunFolder, Sink, StageRecord
 
 log = logging.getLogger(__name__)
 
@@ -142,6 +142,9 @@ def plan(folder: RunFolder | None, card: Mapping[str, Any], config: Config) -> l
         card: What the stages use of the recording; see recording_card.
         config: Settings in force.
     """
+    lacking = {name for stage in STAGES for name in (*_ALWAYS, *stage.aspects)} - set(card)
+    if lacking:
+        raise StorageError(f"run.json does not say the recording's {', '.join(sorted(lacking))}; run it once with the recording at hand")
     planned: list[PlannedStage] = []
     keys: dict[str, str] = {}
     for stage in STAGES:
@@ -242,12 +245,16 @@ def _expected(stage: Stage, card: Mapping[str, Any], config: Config, keys: Mappi
 
 
 def _compare(folder: RunFolder | None, stage: Stage, expected: StageRecord) -> PlannedStage:
+    from barlowtrack.storage import ARTEFACTS
+
     record = folder.record(stage.name) if folder else None
     if folder is None or record is None:
         done = folder.half_done(stage.name, expected.key) if folder else None
         reason = "never run" if done is None else f"half done, goes on after part {done}"
         return PlannedStage(stage, "missing", (reason,), expected)
     damage = folder.damage(record)
+    if record.stage != stage.name or set(record.artefacts) != {ARTEFACTS[name] for name in stage.makes}:
+        damage = [f"keys/{stage.name}.json is damaged"]
     if damage:
         return PlannedStage(stage, "missing", tuple(damage), expected)
     if record.key == expected.key:
@@ -276,7 +283,7 @@ def _refuse_another(folder: RunFolder, location: Path, card: Mapping[str, Any]) 
     """Keeps the results of one recording from being replaced by another's: same place or same content is the same recording."""
     if not folder.is_new:
         about = folder.about()
-        if about["recording"] != folder.relative(location) and about["card"]["content"] != card["content"]:
+        if about["recording"] != folder.relative(location) and about["card"].get("content") != card["content"]:
             raise StorageError(f"{folder.path}: belongs to the recording {about['recording']}; give another --out")
 
 
@@ -297,13 +304,11 @@ def _chosen(planned: list[PlannedStage], only: str | None, upto: str | None) -> 
 
 
 def _run_stage(item: PlannedStage, recording: Recording, folder: RunFolder, config: Config, listener: Listener) -> None:
-    from barlowtrack.storage import load, open_sink
-
     stage, began = item.stage, time.monotonic()
     folder.event(stage.name, "start")
-    inputs = {name: recording if name == "recording" else load(name, folder.path) for name in stage.needs}
-    sink = open_sink(stage.name, folder.partial(stage.name, item.record.key), inputs, config)
-    for part in _parts(stage, inputs, config, listener.started(item), sink.resume()):
+    inputs = {name: recording if name == "recording" else _load(name, folder) for name in stage.needs}
+    sink, resume = _open_sink(item, inputs, folder, config)
+    for part in _parts(stage, inputs, config, listener.started(item), resume):
         sink.add(part)
     sizes = sink.finish()
     for name in sizes:
@@ -312,6 +317,29 @@ def _run_stage(item: PlannedStage, recording: Recording, folder: RunFolder, conf
     folder.publish(replace(item.record, artefacts=sizes))
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     folder.event(stage.name, "finish", seconds=round(time.monotonic() - began, 3), peak_mb=round(peak_mb))
+
+
+def _load(name: str, folder: RunFolder) -> Any:
+    from barlowtrack.storage import ARTEFACTS, load
+
+    record = folder.record(MAKER[name])
+    if record is not None:
+        folder.verify(record, ARTEFACTS[name])
+    return load(name, folder.path)
+
+
+def _open_sink(item: PlannedStage, inputs: Mapping[str, Any], folder: RunFolder, config: Config) -> tuple[Sink, Mapping[str, Any]]:
+    """Opens the sink of a stage where a killed one left off, or at the start if what that one left is damaged."""
+    from barlowtrack.storage import open_sink
+
+    name, key = item.stage.name, item.record.key
+    try:
+        sink = open_sink(name, folder.partial(name, key), inputs, config)
+        return sink, sink.resume()
+    except (BarlowtrackError, ValueError, TypeError, KeyError, IndexError, EOFError) as error:
+        log.warning("%s: half-made work cannot be used (%s); starting over", name, error)
+    sink = open_sink(name, folder.start_over(name, key), inputs, config)
+    return sink, sink.resume()
 
 
 def _parts(stage: Stage, inputs: Mapping[str, Any], config: Config, progress: Progress, resume: Mapping[str, Any]) -> Iterator[Any]:

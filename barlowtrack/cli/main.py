@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,6 +15,8 @@ from barlowtrack.cli.options import job_options, make_job, make_overrides, setti
 from barlowtrack.cli.terminal import Bars, show_plan, show_result
 from barlowtrack.errors import BarlowtrackError, InputError
 from barlowtrack.pipeline import STAGES, Stage
+
+log = logging.getLogger(__name__)
 
 PRESETS = ("still", "easy", "mid", "hard")
 LAYOUTS = ("ome-tiff", "bigtiff", "ome-zarr-0.4", "ome-zarr-0.5")
@@ -53,7 +56,15 @@ def main() -> NoReturn:
         click.echo(f"barlowtrack: {error}", err=True)
         sys.exit(2)
     except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the last flush would complain
         sys.exit(1)
+    except OSError as error:  # a full disk, a folder that may not be written
+        log.debug("where it happened", exc_info=True)
+        click.echo(f"barlowtrack: {error.filename or 'disk'}: {error.strerror or error}", err=True)
+        sys.exit(2)
+    except MemoryError as error:
+        click.echo(f"barlowtrack: does not fit into memory: {error}", err=True)
+        sys.exit(2)
     sys.exit(0)
 
 
@@ -66,7 +77,7 @@ def main() -> NoReturn:
 @click.option("--neurons", type=click.IntRange(1, 10_000), help="Number of nuclei.")
 @click.option("--shape", nargs=3, type=click.IntRange(min=1), metavar="Z Y X", help="Voxels of a volume.")
 @click.option("--voxel-size", nargs=3, type=float, metavar="Z Y X", help="Distance between voxel centres, in um.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--layout", type=click.Choice(LAYOUTS), default="ome-tiff", show_default=True, help="File format of the recording.")
 @click.option("--labels", is_flag=True, help="Write the true instance labels too.")
 @click.option("--quiet", is_flag=True, help="No bars.")

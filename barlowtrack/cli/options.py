@@ -64,7 +64,7 @@ def make_overrides(given: dict[str, Any]) -> list[str]:
     for flag, setting in _FLAGS.items():
         value = given[flag]
         if value is not None:
-            texts.append(f"{setting}={json.dumps(value)}" if not _is_index(value) else f"{setting}={value}")
+            texts.append(f"{setting}={json.dumps(value, ensure_ascii=False)}" if not _is_index(value) else f"{setting}={value}")
     return texts
 
 

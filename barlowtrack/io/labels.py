@@ -39,7 +39,12 @@ class LabelImage:
     def is_written(self, t: int) -> bool:
         """Says whether volume t is on disk, all of it."""
         blocks = -(-self.array.shape[1] // self.array.chunks[1])
-        return all((self.path / _ARRAY / "c" / str(t) / str(block) / "0" / "0").is_file() for block in range(blocks))
+        files = (self.folder(t) / str(block) / "0" / "0" for block in range(blocks))
+        return all(file.is_file() and file.stat().st_size for file in files)
+
+    def folder(self, t: int) -> Path:
+        """Returns where the chunks of volume t lie."""
+        return self.path / _ARRAY / "c" / str(t)
 
     def read(self, t: int) -> VoxelArray:
         """Returns volume t: (Z, Y, X).

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from barlowtrack.errors import InputError
@@ -24,15 +26,16 @@ def pack(kind: str, version: int, tensors: Mapping[str, Tensor], facts: Mapping[
         tensors: By name; on any device.
         facts: Anything JSON can say.
     """
-    said = json.dumps({"kind": kind, "version": version, "facts": facts}, sort_keys=True)
-    return safetensors.torch.save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, {_KEY: said})
+    plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    said = json.dumps({"kind": kind, "version": version, "facts": facts, "digest": _digest(plain)}, sort_keys=True)
+    return safetensors.torch.save(plain, {_KEY: said})
 
 
 def unpack(kind: str, version: int, data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Returns the tensors and facts that pack was given.
 
     Raises:
-        InputError: no safetensors, not ours, another kind or version.
+        InputError: no safetensors, not ours, another kind or version, or weights that changed since.
     """
     try:
         tensors = safetensors.torch.load(data)
@@ -47,4 +50,14 @@ def unpack(kind: str, version: int, data: bytes) -> tuple[dict[str, Tensor], dic
         raise InputError(f"{kind}: expected a file that barlowtrack wrote, got other weights") from None
     if found != (kind, version):
         raise InputError(f"{kind}: expected {kind} version {version}, got {found[0]} version {found[1]}")
+    if "digest" in said and said["digest"] != _digest(tensors):
+        raise InputError(f"{kind}: expected the weights that were written, got others; the file is damaged")
     return tensors, facts
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    whole = hashlib.blake2b(digest_size=16)
+    for name in sorted(tensors):
+        flat = tensors[name].reshape(-1)
+        whole.update(f"{name} {flat.dtype} {tuple(tensors[name].shape)}".encode() + flat.view(torch.uint8).numpy().tobytes())
+    return whole.hexdigest()

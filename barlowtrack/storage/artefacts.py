@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from barlowtrack.data import CropBatch, Crops, Detections, Embeddings, Labels, Traces, Tracks
-from barlowtrack.errors import StorageError
+from barlowtrack.errors import BarlowtrackError, InputError, StorageError
 
 if TYPE_CHECKING:
     from barlowtrack.nn.encoder import Encoder
@@ -43,7 +43,12 @@ def load(name: str, folder: Path) -> Any:
     path = folder / ARTEFACTS[name]
     if not path.exists():
         raise StorageError(f"{path}: not there")
-    return _READERS[name](path)
+    try:
+        return _READERS[name](path)
+    except BarlowtrackError:
+        raise
+    except Exception as error:  # each format has its own
+        raise InputError(f"{path}: cannot be read ({error}); delete it, and 'barlowtrack run' makes it again") from None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -29,15 +30,43 @@ def sync_tree(path: Path) -> None:
         os.close(descriptor)
 
 
+def tree_size(path: Path) -> int:
+    """Returns the bytes of a file, or of all files below a folder."""
+    return sum(file.stat().st_size for file in _files(path))
+
+
+def tree_digest(path: Path) -> str:
+    """Hashes a file, or the names and contents of all files below a folder."""
+    whole = hashlib.blake2b(digest_size=16)
+    for file in _files(path):
+        with file.open("rb") as opened:
+            content = hashlib.file_digest(opened, lambda: hashlib.blake2b(digest_size=16)).digest()
+        name = file.relative_to(path).as_posix() if file != path else ""
+        whole.update(f"{name}\0".encode() + content)
+    return whole.hexdigest()
+
+
+def remove(path: Path) -> None:
+    """Removes a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+
+
 def replace(source: Path, target: Path, attic: Path) -> None:
-    """Moves a file or folder to the target; a folder that stands there is moved to the attic first, since a rename needs its place.
+    """Moves a file or folder to the target; a folder in the way of a file, or the other way round, is moved to the attic first.
 
     Safe to repeat after a kill: a source that is gone has arrived already.
     """
     if not source.exists():
         return
-    if target.is_dir():
+    if target.is_dir() or (source.is_dir() and target.exists()):
         old = attic / f"old-{target.name}"
-        shutil.rmtree(old, ignore_errors=True)
+        remove(old)
         target.rename(old)
     source.replace(target)

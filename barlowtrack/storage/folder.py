@@ -15,21 +15,23 @@ import fcntl
 import json
 import logging
 import os
-import shutil
 import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from barlowtrack.errors import StorageError
-from barlowtrack.storage.atomic import replace, sync_tree, write_bytes
+from barlowtrack.storage.artefacts import ARTEFACTS
+from barlowtrack.storage.atomic import remove, sync_tree, tree_digest, tree_size, write_bytes
+from barlowtrack.storage.atomic import replace as move
 
 log = logging.getLogger(__name__)
 
 FORMAT = 1
+_NOT_JSON = (OSError, ValueError, TypeError, AttributeError, RecursionError)  # what reading of a damaged file ends with
 SUFFIX = ".barlowtrack"
 
 
@@ -45,7 +47,8 @@ class StageRecord:
         settings: Its sections of the settings.
         recording: What it uses of the recording; empty where it does not read it.
         inputs: Key of every artefact it was made from.
-        artefacts: File names and sizes in bytes (folders: 0).
+        artefacts: File names and sizes in bytes; of a folder, of all its files.
+        digests: Hash of each, so that a file that changed since is not taken for the one that was made.
     """
 
     stage: str
@@ -56,21 +59,30 @@ class StageRecord:
     recording: dict[str, Any]
     inputs: dict[str, str]
     artefacts: dict[str, int]
+    digests: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in (self.stage, *self.artefacts):
             if name in ("", ".", "..") or Path(name).name != name:
                 raise ValueError(f"{name!r} is not a plain file name")
+        tables = (self.settings, self.recording, self.inputs, self.artefacts, self.digests)
+        if not all(isinstance(table, dict) for table in tables) or not all(isinstance(size, int) for size in self.artefacts.values()):
+            raise TypeError("not the record of a stage")
+        if not set(self.artefacts) <= set(ARTEFACTS.values()):
+            raise ValueError(f"{', '.join(self.artefacts)}: not all of them are artefacts")
 
     def to_bytes(self) -> bytes:
-        return (json.dumps(asdict(self), indent=1, sort_keys=True) + "\n").encode()
+        said = asdict(self)
+        if not self.digests:  # a key is the hash of a record without
+            del said["digests"]
+        return (json.dumps(said, indent=1, sort_keys=True) + "\n").encode()
 
     @classmethod
     def from_bytes(cls, content: bytes) -> StageRecord:
         """Reads a record.
 
         Raises:
-            ValueError, TypeError: it is none.
+            ValueError, TypeError, RecursionError: it is none.
         """
         return cls(**json.loads(content))
 
@@ -94,8 +106,15 @@ class RunFolder:
             raise StorageError(f"{path}: no such run folder")
         if not create and not (path / "run.json").exists():
             raise StorageError(f"{path}: not a run folder (it has no run.json)")
-        if create and not (path / "run.json").exists() and any(child.name != "lock" for child in path.iterdir()):
+        if create and not (path / "run.json").exists() and not self._began_here():
             raise StorageError(f"{path}: exists, is not empty and is not a run folder; give another --out")
+
+    def _began_here(self) -> bool:
+        """Says whether there is nothing, or what a run leaves that was killed before its run.json, or whose run.json was removed."""
+        ours = {"lock", "keys", "partial", "events.jsonl", "settings.toml", *ARTEFACTS.values()}
+        found = {child.name for child in self.path.iterdir()}
+        left = {name for name in found if name.removeprefix(".").removesuffix(".tmp") in ours | {"run.json"}}
+        return not found or ("lock" in found and found == left)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -108,7 +127,7 @@ class RunFolder:
         with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except BlockingIOError:
                 file.seek(0)
                 holder = file.read().strip() or "another process"
                 raise StorageError(f"{self.path}: in use by {holder}; wait for it, or give another --out") from None
@@ -124,13 +143,17 @@ class RunFolder:
         Raises:
             StorageError: it is damaged, or of a newer barlowtrack.
         """
+        path = self.path / "run.json"
         try:
-            about = dict(json.loads((self.path / "run.json").read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
-            raise StorageError(f"{self.path / 'run.json'}: cannot be read: {error}") from None
-        if about.get("format") != FORMAT:
-            raise StorageError(f"{self.path}: run folder of format {about.get('format')}, this barlowtrack reads format {FORMAT}")
-        return about
+            about = json.loads(path.read_text(encoding="utf-8"))
+        except _NOT_JSON as error:
+            raise StorageError(f"{path}: cannot be read ({error}); delete it, and run the recording again to go on") from None
+        whole = isinstance(about, dict) and isinstance(about.get("recording"), str) and isinstance(about.get("card"), dict)
+        if isinstance(about, dict) and "format" in about and about["format"] != FORMAT:
+            raise StorageError(f"{self.path}: run folder of format {about['format']}, this barlowtrack reads format {FORMAT}")
+        if not whole:
+            raise StorageError(f"{path}: does not say which recording; delete it, and run the recording again to go on")
+        return dict(about)
 
     @property
     def is_new(self) -> bool:
@@ -144,8 +167,8 @@ class RunFolder:
     def describe(self, recording: Path, card: Mapping[str, Any], settings: str) -> None:
         """Writes down which recording this folder belongs to, and the settings in force."""
         about = {"format": FORMAT, "recording": self.relative(recording), "card": dict(card)}
+        write_bytes(self.path / "settings.toml", settings.encode())  # first: a run folder without its settings would go on with others
         write_bytes(self.path / "run.json", (json.dumps(about, indent=1, sort_keys=True) + "\n").encode())
-        write_bytes(self.path / "settings.toml", settings.encode())
 
     def record(self, stage: str) -> StageRecord | None:
         """Returns what the stage's artefacts were made from; None where there are none, or a part of them is gone."""
@@ -153,7 +176,7 @@ class RunFolder:
             record = StageRecord.from_bytes((self.path / "keys" / f"{stage}.json").read_bytes())
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError) as error:
+        except _NOT_JSON as error:
             log.warning("%s: cannot be read (%s); %s will run again", self.path / "keys" / f"{stage}.json", error, stage)
             return None
         return record
@@ -165,15 +188,25 @@ class RunFolder:
             path = self.path / name
             if not path.exists():
                 said.append(f"{name} is gone")
-            elif path.is_file() and path.stat().st_size != size:
-                said.append(f"{name} has {path.stat().st_size} bytes instead of {size}")
+            elif (found := tree_size(path)) != size:
+                said.append(f"{name} has {found} bytes instead of {size}")
         return said
+
+    def verify(self, record: StageRecord, name: str) -> None:
+        """Reads an artefact through and compares it with what was made.
+
+        Raises:
+            StorageError: it was changed since.
+        """
+        path = self.path / name
+        if name in record.digests and path.exists() and tree_digest(path) != record.digests[name]:
+            raise StorageError(f"{path}: changed since '{record.stage}' made it; delete it, and 'barlowtrack run' makes it again")
 
     def partial(self, stage: str, key: str) -> Path:
         """Returns the folder a stage works in; half-made work under another key is put aside and said."""
         path = self.path / "partial" / stage
         key_file = path / "key"
-        if path.exists() and (not key_file.exists() or key_file.read_text(encoding="utf-8") != key):
+        if path.exists() and (not key_file.is_file() or key_file.read_bytes() != key.encode()):
             log.info("%s: discarding half-made work of other settings", stage)
             self._discard(path)
         if not path.exists():
@@ -181,19 +214,30 @@ class RunFolder:
             write_bytes(key_file, key.encode())
         return path
 
+    def start_over(self, stage: str, key: str) -> Path:
+        """Removes the half-made work of a stage, and returns the folder it works in."""
+        self._discard(self.path / "partial" / stage)
+        return self.partial(stage, key)
+
     def half_done(self, stage: str, key: str) -> int | None:
         """Returns how many parts (volumes, epochs) of a killed stage are safe, or None where it has not begun."""
         path = self.path / "partial" / stage
         try:
             same = (path / "key").read_text(encoding="utf-8") == key
             return int((path / "done").read_text(encoding="utf-8")) if same else None
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError):
             return None
 
     def publish(self, record: StageRecord) -> None:
         """Puts a finished stage's artefacts in their places, then its key: from here on they count."""
         partial = self.path / "partial" / record.stage
         sync_tree(partial)
+        names = list(record.artefacts)
+        record = replace(
+            record,
+            artefacts={name: tree_size(partial / name) for name in names},
+            digests={name: tree_digest(partial / name) for name in names},
+        )
         write_bytes(partial / "complete.json", record.to_bytes())
         self._arrive(partial, record)
 
@@ -208,7 +252,7 @@ class RunFolder:
         keys.mkdir(exist_ok=True)
         (keys / f"{record.stage}.json").unlink(missing_ok=True)
         for name in record.artefacts:
-            replace(partial / name, self.path / name, partial)
+            move(partial / name, self.path / name, partial)
         sync_tree(keys)
         write_bytes(keys / f"{record.stage}.json", record.to_bytes())
         self._discard(partial)
@@ -217,13 +261,21 @@ class RunFolder:
         """Finishes what a killed process had decided: results that were complete arrive, what was put aside goes."""
         for path in sorted((self.path / "partial").glob("*")):
             if path.name.startswith("."):
-                shutil.rmtree(path)
+                remove(path)
             elif (path / "complete.json").exists():
-                self._arrive(path, StageRecord.from_bytes((path / "complete.json").read_bytes()))
+                try:
+                    record = StageRecord.from_bytes((path / "complete.json").read_bytes())
+                except (ValueError, TypeError, RecursionError):
+                    record = None
+                if record is None or record.stage != path.name:
+                    log.warning("%s: damaged; %s will run again", path / "complete.json", path.name)
+                    self._discard(path)
+                else:
+                    self._arrive(path, record)
 
     def _discard(self, path: Path) -> None:
         """Removes a folder: renamed first, so that a kill in between leaves nothing that looks usable."""
         trash = path.with_name(f".{path.name}.trash")
-        shutil.rmtree(trash, ignore_errors=True)
+        remove(trash)
         path.rename(trash)
-        shutil.rmtree(trash)
+        remove(trash)

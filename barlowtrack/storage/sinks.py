@@ -5,6 +5,7 @@ A sink keeps the number of safe parts in a file `done`, written after the part i
 
 from __future__ import annotations
 
+import os
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -14,8 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 
 from barlowtrack.data import CropBatch, Detections, FloatArray, Segmentation, Traces, Tracks
+from barlowtrack.errors import StorageError
 from barlowtrack.storage.artefacts import ARTEFACTS
-from barlowtrack.storage.atomic import sync_tree, write_bytes
+from barlowtrack.storage.atomic import sync_tree, tree_size, write_bytes
 
 if TYPE_CHECKING:
     from barlowtrack.config import Config
@@ -34,7 +36,7 @@ class Sink(Protocol):
         ...
 
     def finish(self) -> dict[str, int]:
-        """Leaves nothing but the artefacts; returns their names and sizes in bytes (folders: 0)."""
+        """Finishes the artefacts; returns their names and sizes in bytes."""
         ...
 
 
@@ -52,6 +54,12 @@ class _Parts(ABC):
         self.partial, self.inputs, self.config = partial, inputs, config
         done = partial / "done"
         self.done = int(done.read_text(encoding="utf-8")) if done.exists() else 0
+        self.expect(self.done >= 0)
+
+    def expect(self, whole: bool) -> None:
+        """Refuses half-made work that is not what `done` promises; the caller then starts the stage over."""
+        if not whole:
+            raise StorageError(f"{self.partial}: half-made work is damaged")
 
     def resume(self) -> dict[str, Any]:
         return {"start": self.done}
@@ -68,7 +76,7 @@ class _Parts(ABC):
 
     def finish(self) -> dict[str, int]:
         paths = [self.path(name) for name in self.makes]
-        return {path.name: path.stat().st_size if path.is_file() else 0 for path in paths}
+        return {path.name: tree_size(path) for path in paths}
 
 
 class _Segmentations(_Parts):
@@ -85,24 +93,36 @@ class _Segmentations(_Parts):
         shape = (recording.n_volumes, *recording.volume_shape)
         # without the rate: a rate given later must not make labels stale
         self.labels = create_labels(self.path("labels"), shape, recording.voxel_size_um, None)
+        self.expect(all(self._is_safe(t) for t in range(self.done)))
 
     def add(self, part: Segmentation) -> None:
         from barlowtrack.io.labels import write_labels
         from barlowtrack.io.tables import detections_to_frame, write_table
 
         write_labels(self.labels, part.t, part.labels)
-        table = self.tables / f"{part.t:08}.parquet"
-        write_table(detections_to_frame(part.detections), table)
-        sync_tree(table)
+        sync_tree(self.labels.folder(part.t))
+        write_table(detections_to_frame(part.detections), self._table(part.t))
+        sync_tree(self._table(part.t))
         self.count()
 
     def finish(self) -> dict[str, int]:
         from barlowtrack.io.tables import detections_from_frame, detections_to_frame, read_table, write_table
 
-        parts = [detections_from_frame(read_table(path), self.n_volumes) for path in sorted(self.tables.iterdir())]
+        parts = [detections_from_frame(read_table(self._table(t)), self.n_volumes) for t in range(self.n_volumes)]
         whole = Detections.concatenate(parts, self.n_volumes)
         write_table(detections_to_frame(whole), self.path("detections"), provenance={"n_volumes": str(self.n_volumes)})
         return super().finish()
+
+    def _table(self, t: int) -> Path:
+        return self.tables / f"{t:08}.parquet"
+
+    def _is_safe(self, t: int) -> bool:
+        from barlowtrack.io.tables import read_table
+
+        table = self._table(t)
+        if t >= self.n_volumes or not table.is_file() or not self.labels.is_written(t):
+            return False
+        return bool((read_table(table, "detections")["t"] == t).all())
 
 
 class _CropBatches(_Parts):
@@ -120,6 +140,8 @@ class _CropBatches(_Parts):
         self.group: Any = zarr.open_group(path, mode="a", zarr_format=3)
         if not self.done:
             self.group.update_attributes({"window": list(config.crop.grid), "size_um": list(config.crop.size_um)})
+
+        self.expect(len(list(self.group.array_keys())) >= self.done)
 
     def add(self, part: CropBatch) -> None:
         name = f"{part.t:08}"
@@ -170,9 +192,12 @@ class _Vectors(_Parts):
         path = self.path("embeddings")
         if self.done and path.exists():
             self.rows = np.lib.format.open_memmap(path, mode="r+")
+            self.expect(self.rows.shape == shape and self.rows.dtype == np.float32 and self.done <= self.detections.n_volumes)
         else:
             self.done = 0
             self.rows = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+            with path.open("r+b") as file:  # a full disk must fail here: later, it would kill the process
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
     def add(self, part: FloatArray) -> None:
         self.rows[self.detections.rows_of(self.done)] = part

@@ -12,8 +12,8 @@ from barlowtrack.storage import RunFolder, StageRecord
 from barlowtrack.storage.atomic import write_bytes
 
 
-def record(key="k1", **artefacts):
-    return StageRecord("track", key, 1, 0, {"track": {"position": True}}, {}, {"detections": "d1"}, artefacts)
+def record(key="k1", digests=None, **artefacts):
+    return StageRecord("track", key, 1, 0, {"track": {"position": True}}, {}, {"detections": "d1"}, artefacts, digests or {})
 
 
 @pytest.fixture
@@ -28,13 +28,15 @@ def publish(folder, key, content):
     (partial / "tracks.parquet").write_bytes(content)
     (partial / "labels.zarr").mkdir(exist_ok=True)
     (partial / "labels.zarr" / key).write_bytes(content)
-    folder.publish(record(key, **{"tracks.parquet": len(content), "labels.zarr": 0}))
+    folder.publish(record(key, **{"tracks.parquet": len(content), "labels.zarr": len(content)}))
 
 
 def test_what_is_published_is_there_with_its_record(folder):
     publish(folder, "k1", b"one")
     assert (folder.path / "tracks.parquet").read_bytes() == b"one"
-    assert folder.record("track") == record("k1", **{"tracks.parquet": 3, "labels.zarr": 0})
+    kept = folder.record("track")
+    assert kept == record("k1", **{"tracks.parquet": 3, "labels.zarr": 3}, digests=kept.digests)
+    assert set(kept.digests) == {"tracks.parquet", "labels.zarr"}
     assert not list((folder.path / "partial").iterdir())
 
 
@@ -113,7 +115,65 @@ def test_damage_is_noticed(folder):
     assert folder.damage(folder.record("track")) == ["tracks.parquet is gone"]
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"stage": "track"}'])
+def test_the_same_size_with_other_bytes_is_noticed_where_it_is_read(folder):
+    publish(folder, "k1", b"one")
+    found = folder.record("track")
+    folder.verify(found, "tracks.parquet")
+    (folder.path / "tracks.parquet").write_bytes(b"two")
+    with pytest.raises(StorageError, match="changed since 'track' made it"):
+        folder.verify(found, "tracks.parquet")
+    (folder.path / "labels.zarr" / "k1").rename(folder.path / "labels.zarr" / "k2")
+    with pytest.raises(StorageError, match="changed since"):
+        folder.verify(found, "labels.zarr")
+
+
+def test_a_lost_chunk_is_damage(folder):
+    publish(folder, "k1", b"one")
+    (folder.path / "labels.zarr" / "k1").unlink()
+    assert folder.damage(folder.record("track")) == ["labels.zarr has 0 bytes instead of 3"]
+
+
+@pytest.mark.parametrize("name", ["run.json", "keys", "settings.toml"])
+def test_a_record_names_artefacts_only(name):
+    content = json.loads(record().to_bytes()) | {"artefacts": {name: 0}}
+    with pytest.raises(ValueError, match="artefacts"):
+        StageRecord.from_bytes(json.dumps(content).encode())
+
+
+@pytest.mark.parametrize("content", ["", "{", "null", "[" * 100_000, '{"stage": "track"}'])
+def test_a_damaged_list_of_what_is_complete_is_not_trusted(folder, content):
+    publish(folder, "k1", b"one")
+    partial = folder.partial("track", "k2")
+    (partial / "tracks.parquet").write_bytes(b"two")
+    (partial / "complete.json").write_text(content)
+    with folder.lock():
+        pass
+    assert (folder.path / "tracks.parquet").read_bytes() == b"one"
+    assert not list((folder.path / "partial").iterdir())
+
+
+def test_a_run_killed_before_its_run_json_begins_again(tmp_path):
+    left = tmp_path / "worm.barlowtrack"
+    left.mkdir()
+    for name in ("lock", "settings.toml", ".run.json.tmp"):
+        (left / name).write_text("")
+    RunFolder(left, create=True)
+    (left / "thesis.doc").write_text("years of work")
+    with pytest.raises(StorageError, match="not a run folder"):
+        RunFolder(left, create=True)
+
+
+DAMAGED = ["", "null", "[1]", "{}", '{"format": 1}', '{"format": 1, "recording": 3, "card": {}}', "[" * 100_000]
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_a_damaged_run_json_is_one_line_that_says_what_to_do(folder, content):
+    (folder.path / "run.json").write_text(content)
+    with pytest.raises(StorageError, match="delete it, and run the recording again"):
+        folder.about()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "[" * 100_000, '{"stage": "track"}'])
 def test_a_damaged_key_counts_as_none(folder, content):
     publish(folder, "k1", b"one")
     (folder.path / "keys" / "track.json").write_text(content)
