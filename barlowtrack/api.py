@@ -91,7 +91,9 @@ def prepare(
         location = Path(os.path.normpath(folder / RunFolder(folder).about()["recording"]))
     else:
         location = target
-        folder = Path(out) if out is not None else location.resolve().parent / f"{recording_name(location)}{SUFFIX}"
+        folder = Path(out) if out is not None else Path(os.path.abspath(location)).parent / f"{recording_name(location)}{SUFFIX}"
+    if location.resolve() in folder.resolve().parents and any((location / name).is_file() for name in ("zarr.json", ".zgroup", ".zarray")):
+        raise StorageError(f"{folder}: lies inside the recording, which would change with every run; give another --out")
     stored = folder / "settings.toml"
     if isinstance(config, Config):
         settings = load(None, overrides, base=config)
@@ -216,4 +218,3 @@ class Run:
         if not (self.path / ARTEFACTS[name]).is_dir():  # volumes are read when asked for, and too large to read through before
             self.folder.verify(record, ARTEFACTS[name])
         return load(name, self.path)
-

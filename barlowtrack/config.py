@@ -20,7 +20,9 @@ from barlowtrack.errors import ConfigError
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=4096)]
-PositiveTriple = tuple[Positive, Positive, Positive]
+Length = Annotated[float, Field(ge=0.001, le=1000)]
+"""In um; beyond lies a mistake of units, and numbers that overflow."""
+Lengths = tuple[Length, Length, Length]
 
 
 class _Section(BaseModel):
@@ -30,10 +32,8 @@ class _Section(BaseModel):
 class RecordingConfig(_Section):
     """The recording: what its metadata does not say, or says wrongly."""
 
-    voxel_size_um: PositiveTriple | None = Field(
-        None, description="Distance between voxel centres along z, y, x in um; empty: from the metadata."
-    )
-    rate_hz: Positive | None = Field(None, description="Volumes a second; empty: from the metadata.")
+    voxel_size_um: Lengths | None = Field(None, description="Distance between voxel centres along z, y, x in um; empty: from the metadata.")
+    rate_hz: float | None = Field(None, ge=1e-6, le=1e6, description="Volumes a second; empty: from the metadata.")
     axes: str | None = Field(
         None, pattern="^[TCZYX]{2,5}$", description="Order of the axes of each file, such as ZCYX; empty: from the metadata."
     )
@@ -54,7 +54,7 @@ class SegmentConfig(_Section):
     """segment: find the nuclei of every volume."""
 
     method: Literal["log"] = Field("log", description="log: multi-scale Laplacian of Gaussian and watershed.")
-    radius_um: tuple[Positive, Positive] = Field((1.1, 2.2), description="Smallest and largest radius of a nucleus in um.")
+    radius_um: tuple[Length, Length] = Field((1.1, 2.2), description="Smallest and largest radius of a nucleus in um.")
     n_scales: int = Field(2, ge=1, le=10, description="Detector scales between the two radii.")
     min_quality: float = Field(8.0, ge=0, description="Least contrast of a nucleus, in units of the volume's noise.")
     min_volume_um3: float = Field(1.0, ge=0, description="Instances smaller than this are dropped, in um^3.")
@@ -70,7 +70,7 @@ class SegmentConfig(_Section):
 class CropConfig(_Section):
     """crop: cut a box around every nucleus."""
 
-    size_um: PositiveTriple = Field((12.0, 16.0, 16.0), description="Size of the box along z, y, x in um.")
+    size_um: Lengths = Field((12.0, 16.0, 16.0), description="Size of the box along z, y, x in um.")
     grid: tuple[Count, Count, Count] = Field((8, 32, 32), description="Voxels of the box along z, y, x, whatever the recording's own.")
     margin: float = Field(
         1.4, ge=1, le=3, description="Training crops are this much larger, so that no augmented view shows an empty corner."
@@ -122,7 +122,7 @@ class TraceConfig(_Section):
     background_percentile: float = Field(
         20.0, ge=0, le=100, description="Percentile of the shell around a nucleus taken as its background."
     )
-    shell_um: Positive = Field(2.0, description="Thickness of that shell in um.")
+    shell_um: Length = Field(2.0, description="Thickness of that shell in um.")
     r0_percentile: float = Field(20.0, ge=0, le=100, description="Percentile of a neuron's ratio taken as its R0.")
     min_probability: Share = Field(0.0, description="Assignments below this probability are left out of the traces.")
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from barlowtrack.api import Run, prepare
 from barlowtrack.data import UNKNOWN, Truth
+from barlowtrack.errors import InputError
 from barlowtrack.evaluate import Evaluation, calibration, evaluate, evaluate_points, trace_correlation
 from barlowtrack.io.tables import read_table, read_truth
 
@@ -20,6 +21,8 @@ def evaluate_run(target: Path, truth_path: Path, voxel_size: tuple[float, float,
         StorageError, InputError: no run, no tracks, or no truth there.
     """
     truth = read_truth(truth_path, voxel_size)
+    if not len(truth):
+        raise InputError(f"{truth_path}: no row tells a neuron; there is nothing to compare with")
     if target.suffix.lower() in (".csv", ".parquet"):
         rows = _score_table(target, truth, gate_um).summary()
     else:
@@ -38,7 +41,10 @@ def _score_table(path: Path, truth: Truth, gate_um: float) -> Evaluation:
 
 
 def _score_run(run: Run, truth: Truth, gate_um: float) -> list[tuple[str, float | int | str]]:
-    found = evaluate(run.detections, run.tracks, truth, gate_um=gate_um)
+    detections = run.detections
+    if truth.t.min() >= detections.n_volumes:
+        raise InputError(f"truth: expected volumes 0 to {detections.n_volumes - 1}, as in {run.path}, got {truth.t.min()} and later")
+    found = evaluate(detections, run.tracks, truth, gate_um=gate_um)
     rows = list(found.summary())
     rows.append(("calibration error of probabilities (ECE)", calibration(found, run.tracks).ece))
     if truth.activity is not None and run.folder.record("trace") is not None:

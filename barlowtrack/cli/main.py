@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -100,7 +101,8 @@ def check(**given: Any) -> None:
     job = make_job(given)
     recording = job.recording()
     click.echo(describe(recording))
-    findings = check_recording(recording, config=job.config)
+    there = next(place for place in job.folder.absolute().parents if place.is_dir())
+    findings = check_recording(recording, config=job.config, free_bytes=shutil.disk_usage(there).free)
     colours = {"ok": "green", "warn": "yellow", "stop": "red"}
     for finding in findings:
         click.echo(

@@ -50,7 +50,10 @@ def write_simulation(folder: Path, name: str, seed: int, layout: Layout, labels:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: exists and is not an empty folder; give a new one")
     made = simulate(preset(name, **{_SETTINGS[wish]: value for wish, value in wishes.items()}), seed=seed)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made: {error.strerror or error}") from None
     written = [folder / NAMES[layout], folder / "truth.csv"]
     write_recording(made.recording, written[0], layout=layout, progress=bars.follow("simulate"))
     write_table(truth_to_frame(made.truth), written[1])

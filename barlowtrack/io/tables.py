@@ -74,6 +74,7 @@ TABLES: Mapping[TableName, Mapping[str, tuple[str, str]]] = MappingProxyType(
 
 _OPTIONAL = {"activity"}
 _POSITION = ["z_um", "y_um", "x_um"]
+_FARTHEST_UM = 1e9  # squares of what lies beyond overflow
 
 
 def write_table(frame: pd.DataFrame, path: Path, *, provenance: Mapping[str, str] | None = None) -> None:
@@ -238,7 +239,11 @@ def truth_from_frame(frame: pd.DataFrame, voxel_size_um: tuple[float, float, flo
     if not set(_POSITION) & set(frame.columns) and set("zyx") <= set(frame.columns):
         if voxel_size_um is None:
             raise InputError(f"{where}: z, y, x are in voxels; expected columns z_um, y_um, x_um, or the voxel size beside the table")
-        frame = frame.assign(**{f"{axis}_um": frame[axis] * size for axis, size in zip("zyx", voxel_size_um, strict=True)})
+        if not all(np.isfinite(size) and size > 0 for size in voxel_size_um):
+            raise InputError(f"{where}: voxel size: expected three positive numbers in um (z y x), got {voxel_size_um}")
+        frame = frame.assign(
+            **{f"{axis}_um": pd.to_numeric(frame[axis], errors="coerce") * size for axis, size in zip("zyx", voxel_size_um, strict=True)}
+        )
     _require(frame, ["t", "neuron", *_POSITION], where)
     frame = _typed(frame, where).assign(_row=np.arange(1, len(frame) + 1))
     frame = frame[frame["neuron"].notna()]
@@ -246,7 +251,7 @@ def truth_from_frame(frame: pd.DataFrame, voxel_size_um: tuple[float, float, flo
         values = pd.to_numeric(frame[column], errors="coerce").to_numpy(np.float64)
         frame = frame.assign(**{column: values})
         if column != "activity":
-            _refuse(frame, ~np.isfinite(values), where, f"{column}: expected a finite number")
+            _refuse(frame, ~(np.abs(values) < _FARTHEST_UM), where, f"{column}: expected a finite number, in um")
     _refuse(frame, (frame["t"] < 0).to_numpy(), where, "t: expected 0 or more")
     _refuse(frame, frame.duplicated(["t", "neuron"]).to_numpy(), where, "expected every neuron once a volume, got one a second time")
     activity = frame["activity"].to_numpy() if "activity" in frame else None

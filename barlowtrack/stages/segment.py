@@ -94,7 +94,10 @@ def segment_volume(volume: VoxelArray, t: int, recording: Recording, config: Seg
     if not np.isfinite(volume).all():
         raise InputError(f"{recording.name}: volume {t}: expected finite numbers, got NaN or infinity")
     size = np.asarray(recording.voxel_size_um, np.float64)
-    red = volume[recording.reference].astype(np.float32)
+    with np.errstate(over="ignore"):
+        red = volume[recording.reference].astype(np.float32)
+    if not np.isfinite(red).all():
+        raise InputError(f"{recording.name}: volume {t}: expected numbers below 3e38, got {volume.max():g}; scale the recording")
     grain = _grain(red)
     red = _mend_planes(red)
     red -= _background(red, size, config)

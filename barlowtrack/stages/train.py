@@ -60,7 +60,9 @@ def train(
         InputError: no crops, a checkpoint of another training, or a loss that is not finite.
     """
     if not len(crops):
-        raise InputError("train: expected crops of at least one volume with two nuclei, got none")
+        raise InputError(
+            "train: expected crops of at least one volume with two nuclei, got none; try another [segment] min_quality or radius_um"
+        )
     training = _Training(crops, config, pick_device(compute), seed)
     if checkpoint is None:
         state = training.start()

@@ -102,6 +102,8 @@ class RunFolder:
         self.path = path
         if create and not path.exists():
             path.mkdir(parents=True)
+        if path.exists() and not path.is_dir():
+            raise StorageError(f"{path}: expected a run folder, got a file")
         if not path.is_dir():
             raise StorageError(f"{path}: no such run folder")
         if not create and not (path / "run.json").exists():
@@ -162,7 +164,8 @@ class RunFolder:
 
     def relative(self, recording: Path) -> str:
         """Returns the path of a recording as seen from here."""
-        return os.path.relpath(recording.resolve(), self.path.resolve())
+        place = Path(os.path.abspath(recording))  # a link keeps its own name, which is that of the recording
+        return os.path.relpath(place.parent.resolve() / place.name, self.path.resolve())
 
     def describe(self, recording: Path, card: Mapping[str, Any], settings: str) -> None:
         """Writes down which recording this folder belongs to, and the settings in force."""

@@ -11,6 +11,7 @@ from barlowtrack.errors import ConfigError
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Voxels = Annotated[int, Field(ge=1, le=100_000)]
 
 
 class SyntheticConfig(BaseModel):
@@ -18,8 +19,8 @@ class SyntheticConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=False, validate_default=True)
 
-    n_volumes: int = Field(200, ge=1, description="Volumes of the recording.")
-    volume_shape: tuple[int, int, int] = Field((22, 192, 384), description="Voxels along z, y, x.")
+    n_volumes: int = Field(200, ge=1, le=1_000_000, description="Volumes of the recording.")
+    volume_shape: tuple[Voxels, Voxels, Voxels] = Field((22, 192, 384), description="Voxels along z, y, x.")
     voxel_size_um: tuple[Positive, Positive, Positive] = Field((1.5, 0.35, 0.35), description="Distance between voxels in um.")
     rate_hz: Positive = Field(3.0, description="Volumes a second.")
 
@@ -57,8 +58,6 @@ class SyntheticConfig(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> SyntheticConfig:
-        if min(self.volume_shape) < 1:
-            raise ValueError("volume_shape: expected at least one voxel along every axis")
         if self.radius_um[0] > self.radius_um[1]:
             raise ValueError("radius_um: expected the smaller one first")
         return self

@@ -31,7 +31,7 @@ WRONG = {
     "unknown setting": (["run", "{worm}", "--set", "track.positoin=1"], "did you mean position?"),
     "value out of bounds": (["run", "{worm}", "--set", "train.alpha=2"], "less than or equal to 1"),
     "voxel size of two numbers": (["run", "{worm}", "--voxel-size", "1", "2"], "voxel-size"),
-    "negative voxel size": (["run", "{worm}", "--voxel-size", "1", "-2", "2"], "greater than 0"),
+    "negative voxel size": (["run", "{worm}", "--voxel-size", "1", "-2", "2"], "greater than or equal to 0.001"),
     "no such channel": (["run", "{worm}", "--reference-channel", "blue"], "blue"),
     "no such config": (["run", "{worm}", "--config", "nowhere.toml"], "nowhere.toml"),
     "no such truth": (["evaluate", "{worm}", "--truth", "nowhere.csv"], "nowhere.csv"),
