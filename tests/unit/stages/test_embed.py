@@ -61,6 +61,19 @@ def test_the_encoder_comes_back_as_it_was(film: Callable, encoder: Encoder) -> N
     assert encoder.training
 
 
+def test_embedding_is_in_evaluation_mode(film: Callable, encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    recording, detections = film([3])
+    modes, represent = [], Encoder.represent
+
+    def spy(self: Encoder, crops: torch.Tensor) -> torch.Tensor:
+        modes.append(self.training)
+        return represent(self, crops)
+
+    monkeypatch.setattr(Encoder, "represent", spy)
+    every(recording, detections, encoder.train())
+    assert modes == [False]
+
+
 def test_brightness_of_the_whole_volume_does_not_matter(film: Callable, encoder: Encoder) -> None:
     plain, detections = film([6])
     shifted, shifted_detections = film([6], offset=[500.0])
