@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +88,7 @@ def prepare(
         if out is not None:
             raise StorageError(f"{target} is a run folder already; --out {out} would be a second one")
         folder = target
-        location = Path(_tidy(folder, RunFolder(folder).about()["recording"]))
+        location = Path(os.path.normpath(folder / RunFolder(folder).about()["recording"]))
     else:
         location = target
         folder = Path(out) if out is not None else location.resolve().parent / f"{recording_name(location)}{SUFFIX}"
@@ -212,9 +213,3 @@ class Run:
         if self.folder.record(pipeline.MAKER[name]) is None:
             raise StorageError(f"{self.path}: has no {name} yet; run 'barlowtrack {pipeline.MAKER[name]}'")
         return load(name, self.path)
-
-
-def _tidy(folder: Path, relative: str) -> str:
-    import os
-
-    return os.path.normpath(folder / relative)
