@@ -213,4 +213,3 @@ class Run:
         if self.folder.record(pipeline.MAKER[name]) is None:
             raise StorageError(f"{self.path}: has no {name} yet; run 'barlowtrack {pipeline.MAKER[name]}'")
         return load(name, self.path)
-

@@ -53,7 +53,9 @@ def test_napari_and_qt_stay_in_the_plugin():
 def test_no_pickle_is_ever_read():
     for path in (ROOT / "barlowtrack").rglob("*.py"):
         text = path.read_text()
-        assert not re.search(r"\bimport pickle|from pickle|allow_pickle=True|(?<!safetensors\.)torch\.load\(|joblib\.load|read_pickle", text), path
+        assert not re.search(
+            r"\bimport pickle|from pickle|allow_pickle=True|(?<!safetensors\.)torch\.load\(|joblib\.load|read_pickle", text
+        ), path
 
 
 def test_no_machine_path_in_what_we_publish():
@@ -62,3 +64,10 @@ def test_no_machine_path_in_what_we_publish():
         path = ROOT / name
         if path.suffix in {".py", ".md", ".toml", ".cfg", ".yaml", ".yml", ".html", ".json"} and path.exists():
             assert not re.search(r"/(home|work|root)/\w", path.read_text(encoding="utf-8")), name
+
+
+def test_nothing_that_computes_results_knows_the_truth():
+    known = re.compile(r"\bTruth\b|read_truth|barlowtrack\.(evaluate|synthetic)|import (evaluate|synthetic)")
+    for room in ("stages", "identity", "nn", "storage"):
+        for path in (ROOT / "barlowtrack" / room).rglob("*.py"):
+            assert not known.search(path.read_text()), path
