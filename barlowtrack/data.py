@@ -285,7 +285,8 @@ class Tracks:
 
     Attributes:
         neuron: (N,) neuron id from 0, or UNKNOWN.
-        probability: (N,) that the id (or the unknown) is right, in [0, 1].
+        probability: (N,) in [0, 1]. Of an id: that it is right, given that the detection is a nucleus; calibrated on the recording
+            itself. Of UNKNOWN: how little even the best fitting neuron fits; not calibrated, and too high where a nucleus strayed.
         n_neurons: K; ids are below it.
     """
 

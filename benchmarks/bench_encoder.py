@@ -68,7 +68,8 @@ def true_detections(worm: SyntheticRecording, recording: Recording, jitter_vox: 
     t, neuron = truth.t[order], truth.neuron[order]
     voxel = np.array(recording.voxel_size_um)
     position = truth.position_um[order] + np.random.default_rng(0).normal(0, jitter_vox, (len(t), 3)) * voxel
-    index = np.clip(np.rint(position / voxel).astype(int), 0, np.array(recording.volume_shape) - 1)
+    position = np.clip(position, 0, (np.array(recording.volume_shape) - 1) * voxel)  # jitter may push a centre out of the volume
+    index = np.rint(position / voxel).astype(int)
     peak = np.array([recording.read(int(v))[(recording.reference, *i)] for v, i in zip(t, index, strict=True)], dtype=np.float32)
     one = np.ones(len(t), np.float32)
     return Detections(recording.n_volumes, t, neuron + 1, position, one, peak, peak, one, one, one), neuron

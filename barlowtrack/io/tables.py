@@ -45,7 +45,7 @@ TABLES: Mapping[TableName, Mapping[str, tuple[str, str]]] = MappingProxyType(
             "t": _T,
             "label": _LABEL,
             "neuron": ("", "Identity, counted from 0, the same in every volume; empty where unknown."),
-            "probability": ("", "Probability, 0 to 1, that the identity (or the unknown) is right."),
+            "probability": ("", "0 to 1: that the identity is right, if this is a nucleus; without identity: how little any neuron fits."),
             "z_um": _Z,
             "y_um": _Y,
             "x_um": _X,

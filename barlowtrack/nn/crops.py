@@ -125,12 +125,19 @@ def read_crops(recording: Recording, detections: Detections, t: int, size_um: Si
     """Reads, scales and crops one volume; the only way by which training and inference come to their crops.
 
     Raises:
-        InputError: the volume holds NaN or infinity where crops are cut.
+        InputError: a nucleus lies outside the volume, where its crop would be empty, or the volume holds NaN or infinity where crops
+            are cut.
     """
     rows = detections.rows_of(t)
     row = np.arange(rows.start, rows.stop)
     if not len(row):
         return VolumeCrops(t, row, torch.zeros((0, *grid)))
+    place = detections.position_um[rows] / np.asarray(recording.voxel_size_um)
+    if np.any(place < -0.5) or np.any(place > np.asarray(recording.volume_shape) - 0.5):
+        size = " x ".join(f"{n * s:g}" for n, s in zip(recording.volume_shape, recording.voxel_size_um, strict=True))
+        raise InputError(
+            f"{recording.name}: volume {t}: expected nuclei inside its {size} um (z y x), got some outside; is the voxel size right?"
+        )
     volume = scale_volume(recording.read(t)[recording.reference], detections.red_peak[rows])
     position = torch.as_tensor(np.asarray(detections.position_um[rows], dtype=np.float64))
     values = crop_volume(torch.from_numpy(volume), position, recording.voxel_size_um, size_um, grid)

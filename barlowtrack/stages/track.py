@@ -20,10 +20,13 @@ from barlowtrack.data import UNKNOWN, Detections, Embeddings, FloatArray, IntArr
 from barlowtrack.errors import ConfigError, InputError
 from barlowtrack.identity import solve
 from barlowtrack.identity.confidence import evidence, probabilities, stability
+from barlowtrack.identity.registration import N_ANGLES
 
 log = logging.getLogger(__name__)
 
 STRETCH = 64
+BYTES_A_PAIR = N_ANGLES * 4 * 4
+"""Of a neuron and a detection: in four arrays of single precision at a time, for every turn that is tried."""
 
 
 def track(
@@ -41,12 +44,13 @@ def track(
         detections: N detections, sorted by volume; positions in um.
         embeddings: (N, D) float32, unit length, row i describes detection i.
         config: What to go by, and how sure to be.
-        compute: Threads; changes the time it takes, not the result.
+        compute: Threads, and the memory that bounds how many volumes are worked on side by side; neither changes the result.
+            Detections and embeddings are whole in memory.
         seed: Of the choice of volumes that are tried as a first atlas.
         progress: Told after every volume.
 
     Returns:
-        N ids (-1 = unknown) and N probabilities in [0, 1]; no neuron twice in a volume, ids ordered by mean position.
+        N ids (-1 = unknown) and N probabilities in [0, 1], see Tracks; no neuron twice in a volume, ids ordered by mean position.
 
     Raises:
         InputError: if the two disagree on N.
@@ -62,11 +66,19 @@ def track(
     if len(detections) == 0:
         return Tracks(np.zeros(0, np.int32), np.zeros(0, np.float32), 0)
     volumes = solve.volumes_of(detections, embeddings.vectors if config.appearance else None)
-    workers = compute.workers or min(os.cpu_count() or 1, 8)
+    workers = _workers(volumes, compute)
     # One thread a volume: more would only fight over the cores, and make sums depend on their number.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
         neuron, probability = _solve(volumes, len(detections), config, seed, pool, progress)
     return _named(detections, neuron, probability, config.min_probability)
+
+
+def _workers(volumes: Sequence[solve.Volume], compute: ComputeConfig) -> int:
+    """Returns how many volumes are worked on side by side: as many as there are threads, and as fit the memory."""
+    wanted = compute.workers or min(os.cpu_count() or 1, 8)
+    # The atlas has about as many neurons as the fullest volume has detections.
+    per_volume = BYTES_A_PAIR * max(len(volume.rows) for volume in volumes) ** 2
+    return max(1, min(wanted, int(compute.memory_gb * 1e9 / per_volume)))
 
 
 def _solve(

@@ -116,7 +116,7 @@ class _Training:
         """Passes over the training volumes once."""
         generator = _generator(self.device, self.seed, epoch)
         order = np.random.default_rng([self.seed, epoch]).permutation(self.used)
-        self.encoder.train()
+        self.set_mode(training=True)
         losses = []
         with deterministic(), ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(self.crops.read, int(order[0]))
@@ -132,6 +132,10 @@ class _Training:
         row = Epoch(epoch, loss, feature, object_, agreement, rank)
         log.info("epoch %d: loss %.4f, held-out agreement %.3f, effective rank %.1f", epoch, loss, agreement, rank)
         return self.state(row, before.history)
+
+    def set_mode(self, *, training: bool) -> None:
+        self.encoder.train(training)
+        self.projector.train(training)
 
     def set_step_size(self, step: int, n_steps: int) -> None:
         falling = 0.5 * (1 + math.cos(math.pi * step / n_steps)) if self.config.schedule == "cosine" else 1.0
@@ -167,7 +171,7 @@ class _Training:
     @torch.no_grad()
     def watch(self) -> tuple[tuple[float, float, float], float, float]:
         """Returns losses, agreement and effective rank on the watched volumes, with the same views every epoch."""
-        self.encoder.eval()
+        self.set_mode(training=False)
         generator = _generator(self.device, self.seed, 0)
         losses, agree, vectors = [], [], []
         with deterministic():

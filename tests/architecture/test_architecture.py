@@ -64,3 +64,10 @@ def test_no_machine_path_in_what_we_publish():
         path = ROOT / name
         if path.suffix in {".py", ".md", ".toml", ".cfg", ".yaml", ".yml", ".html", ".json"} and path.exists():
             assert not re.search(r"/(home|work|root)/\w", path.read_text(encoding="utf-8")), name
+
+
+def test_nothing_that_computes_results_knows_the_truth():
+    known = re.compile(r"\bTruth\b|read_truth|barlowtrack\.(evaluate|synthetic)|import (evaluate|synthetic)")
+    for room in ("stages", "identity", "nn", "storage"):
+        for path in (ROOT / "barlowtrack" / room).rglob("*.py"):
+            assert not known.search(path.read_text()), path

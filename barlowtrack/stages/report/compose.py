@@ -104,7 +104,11 @@ def _top(recording: Recording, detections: Detections, verdict: Verdict, steps: 
     numbers = [
         ("neurons found", str(len(verdict.neurons.neuron)), f"a usual volume shows {usual:.0f} nuclei; {len(detections)} in all"),
         ("coverage", percent(verdict.coverage), "of all neurons in all volumes"),
-        ("identities right", percent(verdict.estimated_right), "an estimate: the tracker's mean probability, not a measurement"),
+        (
+            "identities right",
+            percent(verdict.estimated_right),
+            "an estimate: the tracker's mean probability, given that the detections are nuclei",
+        ),
         ("volumes to distrust", str(n_distrusted), f"of {n_volumes}" + (", listed below" if n_distrusted else "")),
         ("jumps", percent(verdict.jumps), "of the steps between volumes go against the neighbours: most likely wrong identities"),
     ]

@@ -29,7 +29,8 @@ class Verdict:
         grade: good, care or poor.
         headline: The verdict in a sentence.
         coverage: Filled share of neurons x volumes; 0 without neurons.
-        estimated_right: Mean probability of the identities; NaN without any. An estimate by the tracker itself.
+        estimated_right: Mean probability of the identities; NaN without any. An estimate by the tracker itself, given that the
+            detections are nuclei.
         jumps: Share of all steps that go against the neighbours; NaN where nobody can say. A sign that the tracker was not asked for.
         doubtful: Share of the identities with a probability below one half; NaN without any.
         volumes: By volume.
@@ -132,6 +133,9 @@ def _headline(n_neurons: int, n_volumes: int, coverage: float, right: float, n_d
     followed = (
         f"{counted(n_neurons, 'neuron')} found in {counted(n_volumes, 'volume')}, each seen in {percent(coverage)} of them on average."
     )
-    estimate = f"About {percent(right)} of the identities are right, by the tracker's own estimate."
+    share = percent(right)
+    roughly = share if share.startswith(("over", "under")) else f"about {share}"
+    # A granule followed faithfully from volume to volume has a sure identity and is no neuron: that the tracker cannot see.
+    estimate = f"By the tracker's own estimate {roughly} of the identities are right, provided that what was detected is nuclei."
     trust = "No volume stands out." if not n_distrusted else f"{counted(n_distrusted, 'volume')} should not be trusted blindly."
     return f"{followed} {estimate} {trust}"

@@ -6,12 +6,15 @@ import numpy as np
 
 
 def percent(share: float) -> str:
-    """Returns a share as a text such as "87 %"; never 0 % or 100 % for what is not quite that; "unknown" where it is NaN."""
+    """Returns a share as a text such as "87 %"; never 0 % or 100 % for what is not quite that; "unknown" where it is NaN.
+
+    The space is one at which no line breaks.
+    """
     if not np.isfinite(share):
         return "unknown"
     if 0 < share < 0.005:
-        return "under 1 %"
-    return "over 99 %" if 0.995 <= share < 1 else f"{100 * share:.0f} %"
+        return "under 1\u00a0%"
+    return "over 99\u00a0%" if 0.995 <= share < 1 else f"{100 * share:.0f}\u00a0%"
 
 
 def counted(n: int, noun: str, many: str | None = None) -> str:

@@ -67,6 +67,14 @@ def test_the_mapping_is_global_and_one_to_one():
     assert evaluate_points(truth.t, truth.position_um, 0 * split, truth).identity_accuracy == 0.5  # two neurons in one id
 
 
+def test_ids_that_never_meet_are_not_mapped():
+    """Two ids of one neuron, and a neuron met once: that one is not given to whichever id is left."""
+    truth = grid(n_volumes=8, n_neurons=2)
+    ours = np.where(truth.neuron == 100, (truth.t >= 5).astype(int), UNKNOWN)
+    ours[(truth.neuron == 101) & (truth.t == 5)] = 0
+    assert evaluate_points(truth.t, truth.position_um, ours, truth).mapping == {0: 100}
+
+
 def test_links_can_be_near_perfect_while_identity_is_broken():
     truth = grid(n_volumes=40, n_neurons=4)
     ours = (truth.neuron - 100 + truth.t // 10) % 4  # all neurons trade names every tenth volume

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from barlowtrack.data import UNKNOWN
-from barlowtrack.identity.appearance import first_matches, fit_logistic, learn_appearance
+from barlowtrack.identity.appearance import components, first_matches, fit_logistic, learn_appearance
 from barlowtrack.identity.assign import assign
 from barlowtrack.identity.atlas import Sighting, carry_over, learn_shape, revise, smooth_shape, to_rest, to_volume
 from barlowtrack.identity.registration import Alignment, align, log_likelihood, soft_match
@@ -121,6 +121,18 @@ def test_to_rest_undoes_to_volume() -> None:
     moved = Alignment(rest, rest + np.array([0.0, 2.0, 1.0]), np.zeros((30, 30)), 1.0)
     point = rest[:3] + 0.2
     assert np.allclose(to_rest(moved, shape, to_volume(moved, shape, point)), point)
+
+
+def test_the_geometry_of_looks_does_not_change_with_the_number_of_detections() -> None:
+    vectors = np.random.default_rng(0).normal(size=(100, 6)) * [5, 3, 2, 1, 0.5, 0.1]
+    mean, axes = components(vectors)
+    few = (vectors - mean) @ axes
+    centred = vectors - vectors.mean(0)
+    # turned and scaled as a whole, never whitened: likeness stays what it was
+    assert np.allclose(few @ few.T, centred @ centred.T / vectors.var(0).sum())
+    mean, axes = components(np.tile(vectors, (250, 1)))
+    many = (vectors - mean) @ axes
+    assert np.allclose(few @ few.T, many @ many.T)
 
 
 def test_likelihood_ratio_of_looks_is_calibrated() -> None:

@@ -92,6 +92,17 @@ def test_nan_voxels_are_refused_by_name(film: Callable) -> None:
         list(crop(recording, detections, config=SMALL, compute=COMPUTE))
 
 
+def test_nuclei_outside_the_volume_are_refused_rather_than_cut_empty(film: Callable) -> None:
+    recording, detections = film([3, 3])
+    columns = {name: getattr(detections, name) for name in Detections.__dataclass_fields__}
+    for axis in range(3):
+        for beyond in (-0.6, recording.volume_shape[axis] - 0.4):
+            position = detections.position_um.copy()
+            position[4, axis] = beyond * recording.voxel_size_um[axis]
+            with pytest.raises(InputError, match="film: volume 1: expected nuclei inside its 12 x 24 x 28 um"):
+                list(crop(recording, Detections(**columns | {"position_um": position}), config=SMALL, compute=COMPUTE))
+
+
 def test_detections_of_another_recording_are_refused(film: Callable) -> None:
     recording, _ = film([3, 3])
     with pytest.raises(InputError, match="expected detections of 2 volumes, got 5"):

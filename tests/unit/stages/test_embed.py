@@ -1,3 +1,4 @@
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -9,6 +10,7 @@ from barlowtrack.data import Detections
 from barlowtrack.errors import InputError
 from barlowtrack.nn.encoder import Encoder, EncoderSpec
 from barlowtrack.stages.embed import embed
+from tests.unit.stages.conftest import InMemory
 
 COMPUTE = ComputeConfig(workers=2, device="cpu")
 SPEC = EncoderSpec((4, 16, 16), (9.0, 8.0, 8.0), embedding_dim=12, channels=(8, 8))
@@ -61,10 +63,33 @@ def test_the_encoder_comes_back_as_it_was(film: Callable, encoder: Encoder) -> N
     assert encoder.training
 
 
+def test_embedding_is_in_evaluation_mode(film: Callable, encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    recording, detections = film([3])
+    modes, represent = [], Encoder.represent
+
+    def spy(self: Encoder, crops: torch.Tensor) -> torch.Tensor:
+        modes.append(self.training)
+        return represent(self, crops)
+
+    monkeypatch.setattr(Encoder, "represent", spy)
+    every(recording, detections, encoder.train())
+    assert modes == [False]
+
+
 def test_brightness_of_the_whole_volume_does_not_matter(film: Callable, encoder: Encoder) -> None:
     plain, detections = film([6])
     shifted, shifted_detections = film([6], offset=[500.0])
     np.testing.assert_allclose(every(plain, detections, encoder)[0], every(shifted, shifted_detections, encoder)[0], atol=1e-3)
+
+
+def test_the_reference_channel_is_embedded_wherever_it_lies(film: Callable, encoder: Encoder) -> None:
+    recording, detections = film([4, 3])
+    flipped = InMemory([volume[::-1] for volume in recording.source.volumes])
+    other = dataclasses.replace(recording, source=flipped, channel_names=("green", "red"), reference=1, signal=0)
+    for a, b in zip(every(recording, detections, encoder), every(other, detections, encoder), strict=True):
+        assert a.tobytes() == b.tobytes()
+    wrong = dataclasses.replace(other, reference=0, signal=1)
+    assert not np.allclose(every(recording, detections, encoder)[0], every(wrong, detections, encoder)[0], atol=0.01)
 
 
 def test_broken_weights_are_refused(film: Callable, encoder: Encoder) -> None:

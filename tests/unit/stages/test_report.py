@@ -249,7 +249,7 @@ def test_the_neuron_to_correct_first_is_the_least_certain():
     changed = run | {"tracks": Tracks(run["tracks"].neuron, probability, 5)}
     assert verdict_of(changed).neurons.neuron[-1] == 3
     assert any("least certain neurons first: 3" in step for step in steps_of(changed))
-    assert any("20 % of the identities have a probability below .5" in step for step in steps_of(changed))
+    assert any("20\u00a0% of the identities have a probability below .5" in step for step in steps_of(changed))
 
 
 def test_neurons_in_pieces_are_noticed():
@@ -264,7 +264,15 @@ def test_neurons_in_pieces_are_noticed():
 
 def test_shares_are_never_rounded_to_all_or_nothing():
     said = [percent(share) for share in (0.0, 0.004, 0.006, 0.5, 0.994, 0.996, 1.0, float("nan"))]
-    assert said == ["0 %", "under 1 %", "1 %", "50 %", "99 %", "over 99 %", "100 %", "unknown"]
+    assert said == [text.replace(" %", "\u00a0%") for text in ("0 %", "under 1 %", "1 %", "50 %", "99 %", "over 99 %", "100 %", "unknown")]
+
+
+@pytest.mark.parametrize(("probability", "said"), [(0.999, "estimate over 99\u00a0% of"), (0.87, "estimate about 87\u00a0% of")])
+def test_the_headline_claims_identities_of_nuclei_only(probability: float, said: str):
+    run = case(n_volumes=10, n_neurons=4)
+    headline = verdict_of(run | {"tracks": Tracks(run["tracks"].neuron, np.full(40, probability), 4)}).headline
+    assert said in headline
+    assert "provided that what was detected is nuclei" in headline
 
 
 def test_jumps_outweigh_what_the_tracker_says_of_itself():
@@ -322,10 +330,10 @@ def test_embedding_of_alike_vectors_and_of_few():
     assert "all alike" in embedding_chart(alike, run["detections"], run["tracks"], 0).alt
     good = embedding_chart(run["embeddings"], run["detections"], run["tracks"], 0)
     assert "t-SNE" in good.alt
-    assert "same identity for 100 %" in good.caption
+    assert "same identity for 100\u00a0%" in good.caption
     assert "PCA" in embedding_chart(*(case(n_volumes=3)[name] for name in ("embeddings", "detections", "tracks")), 0).alt
 
 
 def test_the_histogram_counts():
     tracks = Tracks(np.array([0, 1, 2, UNKNOWN]), np.array([0.95, 0.9, 0.2, 0.99]), 3)
-    assert "67 % of the identities" in probability_histogram(tracks).caption
+    assert "67\u00a0% of the identities" in probability_histogram(tracks).caption

@@ -1,3 +1,4 @@
+import dataclasses
 import threading
 
 import numpy as np
@@ -65,6 +66,17 @@ def test_brightness_is_read_above_the_background_in_every_volume_and_channel():
     np.testing.assert_allclose(traces.dr_over_r0, activity / r0 - 1, atol=1e-6)
     np.testing.assert_allclose(traces.probability, 0.9)
     np.testing.assert_allclose(traces.time_s, np.arange(5) / 4.0)
+
+
+def test_each_channel_is_read_by_its_role():
+    activity = np.random.default_rng(0).uniform(0.5, 3, (3, 5))
+    recording, labels, detections, tracks = worm(activity=activity)
+    names = {"channel_names": ("green", "red"), "reference": 1, "signal": 0}
+    flipped = dataclasses.replace(recording, source=Arrays(recording.source.volumes[:, ::-1]), **names)
+    rest = labels, detections, tracks
+    as_it_was = trace(recording, *rest, config=TraceConfig(), compute=ONE)
+    same(trace(flipped, *rest, config=TraceConfig(), compute=ONE), as_it_was)
+    np.testing.assert_allclose(as_it_was.green / as_it_was.red, activity, rtol=1e-5)
 
 
 def test_the_background_is_that_of_the_nucleus_own_surroundings():

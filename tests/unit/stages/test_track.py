@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,7 @@ from barlowtrack.data import UNKNOWN, Detections, Embeddings, Tracks
 from barlowtrack.errors import ConfigError, InputError
 from barlowtrack.evaluate import Outcome, evaluate
 from barlowtrack.evaluate.matching import map_ids
+from barlowtrack.identity import solve as identity
 from barlowtrack.stages.track import track
 from tests.cases import CASES, detections_at, shuffled
 
@@ -170,6 +173,26 @@ def test_says_how_far_it_is() -> None:
     )
     assert [done for done, _ in said] == list(range(len(said)))
     assert said[-1][0] == said[-1][1]
+
+
+def test_no_more_volumes_are_worked_on_than_fit_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    detections, _, _ = CASES["still"](0)
+    threads: set[str] = set()
+    sight = identity.sight
+
+    def watched(*args: Any) -> Any:
+        threads.add(threading.current_thread().name)
+        return sight(*args)
+
+    monkeypatch.setattr(identity, "sight", watched)
+    embeddings = Embeddings(np.ones((len(detections), 1), np.float32))
+    few = track(detections, embeddings, config=POINTS_ONLY, compute=ComputeConfig(workers=4, memory_gb=1e-6), seed=0)
+    assert len(threads) == 1
+    threads.clear()
+    many = track(detections, embeddings, config=POINTS_ONLY, compute=ComputeConfig(workers=4), seed=0)
+    assert 1 < len(threads) <= 4
+    assert np.array_equal(few.neuron, many.neuron)
+    assert np.array_equal(few.probability, many.probability)
 
 
 def test_refuses_rows_that_do_not_match() -> None:

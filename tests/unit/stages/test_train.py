@@ -10,8 +10,9 @@ import torch
 from barlowtrack.config import ComputeConfig, CropConfig, TrainConfig
 from barlowtrack.data import CropBatch, Crops
 from barlowtrack.errors import InputError
+from barlowtrack.nn.encoder import Encoder, Projector
 from barlowtrack.stages.crop import crop
-from barlowtrack.stages.train import HISTORY_COLUMNS, TrainState, train
+from barlowtrack.stages.train import HISTORY_COLUMNS, TrainState, _generator, _Training, train
 
 
 @dataclass(frozen=True)
@@ -84,10 +85,11 @@ def test_the_seed_decides_and_nothing_else_does(film: Callable) -> None:
     assert run(crops, seed=6)[-1].to_bytes() != first
 
 
+@pytest.mark.parametrize("epochs", [0, 4])
 @pytest.mark.parametrize("counts", [[6], [2], [2, 2, 2], [2, 9]])
-def test_few_volumes_and_few_nuclei_train(film: Callable, counts: list[int]) -> None:
-    last = run(make_crops(film, counts))[-1]
-    assert last.epoch == 4
+def test_few_volumes_and_few_nuclei_train(film: Callable, counts: list[int], epochs: int) -> None:
+    last = run(make_crops(film, counts), SMALL.model_copy(update={"epochs": epochs}))[-1]
+    assert last.epoch == epochs
     assert all(math.isfinite(value) for row in last.history for value in vars(row).values())
 
 
@@ -145,6 +147,37 @@ def test_the_published_objective_is_the_default_and_the_rebalanced_one_a_setting
     ours = run(make_crops(film, [6] * 3), rebalanced)[-1].history[0]
     assert ours.object_term == pytest.approx(6 * row.object_term, rel=1e-4)
     assert ours.feature_term == pytest.approx(row.feature_term, rel=1e-6)
+
+
+def slow_term(a: np.ndarray, b: np.ndarray, weight: float) -> float:
+    """Of the correlation of every row of a with every row of b: the mean over all pairs, as published."""
+    c = np.array([[np.corrcoef(x, y)[0, 1] for y in b] for x in a])
+    return float(np.mean([(1 - c[i, j]) ** 2 if i == j else weight * c[i, j] ** 2 for i in range(len(c)) for j in range(len(c))]))
+
+
+def test_the_default_settings_minimise_the_published_formula_over_one_volume(film: Callable) -> None:
+    crops = make_crops(film, [7, 5])
+    training = _Training(crops, TrainConfig(projector_dims=(32, 24)), torch.device("cpu"), seed=0)
+    for index, n in enumerate((7, 5)):
+        views = training.views(crops.read(index), _generator(torch.device("cpu"), 0, 1))
+        z1, z2 = (training.projector(training.encoder.represent(v)).detach().double().numpy() for v in views)
+        assert len(z1) == n
+        expected = (1 - 0.67) * slow_term(z1.T, z2.T, 0.0051) + 0.67 * slow_term(z1, z2, 0.0051)
+        assert float(training.terms(views).loss.detach()) == pytest.approx(expected, rel=1e-4)
+
+
+def test_learning_is_in_training_mode_and_watching_is_not(film: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[tuple[str, bool, bool]] = []
+    for module, method in ((Encoder, "represent"), (Projector, "forward")):
+        original = getattr(module, method)
+
+        def spy(self, x, original=original, name=module.__name__):
+            said.append((name, torch.is_grad_enabled(), self.training))
+            return original(self, x)
+
+        monkeypatch.setattr(module, method, spy)
+    run(make_crops(film, [4] * 4), SMALL.model_copy(update={"epochs": 2}))
+    assert set(said) == {(name, mode, mode) for name in ("Encoder", "Projector") for mode in (True, False)}
 
 
 def test_garbage_and_other_kinds_are_refused(film: Callable) -> None:

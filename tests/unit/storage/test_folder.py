@@ -95,6 +95,25 @@ def test_a_kill_at_any_step_of_publishing_leaves_the_old_or_the_new(tmp_path, mo
     assert step > 15
 
 
+def test_no_key_ever_vouches_for_other_files(tmp_path, monkeypatch):
+    """Somebody may look, without a lock, between a kill and the next run: what is said to be there must be it."""
+    for step in itertools.count(1):
+        folder = RunFolder(tmp_path / f"{step}.barlowtrack", create=True)
+        publish(folder, "k1", b"one")
+        with monkeypatch.context() as patch:
+            die_at(patch, step)
+            try:
+                publish(folder, "k2", b"two")
+                break
+            except Killed:
+                pass
+        found = folder.record("track")
+        if found is not None and not folder.damage(found):
+            assert (folder.path / "tracks.parquet").read_bytes() == {"k1": b"one", "k2": b"two"}[found.key], step
+            assert [path.name for path in (folder.path / "labels.zarr").iterdir()] == [found.key], step
+    assert step > 15
+
+
 def test_half_made_work_of_other_settings_is_not_continued(folder):
     write_bytes(folder.partial("track", "k1") / "done", b"7")
     assert folder.half_done("track", "k1") == 7
