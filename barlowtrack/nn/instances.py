@@ -48,9 +48,9 @@ def normalise(volume: VoxelArray, low: float = 1.0, high: float = 99.8) -> NDArr
     """
     if not volume.size:
         raise InputError(f"volume: expected voxels, got shape {volume.shape}")
-    floor, ceiling = np.float32(np.percentile(volume, low)), np.float32(np.percentile(volume, high))
-    if not (np.isfinite(floor) and np.isfinite(ceiling)):
+    if not np.isfinite(volume).all():
         raise InputError("volume: expected finite voxels, got NaN or infinity")
+    floor, ceiling = np.percentile(volume, [low, high]).astype(np.float32)
     return np.asarray((volume.astype(np.float32) - floor) / (ceiling - floor + np.float32(1e-20)))
 
 

@@ -53,7 +53,9 @@ def test_napari_and_qt_stay_in_the_plugin():
 def test_no_pickle_is_ever_read():
     for path in (ROOT / "barlowtrack").rglob("*.py"):
         text = path.read_text()
-        assert not re.search(r"\bimport pickle|from pickle|allow_pickle=True|(?<!safetensors\.)torch\.load\(|joblib\.load|read_pickle", text), path
+        assert not re.search(
+            r"\bimport pickle|from pickle|allow_pickle=True|(?<!safetensors\.)torch\.load\(|joblib\.load|read_pickle", text
+        ), path
 
 
 def test_no_machine_path_in_what_we_publish():
