@@ -26,14 +26,15 @@ def same_slowly(signal, kernel, stride):
 @pytest.mark.parametrize("size", [7, 8])
 @pytest.mark.parametrize("kernel", [1, 2, 3, 4, 7])
 @pytest.mark.parametrize("stride", [1, 2])
-def test_convolutions_pad_as_tensorflow_does(size, kernel, stride):
+@pytest.mark.parametrize(("dtype", "close"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
+def test_convolutions_pad_as_tensorflow_does(size, kernel, stride, dtype, close):
     rng = np.random.default_rng(0)
     signal, weight = rng.normal(size=size), rng.normal(size=kernel)
-    conv = SameConv3d(1, 1, (1, 1, kernel), (1, 1, stride), bias=False).double()
+    conv = SameConv3d(1, 1, (1, 1, kernel), (1, 1, stride), bias=False).to(dtype)
     with torch.no_grad():
         conv.weight.copy_(torch.from_numpy(weight).reshape(conv.weight.shape))
-        answer = conv(torch.from_numpy(signal).reshape(1, 1, 1, 1, -1)).numpy().ravel()
-    np.testing.assert_allclose(answer, same_slowly(signal, weight, stride), atol=1e-12)
+        answer = conv(torch.from_numpy(signal).to(dtype).reshape(1, 1, 1, 1, -1)).numpy().ravel()
+    np.testing.assert_allclose(answer, same_slowly(signal, weight, stride), atol=close)
 
 
 def test_padding_of_a_stride_is_lopsided():
@@ -51,6 +52,20 @@ def test_maps_are_those_of_stardist(kind, stardist_says):
     np.testing.assert_allclose(dist.reshape(-1, dist.shape[-1])[::7], said.dist, atol=1e-4, rtol=0)
     assert said.dist.std() > 0.5  # an agreement on nothing would prove nothing
     assert said.prob.max() > 0.5
+
+
+@pytest.mark.parametrize("backbone", [UNet(n_filter_base=2, batch_norm=True), ResNet(n_filter_base=2, n_blocks=2)])
+def test_training_and_prediction_see_the_same_maps(backbone):
+    """Without gradients another convolution is used, and activations overwrite what they are given."""
+    net = StarConvexNet(replace(SMALL, backbone=backbone, grid=(1, 2, 2))).eval()
+    x = torch.randn(1, 1, 8, 16, 16)
+    trained = net(x)
+    (trained[0].sum() + trained[1].square().sum()).backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in net.parameters())
+    with torch.no_grad():
+        predicted = net(x)
+    for a, b in zip(trained, predicted, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
