@@ -116,6 +116,7 @@ def main() -> None:
     threads = int(os.environ.get("PEER_THREADS", "1"))
     tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
     tensorflow.config.threading.set_inter_op_parallelism_threads(1)
+    tensorflow.keras.utils.set_random_seed(0)
     actions = {"train": _train, "random": _random, "predict": _predict}
     print("\n" + json.dumps(actions[arguments.action](arguments), default=float))
 
