@@ -52,3 +52,20 @@ def real_worm():
     if not path.is_dir():
         pytest.skip("real data: ../shared/data/targettrack_worm is absent")
     return path
+
+
+@pytest.fixture(scope="session")
+def stardist_says():
+    """What real StarDist said of a small volume, and its model folder; made by benchmarks/make_stardist_golden.py."""
+    from types import SimpleNamespace
+
+    import numpy as np
+
+    from barlowtrack.io.stardist_model import read_model_folder
+
+    def read(kind):
+        folder = ROOT / "tests" / "data" / "stardist"
+        with np.load(folder / "volume.npz") as volume, np.load(folder / f"{kind}.npz") as said:
+            return SimpleNamespace(folder=folder / kind, model=read_model_folder(folder / kind), volume=volume["volume"], **said)
+
+    return read
