@@ -36,7 +36,7 @@ $(STAMP)-torch: | $(BIN)/python
 	touch $@
 
 $(STAMP)-base: pyproject.toml | $(STAMP)-torch
-	$(BIN)/pip install --quiet --editable .
+	$(BIN)/pip install --quiet --editable ".[metrics]"
 	touch $@
 
 $(STAMP)-test: pyproject.toml | $(STAMP)-torch
