@@ -185,6 +185,7 @@ def run(
     from barlowtrack.config import to_toml
 
     listener = listener or Listener()
+    listener.opened(recording)
     with folder.lock():
         card = recording_card(recording)
         _refuse_another(folder, location, card)
@@ -199,6 +200,9 @@ def run(
 
 class Listener:
     """Hears how a run goes; this one says nothing."""
+
+    def opened(self, recording: Recording) -> None:
+        """The recording can be used."""
 
     def started(self, item: PlannedStage) -> Progress:
         """A stage starts; returns whoever wants its progress."""

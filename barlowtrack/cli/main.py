@@ -62,7 +62,7 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the last flush would complain
         sys.exit(1)
     except OSError as error:  # a full disk, a folder that may not be written
-        log.debug("where it happened", exc_info=True)
+        log.info("where it happened", exc_info=True)
         click.echo(f"barlowtrack: {error.filename or 'disk'}: {error.strerror or error}", err=True)
         sys.exit(2)
     except MemoryError as error:
@@ -151,8 +151,6 @@ def _run(given: dict[str, Any], only: str | None, upto: str | None, *, dry_run: 
         return
     bars = Bars(quiet=quiet)
     try:
-        for text in job.recording().assumptions:
-            click.echo(f"assumed: {text}", err=True)
         job.run(only=only, upto=upto, listener=bars)
     finally:
         bars.close()

@@ -13,7 +13,7 @@ from barlowtrack.pipeline import Listener, PlannedStage
 
 if TYPE_CHECKING:
     from barlowtrack.api import Run
-    from barlowtrack.data import Progress
+    from barlowtrack.data import Progress, Recording
 
 COLOURS = {"cached": "green", "missing": "yellow", "stale": "red"}
 
@@ -25,6 +25,10 @@ class Bars(Listener):
         self._quiet = quiet
         self._bar: Any = None
         self._began = 0.0
+
+    def opened(self, recording: Recording) -> None:
+        for text in recording.assumptions:
+            click.echo(f"assumed: {text}", err=True)
 
     def started(self, item: PlannedStage) -> Progress:
         self._began = time.monotonic()
