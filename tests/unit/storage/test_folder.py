@@ -72,7 +72,8 @@ def die_at(monkeypatch, step):
         monkeypatch.setattr(os, name, maybe_die(getattr(os, name)))
 
 
-def test_a_kill_at_any_step_of_publishing_leaves_the_old_or_the_new(tmp_path, monkeypatch):
+def killed_publishings(tmp_path, monkeypatch):
+    """Yields a folder that was killed at the first step of publishing k2 over k1, one killed at the second, and so on."""
     for step in itertools.count(1):
         folder = RunFolder(tmp_path / f"{step}.barlowtrack", create=True)
         publish(folder, "k1", b"one")
@@ -80,9 +81,14 @@ def test_a_kill_at_any_step_of_publishing_leaves_the_old_or_the_new(tmp_path, mo
             die_at(patch, step)
             try:
                 publish(folder, "k2", b"two")
-                break
+                return
             except Killed:
                 pass
+        yield step, folder
+
+
+def test_a_kill_at_any_step_of_publishing_leaves_the_old_or_the_new(tmp_path, monkeypatch):
+    for step, folder in killed_publishings(tmp_path, monkeypatch):
         with folder.lock():
             found = folder.record("track")
         assert found is not None, step
@@ -97,16 +103,7 @@ def test_a_kill_at_any_step_of_publishing_leaves_the_old_or_the_new(tmp_path, mo
 
 def test_no_key_ever_vouches_for_other_files(tmp_path, monkeypatch):
     """Somebody may look, without a lock, between a kill and the next run: what is said to be there must be it."""
-    for step in itertools.count(1):
-        folder = RunFolder(tmp_path / f"{step}.barlowtrack", create=True)
-        publish(folder, "k1", b"one")
-        with monkeypatch.context() as patch:
-            die_at(patch, step)
-            try:
-                publish(folder, "k2", b"two")
-                break
-            except Killed:
-                pass
+    for step, folder in killed_publishings(tmp_path, monkeypatch):
         found = folder.record("track")
         if found is not None and not folder.damage(found):
             assert (folder.path / "tracks.parquet").read_bytes() == {"k1": b"one", "k2": b"two"}[found.key], step
