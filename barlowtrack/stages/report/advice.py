@@ -16,6 +16,7 @@ TOO_KIND = 4.0  # jumps for every error that the tracker admits; an error makes 
 BLEACHED = 0.5  # red at the end, of red at the start
 FEWEST_VOLUMES = 8  # to speak of bleaching
 SATURATED = 0.01  # of all nuclei
+NO_CHANGE = 0.1  # of the points read in both channels, without dR/R0
 COLLAPSED_RANK = 2.0
 
 
@@ -68,6 +69,13 @@ def _about_the_images(recording: Recording, detections: Detections, traces: Trac
         share = float(np.mean(detections.red_peak >= np.iinfo(recording.dtype).max))
         if share > SATURATED:
             yield f"{percent(share)} of the nuclei are saturated in the reference channel: their brightness is a lower bound."
+    read = np.isfinite(traces.green)
+    without = float(np.mean(~np.isfinite(traces.dr_over_r0[read]))) if read.any() else 0.0
+    if without > NO_CHANGE:
+        yield (
+            f"{percent(without)} of the points read have no dR/R0, for their neuron's R0 is not positive: its green lies at or below the "
+            "background around it. Use the columns green and ratio there, or raise trace.r0_percentile."
+        )
     tenth = max(1, traces.red.shape[1] // 10)
     start, end = (part[np.isfinite(part)] for part in (traces.red[:, :tenth], traces.red[:, -tenth:]))
     if traces.red.shape[1] >= FEWEST_VOLUMES and len(start) and len(end) and np.median(end) < BLEACHED * np.median(start):

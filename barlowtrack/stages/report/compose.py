@@ -154,7 +154,10 @@ def _activity(traces: Traces, verdict: Verdict, time: TimeAxis, config: ReportCo
     intro = "Ratio of green to red relative to its own base line (dR/R0), background subtracted."
     if len(rows) < len(neurons):
         intro += f" The {len(rows)} most certain of {len(neurons)} neurons are shown."
-    strip = "Beside a trace its neuron, below it the probability that it is this neuron: blue is certain, orange doubtful, grey not seen."
+    strip = (
+        "Beside a trace its neuron, below it the probability that it is this neuron: blue is certain, orange and red doubtful, grey not "
+        "seen. A trace that is empty above a coloured strip was read, but has no positive R0 to divide by."
+    )
     return page.section(
         "activity",
         "Activity",

@@ -173,6 +173,18 @@ def test_traces_without_a_number_and_ids_that_nobody_carries():
     assert "Show 5 neurons" in html
 
 
+def test_points_that_were_read_but_have_no_change_are_told_from_those_not_seen():
+    run = case()
+    assert "no dR/R0" not in page_of(run)
+    dark = run["traces"].dr_over_r0.copy()
+    dark[0] = np.nan
+    traces = run["traces"]
+    run["traces"] = Traces(traces.time_s, traces.red, traces.green, traces.ratio, dark, traces.probability)
+    html = page_of(run)
+    assert "of the points read have no dR/R0" in html
+    assert "Grey: the neuron was not seen, or has no positive R0 to divide by." in html
+
+
 def test_without_training_the_page_says_so():
     run = case(n_volumes=2)
     assert "not trained" in page_of(run | {"history": {}})
