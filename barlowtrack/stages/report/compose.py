@@ -117,6 +117,7 @@ def _top(recording: Recording, detections: Detections, verdict: Verdict, steps: 
         ("activity", "Activity"),
         ("trust", "How far to trust it"),
         ("training", "Training"),
+        *([("neurons", "Neurons")] if len(verdict.neurons.neuron) else []),
         ("made", "How it was made"),
     ]
     menu = "<nav>" + "".join(f'<a href="#{name}">{title}</a>' for name, title in links) + "</nav>"
@@ -172,7 +173,7 @@ def _activity(traces: Traces, verdict: Verdict, time: TimeAxis, config: ReportCo
 def _trust(
     detections: Detections, embeddings: Embeddings, tracks: Tracks, traces: Traces, verdict: Verdict, time: TimeAxis, seed: int
 ) -> str:
-    intro = "There is no ground truth for this recording; these figures show where the result contradicts itself."
+    intro = "No ground truth was used here; these figures show where the result contradicts itself."
     content = [page.figure(detections_chart(verdict, time)), *_distrusted(verdict)]
     if len(verdict.neurons.neuron):
         rows = np.sort(verdict.neurons.neuron[:MOST_ROWS])

@@ -152,6 +152,13 @@ def test_odd_recordings_have_a_page_and_it_says_what_is_odd(changes: dict, said:
     assert said in html
 
 
+def test_an_unknown_rate_alone_is_no_assumption_to_check():
+    unknown = "volumes a second: unknown, so traces have no seconds"
+    html = page_of(case(n_volumes=2, rate_hz=None, assumptions=(unknown,)))
+    assert "Check the assumptions" not in html
+    assert unknown in html
+
+
 def test_nobody_identified():
     run = case()
     none = np.full((0, 6), np.nan)
