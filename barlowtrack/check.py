@@ -74,7 +74,7 @@ def describe(recording: Recording) -> str:
     rate = f"{recording.rate_hz:g} volumes a second, {t / recording.rate_hz:.0f} s" if recording.rate_hz else "unknown"
     lines = {
         "recording": recording.name,
-        "volumes": f"{t} of {z} x {y} x {x} voxels (z y x), {c} channel{'s' if c > 1 else ''}, {recording.dtype}, {size_gb:.2g} GB",
+        "volumes": f"{t} of {z} x {y} x {x} voxels (z y x), {c} channel{'s' if c > 1 else ''}, {recording.dtype}, {_gb(size_gb)} GB",
         "channels": ", ".join(names),
         "voxel size": " x ".join(f"{size:g}" for size in recording.voxel_size_um) + " um (z y x)",
         "rate": rate,
@@ -85,7 +85,7 @@ def describe(recording: Recording) -> str:
 
 def _metadata(recording: Recording) -> Iterator[Finding]:
     for said in recording.assumptions:
-        yield Finding("warn", said, "give it by hand if it is wrong")
+        yield Finding("warn", said, "" if said.startswith("volumes a second") else "give it by hand if it is wrong")
     if recording.rate_hz is None and not any("second" in said for said in recording.assumptions):
         yield Finding("warn", "volumes a second: unknown, so traces have no seconds", "give --rate HZ, or [recording] rate_hz")
     if recording.n_volumes == 1:
@@ -129,11 +129,16 @@ def _disk(recording: Recording, config: Config, free_bytes: int | None) -> Itera
     crops = 2 * 150 * crop_voxels * min(config.crop.training_volumes, recording.n_volumes)
     need = labels + crops
     if free_bytes is not None and need > free_bytes:
-        yield Finding("stop", f"the run needs about {need / 1e9:.1f} GB, {free_bytes / 1e9:.1f} GB are free", "make room, or give --out")
+        yield Finding("stop", f"the run needs about {_gb(need / 1e9)} GB, {_gb(free_bytes / 1e9)} GB are free", "make room, or give --out")
     elif free_bytes is not None and need > 0.5 * free_bytes:
-        yield Finding("warn", f"the run needs about {need / 1e9:.1f} GB of the {free_bytes / 1e9:.1f} GB that are free", "make room")
+        yield Finding("warn", f"the run needs about {_gb(need / 1e9)} GB of the {_gb(free_bytes / 1e9)} GB that are free", "make room")
     else:
-        yield Finding("ok", f"the run needs about {need / 1e9:.1f} GB on disk")
+        yield Finding("ok", f"the run needs about {_gb(need / 1e9)} GB on disk")
+
+
+def _gb(size_gb: float) -> str:
+    """Returns a size as a person writes it: never 0.0, never 1.2e+02."""
+    return f"{size_gb:.0f}" if size_gb >= 10 else f"{size_gb:.2g}"
 
 
 def _volumes(recording: Recording) -> Iterator[Finding]:
@@ -175,7 +180,9 @@ def _contents(recording: Recording, volume: VoxelArray) -> Iterator[Finding]:
             yield Finding(level, f"{name}: every plane is empty or of one value", "leave the volume out if it is not real")
         elif len(constant):
             said = ", ".join(str(plane) for plane in constant[:5])
-            yield Finding("warn", f"{name}: plane {said} {'is' if len(constant) == 1 else 'are'} empty or of one value", "missed frames?")
+            yield Finding(
+                "warn", f"{name}: plane {said} {'is' if len(constant) == 1 else 'are'} empty or of one value", "missed frames, or padding?"
+            )
         if values.dtype.kind in "ui":
             yield from _saturation(name, values)
 

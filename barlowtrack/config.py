@@ -275,8 +275,13 @@ def _refuse_unknown(values: Mapping[str, Any], model: type[BaseModel], where: st
 
 def _explain(where: str, problem: Any) -> str:
     *path, key = [str(part) for part in problem["loc"] if not (isinstance(part, str) and part.startswith(("tuple", "function")))]
+    hint = ""
+    if key.isdecimal() and path:  # one number of several
+        key = f"{path.pop()}, number {int(key) + 1}"
+    if key.startswith("voxel_size_um"):
+        hint = "; sizes are in um, in the order z y x"
     title = f"[{'.'.join(path)}] {key}" if path else key
-    return f"{where}: {title}: {problem['msg'].lower()}, got {problem['input']!r}"
+    return f"{where}: {title}: {problem['msg'].lower()}, got {problem['input']!r}{hint}"
 
 
 def _toml_value(value: Any) -> str:

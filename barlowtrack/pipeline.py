@@ -108,6 +108,7 @@ STAGES = (
         needs=("recording", "detections", "embeddings", "tracks", "traces", "history"),
         makes=("report",),
         does="Write the page that says what came out and how far to trust it.",
+        version=2,
         aspects=("rate_hz", "name", "channel_names", "assumptions"),
         sections=("recording", "segment", "crop", "train", "embed", "track", "trace", "report"),
         seeded=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,11 @@ from barlowtrack.data import UNKNOWN, Truth
 from barlowtrack.errors import InputError
 from barlowtrack.evaluate import Evaluation, calibration, evaluate, evaluate_points, trace_correlation
 from barlowtrack.io.tables import read_table, read_truth
+
+log = logging.getLogger(__name__)
+
+STRANGE_RECALL = 0.3
+"""Fewer true detections than this with a detection nearby: rather another recording's truth, or other units, than a poor detector."""
 
 
 def evaluate_run(target: Path, truth_path: Path, voxel_size: tuple[float, float, float] | None, gate_um: float, *, as_json: bool) -> str:
@@ -27,10 +33,27 @@ def evaluate_run(target: Path, truth_path: Path, voxel_size: tuple[float, float,
         rows = _score_table(target, truth, gate_um).summary()
     else:
         rows = _score_run(Run(prepare(target).folder), truth, gate_um)
+    _doubt(dict(rows), truth, truth_path)
     if as_json:
         return json.dumps({name: _plain(value) for name, value in rows}, indent=1)
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value:.3f}" if isinstance(value, float) else f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def _doubt(figures: dict[str, float | int | str], truth: Truth, truth_path: Path) -> None:
+    """Warns where the truth looks like that of another recording."""
+    scored, recall = figures["true detections"], figures["detection recall"]
+    if isinstance(scored, int) and scored < len(truth):
+        log.warning(
+            "%s: %d of %d true detections lie outside the volumes of this run and are not scored",
+            truth_path,
+            len(truth) - scored,
+            len(truth),
+        )
+    if isinstance(recall, float) and recall < STRANGE_RECALL:
+        log.warning(
+            "%s: %.0f %% of the true detections have a detection near them; is it this recording's truth, in um?", truth_path, 100 * recall
+        )
 
 
 def _score_table(path: Path, truth: Truth, gate_um: float) -> Evaluation:

@@ -56,8 +56,8 @@ TABLES: Mapping[TableName, Mapping[str, tuple[str, str]]] = MappingProxyType(
             "time_s": ("s", "Time since the first volume; empty where the rate of volumes is unknown."),
             "red": ("camera units", "Reference channel, background subtracted; empty where the neuron was not seen."),
             "green": ("camera units", "Signal channel, background subtracted; empty where the neuron was not seen."),
-            "ratio": ("", "green / red."),
-            "dr_over_r0": ("", "(ratio - R0) / R0."),
+            "ratio": ("", "green / red; empty also where red is not positive."),
+            "dr_over_r0": ("", "(ratio - R0) / R0; empty also where R0 is not positive: green at or below the background."),
             "probability": ("", "Probability, 0 to 1, that the neuron is the one that was read; empty where it was not seen."),
         },
         "truth": {

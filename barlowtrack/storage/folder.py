@@ -105,7 +105,7 @@ class RunFolder:
         if path.exists() and not path.is_dir():
             raise StorageError(f"{path}: expected a run folder, got a file")
         if not path.is_dir():
-            raise StorageError(f"{path}: no such run folder")
+            raise StorageError(f"{path}: no such run folder; run the recording first, or name the folder that --out gave it")
         if not create and not (path / "run.json").exists():
             raise StorageError(f"{path}: not a run folder (it has no run.json)")
         if create and not (path / "run.json").exists() and not self._began_here():

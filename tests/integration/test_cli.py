@@ -106,6 +106,18 @@ def test_evaluate_leads_with_identity_accuracy(worm, tiny_worm):
     assert json.loads(out)["identity accuracy"] == accuracy
 
 
+def test_a_truth_of_another_recording_is_doubted(worm, tiny_worm, tmp_path):
+    _, _, err = call("evaluate", worm, "--truth", tiny_worm / "truth.csv")
+    assert "this recording's truth" not in err
+    header, *rows = (tiny_worm / "truth.csv").read_text().splitlines()
+    far = [",".join([t, neuron, "900", "900", *rest]) for t, neuron, _, _, *rest in (row.split(",") for row in rows)]
+    (tmp_path / "far.csv").write_text("\n".join([header, *far, *(f"99{row[row.index(',') :]}" for row in far if row.startswith("0,"))]))
+    code, _, err = call("evaluate", worm, "--truth", tmp_path / "far.csv")
+    assert code == 0
+    assert "lie outside the volumes of this run" in err
+    assert "this recording's truth" in err
+
+
 def test_config_prints_what_can_be_read_again(tmp_path):
     _, out, _ = call("config", "--default")
     (tmp_path / "worm.toml").write_text(out)

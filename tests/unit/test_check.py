@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from barlowtrack.check import N_SAMPLES, check, describe
+from barlowtrack.check import N_SAMPLES, _gb, check, describe
 from barlowtrack.config import Config, validate
 from barlowtrack.data import Recording
 from barlowtrack.errors import InputError
@@ -115,6 +115,10 @@ def test_what_metadata_did_not_say() -> None:
     unknown = recording(rate_hz=None, assumptions=("volumes a second: unknown, so traces have no seconds",))
     assert sum("volumes a second" in f.what for f in check(unknown, config=Config())) == 1
     assert levels(recording(shape=(1, *SHAPE[1:])), "one volume only") == {"warn"}
+
+
+def test_sizes_are_written_as_a_person_writes_them() -> None:
+    assert [_gb(size) for size in (0.0066, 0.37, 2.5, 123.4, 4200.0)] == ["0.0066", "0.37", "2.5", "123", "4200"]
 
 
 def test_room_on_the_disk() -> None:

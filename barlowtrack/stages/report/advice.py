@@ -16,6 +16,7 @@ TOO_KIND = 4.0  # jumps for every error that the tracker admits; an error makes 
 BLEACHED = 0.5  # red at the end, of red at the start
 FEWEST_VOLUMES = 8  # to speak of bleaching
 SATURATED = 0.01  # of all nuclei
+NO_CHANGE = 0.1  # of the points read in both channels, without dR/R0
 COLLAPSED_RANK = 2.0
 
 
@@ -23,8 +24,8 @@ def advice(
     recording: Recording, detections: Detections, traces: Traces, history: Mapping[str, FloatArray], verdict: Verdict
 ) -> Iterator[str]:
     """Yields what to do now, most important first; nothing where nothing stands out."""
-    if recording.assumptions:
-        yield "Check the assumptions below; if one is wrong, give the right value and run again: every length hangs on them."
+    if any(not said.startswith("volumes a second") for said in recording.assumptions):  # of the rate the last line speaks
+        yield "Check the assumptions below; if one is wrong, give the right value and run again: all that follows hangs on them."
     if not len(detections):
         yield (
             "No nucleus was found. Check the voxel size, whether the reference channel is the one that shows the nuclei, "
@@ -51,12 +52,12 @@ def _about_identities(n_volumes: int, verdict: Verdict) -> Iterator[str]:
         yield f"{said} The tracker's estimate is too kind; believe the jumps." if too_kind else said
     if verdict.doubtful > MANY_DOUBTFUL:
         share = percent(verdict.doubtful)
-        yield f"{share} of the identities have a probability below .5; trace.min_probability=0.5 leaves them out of the traces."
+        yield f"{share} of the identities have a probability below .5; --set trace.min_probability=0.5 leaves them out of the traces."
     if n_distrusted:
         yield f"Look at the {counted(n_distrusted, 'distrusted volume')} listed below before using what was read there."
     if len(neurons.neuron) and neurons.probability.min() < UNCERTAIN:
         worst = neurons.neuron[np.argsort(neurons.probability, kind="stable")[:5]]
-        yield f"Correct the least certain neurons first: {', '.join(str(k) for k in worst)}."
+        yield f"Look at the least certain neurons first: {', '.join(str(k) for k in worst)}."
     fragments = int(np.count_nonzero(neurons.seen < FRAGMENT * n_volumes))
     if fragments > MANY_FRAGMENTS * len(neurons.neuron):
         some = f"{counted(fragments, 'neuron')} of {len(neurons.neuron)} {'was' if fragments == 1 else 'were'}"
@@ -68,6 +69,13 @@ def _about_the_images(recording: Recording, detections: Detections, traces: Trac
         share = float(np.mean(detections.red_peak >= np.iinfo(recording.dtype).max))
         if share > SATURATED:
             yield f"{percent(share)} of the nuclei are saturated in the reference channel: their brightness is a lower bound."
+    read = np.isfinite(traces.green)
+    without = float(np.mean(~np.isfinite(traces.dr_over_r0[read]))) if read.any() else 0.0
+    if without > NO_CHANGE:
+        yield (
+            f"{percent(without)} of the points read have no dR/R0, for their neuron's R0 is not positive: its green lies at or below the "
+            "background around it. Use the columns green and ratio there, or raise trace.r0_percentile."
+        )
     tenth = max(1, traces.red.shape[1] // 10)
     start, end = (part[np.isfinite(part)] for part in (traces.red[:, :tenth], traces.red[:, -tenth:]))
     if traces.red.shape[1] >= FEWEST_VOLUMES and len(start) and len(end) and np.median(end) < BLEACHED * np.median(start):

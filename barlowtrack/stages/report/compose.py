@@ -117,6 +117,7 @@ def _top(recording: Recording, detections: Detections, verdict: Verdict, steps: 
         ("activity", "Activity"),
         ("trust", "How far to trust it"),
         ("training", "Training"),
+        *([("neurons", "Neurons")] if len(verdict.neurons.neuron) else []),
         ("made", "How it was made"),
     ]
     menu = "<nav>" + "".join(f'<a href="#{name}">{title}</a>' for name, title in links) + "</nav>"
@@ -154,7 +155,10 @@ def _activity(traces: Traces, verdict: Verdict, time: TimeAxis, config: ReportCo
     intro = "Ratio of green to red relative to its own base line (dR/R0), background subtracted."
     if len(rows) < len(neurons):
         intro += f" The {len(rows)} most certain of {len(neurons)} neurons are shown."
-    strip = "Beside a trace its neuron, below it the probability that it is this neuron: blue is certain, orange doubtful, grey not seen."
+    strip = (
+        "Beside a trace its neuron, below it the probability that it is this neuron: blue is certain, orange and red doubtful, grey not "
+        "seen. A trace that is empty above a coloured strip was read, but has no positive R0 to divide by."
+    )
     return page.section(
         "activity",
         "Activity",
@@ -169,7 +173,7 @@ def _activity(traces: Traces, verdict: Verdict, time: TimeAxis, config: ReportCo
 def _trust(
     detections: Detections, embeddings: Embeddings, tracks: Tracks, traces: Traces, verdict: Verdict, time: TimeAxis, seed: int
 ) -> str:
-    intro = "There is no ground truth for this recording; these figures show where the result contradicts itself."
+    intro = "No ground truth was used here; these figures show where the result contradicts itself."
     content = [page.figure(detections_chart(verdict, time)), *_distrusted(verdict)]
     if len(verdict.neurons.neuron):
         rows = np.sort(verdict.neurons.neuron[:MOST_ROWS])

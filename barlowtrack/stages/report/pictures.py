@@ -128,8 +128,9 @@ def trace_heatmap(traces: Traces, neurons: IntArray, time: TimeAxis) -> Picture:
     figure.colorbar(image, ax=axes, label=what, pad=0.01, fraction=0.025, extend="both")
     size = f"{len(values)} neurons over {traces.red.shape[1]} volumes"
     alt = f"Heatmap of {what} of {size}; 96 % of the values lie between {low:.2f} and {high:.2f}."
+    missing = "the neuron was not seen, or has no positive R0 to divide by" if has_signal else "the neuron was not seen"
     note = "" if has_signal else " There is no activity channel: what changes here is focus, bleaching and identity, not calcium."
-    return Picture(as_png(figure), alt, f"Grey: the neuron was not seen.{note}", wide=True)
+    return Picture(as_png(figure), alt, f"Grey: {missing}.{note}", wide=True)
 
 
 def _median(row: FloatArray) -> float:

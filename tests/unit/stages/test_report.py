@@ -152,6 +152,13 @@ def test_odd_recordings_have_a_page_and_it_says_what_is_odd(changes: dict, said:
     assert said in html
 
 
+def test_an_unknown_rate_alone_is_no_assumption_to_check():
+    unknown = "volumes a second: unknown, so traces have no seconds"
+    html = page_of(case(n_volumes=2, rate_hz=None, assumptions=(unknown,)))
+    assert "Check the assumptions" not in html
+    assert unknown in html
+
+
 def test_nobody_identified():
     run = case()
     none = np.full((0, 6), np.nan)
@@ -171,6 +178,18 @@ def test_traces_without_a_number_and_ids_that_nobody_carries():
     html = page_of(run)
     assert "5 neurons found" in html
     assert "Show 5 neurons" in html
+
+
+def test_points_that_were_read_but_have_no_change_are_told_from_those_not_seen():
+    run = case()
+    assert "no dR/R0" not in page_of(run)
+    dark = run["traces"].dr_over_r0.copy()
+    dark[0] = np.nan
+    traces = run["traces"]
+    run["traces"] = Traces(traces.time_s, traces.red, traces.green, traces.ratio, dark, traces.probability)
+    html = page_of(run)
+    assert "of the points read have no dR/R0" in html
+    assert "Grey: the neuron was not seen, or has no positive R0 to divide by." in html
 
 
 def test_without_training_the_page_says_so():
