@@ -45,13 +45,20 @@ class Job:
         return open_recording(self.location, self.config.recording)
 
     def plan(self) -> list[pipeline.PlannedStage]:
-        """Says what a run would do; touches nothing. A recording that is not at hand is taken as last seen."""
+        """Says what a run would do; touches nothing. A recording that is not at hand is taken as last seen.
+
+        Raises:
+            StorageError: a run would be refused the folder.
+        """
         from barlowtrack.storage import RunFolder
 
-        folder = RunFolder(self.folder) if (self.folder / "run.json").exists() else None
-        if folder is not None and not self.location.exists():
+        folder = RunFolder(self.folder, create=True) if self.folder.exists() else None
+        if folder is not None and not folder.is_new and not self.location.exists():
             return pipeline.plan(folder, folder.about()["card"], self.config)
-        return pipeline.plan(folder, pipeline.recording_card(self.recording()), self.config)
+        card = pipeline.recording_card(self.recording())
+        if folder is not None:
+            pipeline.refuse_another(folder, self.location, card)
+        return pipeline.plan(folder, card, self.config)
 
     def run(
         self, *, only: str | None = None, upto: str | None = None, listener: pipeline.Listener | None = None

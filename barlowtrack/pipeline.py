@@ -189,7 +189,7 @@ def run(
     listener.opened(recording)
     with folder.lock():
         card = recording_card(recording)
-        _refuse_another(folder, location, card)
+        refuse_another(folder, location, card)
         planned = _chosen(plan(folder, card, config), only, upto)
         folder.describe(location, card, to_toml(config))
         for item in planned:
@@ -284,7 +284,7 @@ def _why(old: StageRecord, new: StageRecord) -> Iterator[str]:
             yield f"other {name} ({MAKER[name]})"
 
 
-def _refuse_another(folder: RunFolder, location: Path, card: Mapping[str, Any]) -> None:
+def refuse_another(folder: RunFolder, location: Path, card: Mapping[str, Any]) -> None:
     """Keeps the results of one recording from being replaced by another's: same place or same content is the same recording."""
     if not folder.is_new:
         about = folder.about()

@@ -42,7 +42,7 @@ class Bars(Listener):
             return silent
         if not sys.stderr.isatty():
             click.echo(f"{name:8} ...", err=True)
-            return silent
+            return _Lines(name)
         from tqdm import tqdm
 
         layout = "{l_bar}{bar:30}| {n_fmt}/{total_fmt} [{remaining} left]"
@@ -69,6 +69,20 @@ class Bars(Listener):
     def _advance(self, done: int, total: int) -> None:
         self._bar.total = total
         self._bar.update(done - self._bar.n)
+
+
+class _Lines:
+    """A line now and then, for a log that somebody reads while it grows."""
+
+    SECONDS = 30.0
+
+    def __init__(self, name: str) -> None:
+        self._name, self._said = name, time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        if time.monotonic() - self._said > self.SECONDS:
+            self._said = time.monotonic()
+            click.echo(f"{self._name:8} {done}/{total}", err=True)
 
 
 def show_plan(planned: Sequence[PlannedStage]) -> None:

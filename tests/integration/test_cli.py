@@ -40,6 +40,8 @@ WRONG = {
     "status of nothing": (["status", "nowhere"], "nowhere"),
     "two run folders": (["status", "{worm}.barlowtrack", "--out", "other"], "run folder already"),
     "folder that is not ours": (["run", "{worm}", "--out", "{full}"], "not a run folder"),
+    "dry run into a folder that is not ours": (["run", "{worm}", "--out", "{full}", "--dry-run"], "not a run folder"),
+    "dry run into a file": (["run", "{worm}", "--out", "{full}/thesis.doc", "--dry-run"], "thesis.doc"),
     "simulate over something": (["simulate", "{full}"], "exists"),
 }
 
@@ -75,6 +77,18 @@ def test_dry_run_of_a_new_recording_touches_nothing(tiny_worm, tmp_path):
     assert code == 0
     assert out.count("missing") == len(STAGES)
     assert [path.name for path in tmp_path.iterdir()] == ["worm"]
+
+
+def test_a_log_says_now_and_then_how_far_a_stage_is(monkeypatch, capsys):
+    from barlowtrack.cli.terminal import Bars
+
+    clock = iter([0.0, 0.0, 10.0, 31.0, 31.0, 50.0, 62.0, 62.0])
+    monkeypatch.setattr("barlowtrack.cli.terminal.time.monotonic", lambda: next(clock))
+    follow = Bars(quiet=False).follow("train")
+    next(clock)
+    for done in (1, 2, 3, 4):
+        follow(done, 4)
+    assert capsys.readouterr().err.splitlines() == ["train    ...", "train    2/4", "train    4/4"]
 
 
 def test_verbs_one_after_the_other_make_what_run_makes(tiny_worm, tiny_run, tmp_path):

@@ -100,6 +100,7 @@ def test_another_seed_spares_what_draws_nothing(copied_run):
 
 
 def test_a_changed_voxel_is_noticed(copied_run):
+    bt.prepare(copied_run).run()  # from here on the folder belongs to the copy
     victim = sorted(copied_run.glob("*.tif"))[3]
     content = bytearray(victim.read_bytes())
     content[-20] ^= 0xFF
