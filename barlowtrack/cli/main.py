@@ -45,8 +45,8 @@ def cli(verbose: bool) -> None:
 
 def main() -> NoReturn:
     """Runs the command line: 0 all went well, 2 wrong input or settings (one line says which), 130 stopped by hand."""
-    # Threads that wait for each other by spinning burn the cores of a shared machine: training took 10 times as long beside other work.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Threads of OpenMP wait for each other by spinning, long enough to starve a shared machine: see docs/decisions/0007.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Abort:
