@@ -11,7 +11,7 @@ import numpy as np
 from barlowtrack.api import Run, prepare
 from barlowtrack.data import UNKNOWN, Truth
 from barlowtrack.errors import InputError
-from barlowtrack.evaluate import Evaluation, calibration, evaluate, evaluate_points, trace_correlation
+from barlowtrack.evaluate import Evaluation, as_text, calibration, evaluate, evaluate_points, trace_correlation
 from barlowtrack.io.tables import read_table, read_truth
 
 log = logging.getLogger(__name__)
@@ -36,8 +36,7 @@ def evaluate_run(target: Path, truth_path: Path, voxel_size: tuple[float, float,
     _doubt(dict(rows), truth, truth_path)
     if as_json:
         return json.dumps({name: _plain(value) for name, value in rows}, indent=1)
-    width = max(len(name) for name, _ in rows)
-    return "\n".join(f"{name:<{width}}  {value:.3f}" if isinstance(value, float) else f"{name:<{width}}  {value}" for name, value in rows)
+    return as_text(rows)
 
 
 def _doubt(figures: dict[str, float | int | str], truth: Truth, truth_path: Path) -> None:

@@ -1,6 +1,6 @@
 """How right the identities are: identity accuracy first, its companions, and the field's standard scores behind them."""
 
-from barlowtrack.evaluate.identity import Evaluation, Outcome, Scores, evaluate, evaluate_points
+from barlowtrack.evaluate.identity import Evaluation, Outcome, Scores, as_text, evaluate, evaluate_points
 from barlowtrack.evaluate.matching import match_points
 from barlowtrack.evaluate.reliability import Calibration, calibration, trace_correlation
 from barlowtrack.evaluate.standard import STANDARD_METRICS
@@ -11,6 +11,7 @@ __all__ = [
     "Evaluation",
     "Outcome",
     "Scores",
+    "as_text",
     "calibration",
     "evaluate",
     "evaluate_points",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -162,11 +163,13 @@ class Evaluation:
 
     def __str__(self) -> str:
         """The summary as text, for a terminal."""
-        rows = self.summary()
-        width = max(len(name) for name, _ in rows)
-        return "\n".join(
-            f"{name:<{width}}  {value:.3f}" if isinstance(value, float) else f"{name:<{width}}  {value}" for name, value in rows
-        )
+        return as_text(self.summary())
+
+
+def as_text(rows: Sequence[tuple[str, float | int | str]]) -> str:
+    """Returns figures with their names as aligned lines."""
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value:.3f}" if isinstance(value, float) else f"{name:<{width}}  {value}" for name, value in rows)
 
 
 def evaluate(detections: Detections, tracks: Tracks, truth: Truth, *, gate_um: float = 3.0) -> Evaluation:
