@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 BYTES_A_VOXEL = 64  # what a detector holds at its peak beside its network, a voxel of one channel
 SURROUNDINGS_UM = 10.0  # of a region of interest, from which background and noise are known too
 BRIGHTEST_UNIT = 1e30  # beyond, sums of squares overflow
+LEAST_GB = 16.0
 LEAST_TILE = 2**18  # voxels; a network's surroundings need as much
 
 Finder = Callable[[FloatArray], Found]
@@ -64,9 +65,10 @@ def segment(
     """
     find, box = finder(recording, segmenter, config, compute), region(recording, config)
     volume_bytes = bytes_a_volume(recording, segmenter, config)
-    if volume_bytes > 4 * compute.memory_gb * 1e9:
+    most_bytes = max(4 * compute.memory_gb, LEAST_GB) * 1e9  # one volume is worked on in any case, unless it cannot be meant
+    if volume_bytes > most_bytes:
         raise InputError(
-            f"segment: expected a volume that fits {compute.memory_gb:g} GB, got about {volume_bytes / 1e9:.0f} GB at the voxel size"
+            f"segment: expected a volume that fits {most_bytes / 1e9:g} GB, got about {volume_bytes / 1e9:.0f} GB at the voxel size"
             " of the model; check the voxel size and [segment] radius_um, or raise [compute] memory_gb"
         )
     workers = n_workers(compute)

@@ -157,5 +157,5 @@ def test_a_region_keeps_its_last_plane_whatever_division_leaves():
 def test_a_volume_that_would_not_fit_is_refused_in_one_line():
     coarse = replace(FILM.recording, voxel_size_um=(50.0, 50.0, 50.0))
     config = SegmentConfig()
-    with pytest.raises(InputError, match=r"fits 4 GB, got about \d+ GB.*radius_um"):
+    with pytest.raises(InputError, match=r"fits 16 GB, got about \d+ GB.*radius_um"):
         next(segment(coarse, open_segmenter(config), config=config, compute=ComputeConfig()))
