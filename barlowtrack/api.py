@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from barlowtrack.config import Config
-    from barlowtrack.data import Detections, Embeddings, Labels, Recording, Traces, Tracks
+    from barlowtrack.data import Detections, Embeddings, Labels, Recording, Traces, Tracks, VolumeLooks
 
 SUFFIX = ".barlowtrack"
 
@@ -108,7 +108,15 @@ def prepare(
         settings = load(Path(config), overrides)
     else:
         settings = load(stored if stored.exists() else None, overrides)
-    return Job(location, folder, settings)
+    return Job(location, folder, _with_whole_path(settings))
+
+
+def _with_whole_path(settings: Config) -> Config:
+    """Returns the settings with a model's relative path made whole, so that they mean the same from any folder."""
+    model = settings.segment.model
+    if not model or os.path.isabs(model):
+        return settings
+    return settings.model_copy(update={"segment": settings.segment.model_copy(update={"model": os.path.abspath(model)})})
 
 
 def run(
@@ -161,6 +169,12 @@ class Run:
         return found
 
     @property
+    def volumes(self) -> VolumeLooks:
+        """How every volume looks, and whether it is junk."""
+        found: VolumeLooks = self._load("volumes")
+        return found
+
+    @property
     def labels(self) -> Labels:
         found: Labels = self._load("labels")
         return found
@@ -194,7 +208,7 @@ class Run:
         return self.path / ARTEFACTS["report"]
 
     def write_csv(self, *, always: bool = True) -> list[Path]:
-        """Writes detections, tracks and traces as CSV beside their parquet files.
+        """Writes detections, volumes, tracks and traces as CSV beside their parquet files.
 
         Args:
             always: False: only those whose CSV is there already, so that no CSV tells an older story than its parquet.
@@ -206,7 +220,7 @@ class Run:
         from barlowtrack.storage import ARTEFACTS
 
         written = []
-        for name in ("detections", "tracks", "traces"):
+        for name in ("detections", "volumes", "tracks", "traces"):
             source = self.path / ARTEFACTS[name]
             target = source.with_suffix(".csv")
             if source.exists() and (always or target.exists()):

@@ -11,7 +11,7 @@ import json
 import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -23,10 +23,14 @@ Count = Annotated[int, Field(ge=1, le=4096)]
 Length = Annotated[float, Field(ge=0.001, le=1000)]
 """In um; beyond lies a mistake of units, and numbers that overflow."""
 Lengths = tuple[Length, Length, Length]
+Place = Annotated[float, Field(ge=-1e6, le=1e6)]
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=False, validate_default=True)
+
+
+Section = TypeVar("Section", bound=_Section)
 
 
 class RecordingConfig(_Section):
@@ -53,11 +57,43 @@ class ComputeConfig(_Section):
 class SegmentConfig(_Section):
     """segment: find the nuclei of every volume."""
 
-    method: Literal["log"] = Field("log", description="log: multi-scale Laplacian of Gaussian and watershed.")
-    radius_um: tuple[Length, Length] = Field((1.1, 2.2), description="Smallest and largest radius of a nucleus in um.")
-    n_scales: int = Field(2, ge=1, le=10, description="Detector scales between the two radii.")
-    min_quality: float = Field(8.0, ge=0, description="Least contrast of a nucleus, in units of the volume's noise.")
+    method: Literal["stardist", "log"] = Field(
+        "stardist", description="stardist: a star-convex network; log: multi-scale Laplacian of Gaussian and watershed, without a model."
+    )
+    model: str = Field(
+        "",
+        description="stardist: folder of a StarDist model (config.json, weights_best.h5); empty: the one that comes along.",
+    )
+    model_voxel_um: Lengths | None = Field(
+        None, description="stardist: voxel size that the model was trained on, z y x; empty: what the model says, or the recording's own."
+    )
+    probability: float | None = Field(None, ge=0.01, lt=1, description="stardist: least probability of a nucleus; empty: the model's own.")
+    overlap: float | None = Field(
+        None, gt=0, le=0.9, description="stardist: of two nuclei that share more than this the surer one stays; empty: the model's own."
+    )
+    expected: int | None = Field(
+        None, ge=1, description="About how many nuclei a volume shows; moves the least probability or quality towards it, within bounds."
+    )
+    max_nuclei: int | None = Field(None, ge=1, description="Most nuclei of a volume: the surest ones are kept.")
+    region_um: tuple[Place, Place, Place, Place, Place, Place] | None = Field(
+        None, description="Keep nuclei whose middle lies in this box, in all volumes: z, y, x of its first corner, then of its last, in um."
+    )
+    radius_um: tuple[Length, Length] = Field(
+        (1.1, 2.2),
+        description="Smallest and largest radius of a nucleus, at half its brightness, in um; a model sees nuclei at the size it knows.",
+    )
+    n_scales: int = Field(2, ge=1, le=10, description="log: detector scales between the two radii.")
+    min_quality: float | None = Field(
+        None, ge=0, description="Least contrast of a nucleus, in units of the volume's noise; empty: 8 for log, none for stardist."
+    )
     min_volume_um3: float = Field(1.0, ge=0, description="Instances smaller than this are dropped, in um^3.")
+
+    @field_validator("region_um")
+    @classmethod
+    def _corners(cls, region_um: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if region_um is not None and any(a >= b for a, b in zip(region_um[:3], region_um[3:], strict=True)):
+            raise ValueError("expected the corner with the smaller z, y, x first")
+        return region_um
 
     @field_validator("radius_um")
     @classmethod
@@ -133,6 +169,35 @@ class ReportConfig(_Section):
     max_traces: int = Field(40, ge=1, description="Single traces shown, best first.")
 
 
+class SegmentationTrainingConfig(_Section):
+    """train-segmentation: teach a star-convex network from labelled volumes."""
+
+    seed: int = Field(0, ge=0, lt=2**32, description="Seed of everything random.")
+    voxel_size_um: Lengths = Field((1.2, 0.4, 0.4), description="Voxel size of the model along z, y, x; pairs are resampled to it.")
+    radius_um: tuple[Length, Length] | None = Field(
+        None,
+        description="Smallest and largest radius of the pairs' nuclei; others are scaled to it by segment.radius_um; empty: they are not.",
+    )
+    grid: tuple[Count, Count, Count] = Field((1, 2, 2), description="The network answers for every grid-th voxel, z y x; powers of 2.")
+    rays: int = Field(64, ge=16, le=256, description="Rays from a nucleus' middle to its rim.")
+    filters: int = Field(16, ge=4, le=256, description="Channels of the network's first level.")
+    depth: int = Field(2, ge=0, le=5, description="Levels of the U-Net below its first.")
+    features: int = Field(64, ge=0, le=1024, description="Channels of the layer before the two outputs; 0: no such layer.")
+    low_percentile: float = Field(1.0, ge=0, le=50, description="Percentile of a volume that becomes 0.")
+    high_percentile: float = Field(99.8, ge=50, le=100, description="Percentile of a volume that becomes 1.")
+    curve: float = Field(20.0, ge=0, le=1000, description="Lifts dim nuclei: asinh(curve v) / asinh(curve); 0: brightness stays linear.")
+    epochs: int = Field(50, ge=1, description="Rounds of training.")
+    steps: int = Field(200, ge=1, description="Steps a round.")
+    batch: int = Field(4, ge=1, le=1024, description="Patches a step.")
+    patch: tuple[Count, Count, Count] = Field((24, 64, 64), description="Voxels of a patch along z, y, x.")
+    learning_rate: Positive = Field(1e-3, description="Step size of Adam; falls to zero as a cosine.")
+    foreground: Share = Field(0.9, description="Share of the patches whose middle lies in a nucleus.")
+    gain: float = Field(2.5, ge=1, le=100, description="Patches are brightened or darkened by up to this factor.")
+    noise: float = Field(0.03, ge=0, description="Noise added to patches, at most; 1 is the bright end of a volume.")
+    held_out: Share = Field(0.1, description="Share of the pairs kept aside to choose the best round and the thresholds.")
+    half_precision: bool = Field(True, description="Convolve in bfloat16 while training.")
+
+
 class Config(_Section):
     """All settings."""
 
@@ -180,6 +245,28 @@ def validate(values: Mapping[str, Any], where: str = "settings") -> Config:
         raise ConfigError("\n".join(_explain(where, problem) for problem in error.errors())) from None
 
 
+def load_section(section: type[Section], path: Path | None = None, overrides: Sequence[str] = ()) -> Section:
+    """Reads the settings of one section that stands alone, such as SegmentationTrainingConfig: a TOML file, then overrides over it.
+
+    Raises:
+        ConfigError: as load does.
+    """
+    values: dict[str, Any] = {}
+    where = "--set"
+    if path is not None:
+        where = path.name
+        values = _read_toml(path)
+        _refuse_unknown(values, section, where, ())
+    for override in overrides:
+        over = _parse_override(override, 'such as "epochs=20"')
+        _refuse_unknown(over, section, "--set", ())
+        values = {**values, **over}
+    try:
+        return section.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(where, problem) for problem in error.errors())) from None
+
+
 def sections() -> Iterator[tuple[str, type[BaseModel]]]:
     """Yields the name and class of every section."""
     for name, info in Config.model_fields.items():
@@ -202,6 +289,14 @@ def to_toml(config: Config, *, commented: bool = False, only: Collection[str] | 
         lines += ["", f"[{name}]" + (f"  # {(section.__doc__ or '').splitlines()[0]}" if commented else "")]
         for key, info in section.model_fields.items():
             lines += _toml_lines(key, info.description, getattr(getattr(config, name), key), commented)
+    return "\n".join(lines) + "\n"
+
+
+def section_to_toml(section: _Section) -> str:
+    """Returns one section that stands alone as TOML, each setting with its explanation above it."""
+    lines = [f"# {(section.__doc__ or '').splitlines()[0]}"]
+    for key, info in type(section).model_fields.items():
+        lines += _toml_lines(key, info.description, getattr(section, key), True)
     return "\n".join(lines) + "\n"
 
 
@@ -239,10 +334,10 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: not TOML: {error}") from None
 
 
-def _parse_override(text: str) -> dict[str, Any]:
+def _parse_override(text: str, example: str = 'section.setting=value, such as "track.min_probability=0.5"') -> dict[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
-        raise ConfigError(f'--set {text}: expected section.setting=value, such as "track.min_probability=0.5"')
+        raise ConfigError(f"--set {text}: expected {example}")
     nested: Any = parse_value(value.strip())
     for part in reversed(name.strip().split(".")):
         nested = {part: nested}

@@ -145,6 +145,7 @@ class Detections:
         green_mean: (N,) mean of the signal channel; NaN where there is none.
         green_peak: (N,) its maximum; NaN where there is none.
         quality: (N,) contrast in units of the volume's noise; larger is better.
+        probability: (N,) that it is a nucleus, as the detector says; NaN where it says nothing.
     """
 
     n_volumes: int
@@ -157,6 +158,7 @@ class Detections:
     green_mean: FloatArray
     green_peak: FloatArray
     quality: FloatArray
+    probability: FloatArray
 
     def __post_init__(self) -> None:
         n = len(self.t)
@@ -171,6 +173,7 @@ class Detections:
             green_mean=self.green_mean,
             green_peak=self.green_peak,
             quality=self.quality,
+            probability=self.probability,
         )
         _expect(self.position_um.shape == (n, 3), "detections.position_um", f"shape ({n}, 3)", self.position_um.shape)
         _expect(bool(np.isfinite(self.position_um).all()), "detections.position_um", "finite positions", "NaN or infinity")
@@ -192,7 +195,7 @@ class Detections:
     def empty(cls, n_volumes: int) -> Detections:
         """Returns no detections in n_volumes volumes."""
         none, whole = np.zeros(0, np.float32), np.zeros(0, np.int32)
-        return cls(n_volumes, whole, whole, np.zeros((0, 3), np.float32), none, none, none, none, none, none)
+        return cls(n_volumes, whole, whole, np.zeros((0, 3), np.float32), none, none, none, none, none, none, none)
 
     @classmethod
     def concatenate(cls, parts: Sequence[Detections], n_volumes: int) -> Detections:
@@ -210,14 +213,60 @@ class Segmentation:
         t: Which.
         labels: (Z, Y, X) instance labels, 0 is background.
         detections: Its nuclei; rows of this volume only, n_volumes that of the recording.
+        contrast: Median over its nuclei, in units of noise; 0 without any.
+        sharpness: How steep light is in its nuclei over how much there is, 1/um; 0 without any.
     """
 
     t: int
     labels: IntArray
     detections: Detections
+    contrast: float
+    sharpness: float
 
     def __post_init__(self) -> None:
         _expect(bool(np.all(self.detections.t == self.t)), f"segmentation of volume {self.t}", "its own detections only", "others")
+
+
+@dataclass(frozen=True)
+class VolumeLooks:
+    """How every volume of a recording looks.
+
+    Attributes:
+        count: (T,) nuclei found.
+        contrast: (T,) median contrast of them, in units of noise; 0 without any.
+        sharpness: (T,) how steep light is in them over how much there is, 1/um; 0 without any.
+    """
+
+    count: IntArray
+    contrast: FloatArray
+    sharpness: FloatArray
+
+    def __post_init__(self) -> None:
+        _expect_rows("volume looks", len(self.count), contrast=self.contrast, sharpness=self.sharpness)
+
+    def __len__(self) -> int:
+        return len(self.count)
+
+    @property
+    def is_junk(self) -> IntArray:
+        """(T,) of bool: far fewer nuclei, far less contrast or far less sharp than is usual in this recording.
+
+        Usual is the median over the volumes that show anything. Far is below LEAST_SHARE of it and further than the recording itself
+        varies: bleaching makes no junk, nor does a worm that is half in and half out of the field all along. The volumes in which a worm
+        that is whole otherwise has left the field for a while are junk: they show a part of it.
+        """
+        junk = self.count == 0
+        for column in (self.count, self.contrast, self.sharpness):
+            shown = column[self.count > 0]
+            if len(shown):
+                usual = float(np.median(shown))
+                spread = 1.4826 * float(np.median(np.abs(shown - usual)))
+                junk = junk | ((column < LEAST_SHARE * usual) & (column < usual - 3 * spread))
+        return np.asarray(junk)
+
+
+LEAST_SHARE = 0.7
+"""Of what is usual in a recording: a volume with less is junk; see VolumeLooks."""
 
 
 @dataclass(frozen=True)

@@ -60,16 +60,18 @@ class Stage:
 STAGES = (
     Stage(
         "segment",
-        needs=("recording",),
-        makes=("detections", "labels"),
+        needs=("recording", "segmenter"),
+        makes=("detections", "volumes", "labels"),
         does="Find the nuclei of every volume.",
+        version=2,
         sections=("segment",),
     ),
     Stage(
         "crop",
-        needs=("recording", "detections"),
+        needs=("recording", "detections", "volumes"),
         makes=("crops",),
         does="Cut a box around the nuclei of the training volumes.",
+        version=2,
         sections=("crop",),
     ),
     Stage(
@@ -89,9 +91,10 @@ STAGES = (
     ),
     Stage(
         "track",
-        needs=("detections", "embeddings"),
+        needs=("detections", "volumes", "embeddings"),
         makes=("tracks",),
         does="Decide which nuclei are the same neuron, and how surely.",
+        version=2,
         sections=("track",),
         seeded=True,
     ),
@@ -105,15 +108,18 @@ STAGES = (
     ),
     Stage(
         "report",
-        needs=("recording", "detections", "embeddings", "tracks", "traces", "history"),
+        needs=("recording", "detections", "volumes", "embeddings", "tracks", "traces", "history"),
         makes=("report",),
         does="Write the page that says what came out and how far to trust it.",
-        version=2,
+        version=3,
         aspects=("rate_hz", "name", "channel_names", "assumptions"),
         sections=("recording", "segment", "crop", "train", "embed", "track", "trace", "report"),
         seeded=True,
     ),
 )
+
+GIVEN = ("recording", "segmenter")
+"""What stages need and no stage makes: the recording, and the star-convex model of the settings (None where they ask for none)."""
 
 MAKER = {artefact: stage.name for stage in STAGES for artefact in stage.makes}
 
@@ -147,7 +153,7 @@ def plan(folder: RunFolder | None, card: Mapping[str, Any], config: Config) -> l
     if lacking:
         raise StorageError(f"run.json does not say the recording's {', '.join(sorted(lacking))}; run it once with the recording at hand")
     planned: list[PlannedStage] = []
-    keys: dict[str, str] = {}
+    keys = {"segmenter": _segmenter_digest(folder, config)}
     for stage in STAGES:
         expected = _expected(stage, card, config, keys)
         keys.update(dict.fromkeys(stage.makes, expected.key))
@@ -246,7 +252,28 @@ def _expected(stage: Stage, card: Mapping[str, Any], config: Config, keys: Mappi
         inputs={name: keys[name] for name in stage.needs if name != "recording"},
         artefacts={},
     )
-    return replace(record, key=hashlib.blake2b(record.to_bytes(), digest_size=16).hexdigest())
+    return replace(record, key=hashlib.blake2b(_keyed(stage, record).to_bytes(), digest_size=16).hexdigest())
+
+
+def _keyed(stage: Stage, record: StageRecord) -> StageRecord:
+    """Returns the record without what does not change the result: where a model lies, since its content is among the inputs."""
+    if "segmenter" not in stage.needs:
+        return record
+    segment = {name: value for name, value in record.settings["segment"].items() if name != "model"}
+    return replace(record, settings={**record.settings, "segment": segment})
+
+
+def _segmenter_digest(folder: RunFolder | None, config: Config) -> str:
+    """Returns a hash of the model's files; of one that is not at hand, what the run folder last saw."""
+    from barlowtrack.io.segmenter import model_digest, model_folder
+
+    path = model_folder(config.segment)
+    if path is None:
+        return "none"
+    record = folder.record("segment") if folder else None
+    if not path.exists() and record is not None and record.settings.get("segment", {}).get("model") == config.segment.model:
+        return record.inputs.get("segmenter", "none")
+    return model_digest(path)
 
 
 def _compare(folder: RunFolder | None, stage: Stage, expected: StageRecord) -> PlannedStage:
@@ -281,7 +308,7 @@ def _why(old: StageRecord, new: StageRecord) -> Iterator[str]:
     yield from differences(old.settings, new.settings)
     for name, key in new.inputs.items():
         if old.inputs.get(name) != key:
-            yield f"other {name} ({MAKER[name]})"
+            yield f"other {name} ({MAKER[name]})" if name in MAKER else f"another {name} model"
 
 
 def refuse_another(folder: RunFolder, location: Path, card: Mapping[str, Any]) -> None:
@@ -311,7 +338,7 @@ def _chosen(planned: list[PlannedStage], only: str | None, upto: str | None) -> 
 def _run_stage(item: PlannedStage, recording: Recording, folder: RunFolder, config: Config, listener: Listener) -> None:
     stage, began = item.stage, time.monotonic()
     folder.event(stage.name, "start")
-    inputs = {name: recording if name == "recording" else _load(name, folder) for name in stage.needs}
+    inputs = {name: _given(name, recording, config) if name in GIVEN else _load(name, folder) for name in stage.needs}
     sink, resume = _open_sink(item, inputs, folder, config)
     for part in _parts(stage, inputs, config, listener.started(item), resume):
         sink.add(part)
@@ -322,6 +349,14 @@ def _run_stage(item: PlannedStage, recording: Recording, folder: RunFolder, conf
     folder.publish(replace(item.record, artefacts=sizes))
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     folder.event(stage.name, "finish", seconds=round(time.monotonic() - began, 3), peak_mb=round(peak_mb))
+
+
+def _given(name: str, recording: Recording, config: Config) -> Any:
+    if name == "recording":
+        return recording
+    from barlowtrack.io.segmenter import open_segmenter
+
+    return open_segmenter(config.segment)
 
 
 def _load(name: str, folder: RunFolder) -> Any:

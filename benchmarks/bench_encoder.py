@@ -19,7 +19,7 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.decomposition import PCA
 
 from barlowtrack.config import ComputeConfig, CropConfig, EmbedConfig, TrainConfig
-from barlowtrack.data import CropBatch, Crops, Detections, FloatArray, IntArray, Recording
+from barlowtrack.data import CropBatch, Crops, Detections, FloatArray, IntArray, Recording, VolumeLooks
 from barlowtrack.nn.augment import centre_window
 from barlowtrack.nn.encoder import Encoder
 from barlowtrack.stages.crop import crop
@@ -72,7 +72,7 @@ def true_detections(worm: SyntheticRecording, recording: Recording, jitter_vox: 
     index = np.rint(position / voxel).astype(int)
     peak = np.array([recording.read(int(v))[(recording.reference, *i)] for v, i in zip(t, index, strict=True)], dtype=np.float32)
     one = np.ones(len(t), np.float32)
-    return Detections(recording.n_volumes, t, neuron + 1, position, one, peak, peak, one, one, one), neuron
+    return Detections(recording.n_volumes, t, neuron + 1, position, one, peak, peak, one, one, one, one), neuron
 
 
 def identity_accuracy(vectors: FloatArray, t: IntArray, neuron: IntArray, n_seeds: int = 3) -> float:
@@ -113,7 +113,9 @@ def main() -> None:
     detections, neuron = true_detections(worm, recording, args.jitter_vox)
     config, compute = CropConfig(), ComputeConfig()
     began = time.perf_counter()
-    batches = list(crop(recording, detections, config=config, compute=compute))
+    n_volumes = recording.n_volumes
+    alike = VolumeLooks(np.bincount(detections.t, minlength=n_volumes), np.ones(n_volumes), np.ones(n_volumes))
+    batches = list(crop(recording, detections, alike, config=config, compute=compute))
     took = time.perf_counter() - began
     print(f"crop   {len(batches)} volumes, {sum(len(b.row) for b in batches)} crops {batches[0].values.shape[1:]}: {took:.1f} s")
     crops = Crops(InMemory(batches), config.grid, config.size_um)

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from barlowtrack.config import Config, to_toml
-from barlowtrack.data import Detections, Embeddings, Recording, Traces, Tracks, Truth
+from barlowtrack.data import Detections, Embeddings, Recording, Traces, Tracks, Truth, VolumeLooks
 from barlowtrack.evaluate import evaluate
 from barlowtrack.stages.report import report
 from barlowtrack.stages.report.verdict import judge
@@ -30,7 +30,7 @@ def tracked(truth: Truth, n_volumes: int, n_neurons: int, seed: int) -> tuple[De
     t, true, n = truth.t[order], truth.neuron[order], len(truth)
     ones = np.ones(n, np.float32)
     quality = rng.gamma(9, 2, n)
-    detections = Detections(n_volumes, t, true + 1, truth.position_um[order], ones, 100 * ones, 200 * ones, ones, ones, quality)
+    detections = Detections(n_volumes, t, true + 1, truth.position_um[order], ones, 100 * ones, 200 * ones, ones, ones, quality, ones)
     probability = rng.beta(12, 1, n).astype(np.float32)
     neuron = true.copy()
     for volume in range(n_volumes):
@@ -77,17 +77,19 @@ def main() -> None:
         "effective_rank": 20 - 10 * fall,
     }
     config = Config()
+    alike = np.ones(asked.volumes)
+    looks = VolumeLooks(np.bincount(detections.t, minlength=asked.volumes), alike, alike)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
-    html = report(made.recording, detections, embeddings, tracks, traces, history, config=config.report, settings=to_toml(config))
+    html = report(made.recording, detections, looks, embeddings, tracks, traces, history, config=config.report, settings=to_toml(config))
     spent = time.perf_counter() - start
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     if asked.out:
         asked.out.write_text(html, encoding="utf-8")
 
-    verdict = judge(detections, tracks, traces)
+    verdict = judge(detections, looks, tracks, traces)
     order = np.lexsort((made.truth.neuron, made.truth.t))
-    true = judge(detections, Tracks(made.truth.neuron[order], tracks.probability, asked.neurons), traces)
+    true = judge(detections, looks, Tracks(made.truth.neuron[order], tracks.probability, asked.neurons), traces)
     right = evaluate(detections, tracks, made.truth).identity_accuracy
     print(f"{asked.volumes} volumes, {asked.neurons} neurons, {len(detections)} detections")
     print(f"time           {spent:.1f} s, of it the reading of four volumes")

@@ -71,7 +71,7 @@ def main() -> None:
     labels = Labels(Stored([balls.labels] * asked.volumes), (asked.volumes, *SHAPE))
     t, neuron = (a.ravel() for a in np.meshgrid(np.arange(asked.volumes), np.arange(asked.neurons), indexing="ij"))
     ones = np.ones(len(t))
-    detections = Detections(asked.volumes, t, neuron + 1, balls.centre_um[neuron], ones, ones, ones, ones, ones, ones)
+    detections = Detections(asked.volumes, t, neuron + 1, balls.centre_um[neuron], ones, ones, ones, ones, ones, ones, ones)
     tracks = Tracks(neuron, ones, asked.neurons)
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from barlowtrack import synthetic
 from barlowtrack.config import ComputeConfig, TrackConfig
-from barlowtrack.data import UNKNOWN, Detections, Embeddings
+from barlowtrack.data import UNKNOWN, Detections, Embeddings, VolumeLooks
 from barlowtrack.evaluate.matching import map_ids
 from barlowtrack.identity import solve
 from barlowtrack.identity.atlas import smooth_shape
@@ -42,7 +42,7 @@ def detections_at(t: np.ndarray, position_um: np.ndarray, n_volumes: int) -> Det
     """Detections of nothing but positions; t (N,) sorted."""
     ones, dark = np.ones(len(t), np.float32), np.full(len(t), np.nan, np.float32)
     label = np.arange(len(t)) - np.searchsorted(t, t) + 1
-    return Detections(n_volumes, t, label, position_um.astype(np.float32), ones, ones, ones, dark, dark, ones)
+    return Detections(n_volumes, t, label, position_um.astype(np.float32), ones, ones, ones, dark, dark, ones, ones)
 
 
 def real_scenes(path: Path) -> list[Scene]:
@@ -116,7 +116,9 @@ def calibration_error(neuron: np.ndarray, probability: np.ndarray, scene: Scene)
 
 def ours(config: TrackConfig, workers: int, seed: int) -> Callable[[Scene], tuple[np.ndarray, np.ndarray]]:
     def run(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
-        found = track(scene.detections, scene.embeddings, config=config, compute=ComputeConfig(workers=workers), seed=seed)
+        n_volumes = scene.detections.n_volumes
+        alike = VolumeLooks(np.bincount(scene.detections.t, minlength=n_volumes), np.ones(n_volumes), np.ones(n_volumes))
+        found = track(scene.detections, alike, scene.embeddings, config=config, compute=ComputeConfig(workers=workers), seed=seed)
         return found.neuron, found.probability
 
     return run

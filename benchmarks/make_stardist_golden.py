@@ -1,6 +1,6 @@
-"""Proof that our network is StarDist's: trains two small models with real StarDist on a synthetic worm, and compares.
+"""Proof that our network is StarDist's: trains small models, 3-D and 2-D, with real StarDist on a synthetic worm, and compares.
 
-Builds an environment with StarDist and TensorFlow of its own. Writes tests/data/stardist: both model folders, and what StarDist says of one
+Builds an environment with StarDist and TensorFlow of its own. Writes tests/data/stardist: the model folders, and what StarDist says of one
 volume, so that the tests need no TensorFlow. Prints, beside that, the largest difference over whole maps of untrained models with many
 options, and whether StarDist opens our export and says the same.
 
@@ -21,14 +21,16 @@ import torch
 from numpy.typing import NDArray
 from stardist_peer import build_environment, run_peer
 
-from barlowtrack.io.stardist_model import StarDistModel, read_model_folder, write_model_folder
+from barlowtrack.io.stardist_model import read_model_folder, write_model_folder
 from barlowtrack.nn.instances import instances, normalise, predict
+from barlowtrack.nn.planes import outlines
+from barlowtrack.nn.segmentation_model import SegmentationModel
 from barlowtrack.synthetic import preset, simulate
 
 SHAPE = (16, 72, 96)
 CROP = (slice(1, 14), slice(3, 64), slice(5, 75))  # 13 x 61 x 70: no multiple of anything, so that padding is tried
-EVERY = 7
-"""Distances are kept at every 7th voxel of the grid: all of them would weigh megabytes."""
+EVERY = {"unet": 7, "resnet": 7, "planes": 23}
+"""Distances are kept at every 7th or 23rd voxel of the grid: all of them would weigh megabytes."""
 
 _COMMON = {"anisotropy": (3.0, 1.0, 1.0), "n_rays": 32, "grid": (1, 2, 2), "train_patch_size": (16, 64, 64), "train_batch_size": 2}
 _TRAINING = {"train_steps_per_epoch": 40, "train_learning_rate": 1e-3, "train_tensorboard": False, "train_reduce_lr": None}
@@ -52,9 +54,22 @@ TRAINED: dict[str, dict[str, Any]] = {
         "resnet_batch_norm": True,  # without it this small a net learns nothing in minutes
         "net_conv_after_resnet": 32,
     },
+    "planes": {
+        **_TRAINING,
+        "n_dim": 2,
+        "n_rays": 16,
+        "grid": (2, 2),
+        "train_patch_size": (64, 64),
+        "train_batch_size": 8,
+        "train_epochs": 40,
+        "unet_n_depth": 2,
+        "unet_n_filter_base": 8,
+        "net_conv_after_unet": 16,
+    },
 }
-_U = {"backbone": "unet", "unet_n_filter_base": 4}
-_R = {"backbone": "resnet", "resnet_n_filter_base": 4}
+_U = {"backbone": "unet", "unet_n_filter_base": 4, "rays": 16}
+_R = {"backbone": "resnet", "resnet_n_filter_base": 4, "rays": 16}
+_2D = {"n_dim": 2, "unet_n_filter_base": 4, "n_rays": 16}
 UNTRAINED: dict[str, dict[str, Any]] = {
     "unet, grid 2 4 4, batch norm": {**_U, "grid": (2, 4, 4), "unet_batch_norm": True, "unet_dropout": 0.1},
     "unet, kernel 1 5 3, 3 convs, elu, no features": {
@@ -83,6 +98,16 @@ UNTRAINED: dict[str, dict[str, Any]] = {
         "resnet_n_conv_per_block": 2,
         "net_conv_after_resnet": 0,
     },
+    "2-D, default": {**_2D},
+    "2-D, grid 2 4, kernel 2 5, batch norm": {**_2D, "grid": (2, 4), "unet_kernel_size": (2, 5), "unet_batch_norm": True},
+    "2-D, pool 2 4, depth 2, no features, prefix, 2 classes": {
+        **_2D,
+        "unet_pool": (2, 4),
+        "unet_n_depth": 2,
+        "net_conv_after_unet": 0,
+        "unet_prefix": "my_",
+        "n_classes": 2,
+    },
 }
 
 
@@ -93,13 +118,20 @@ def worm_pairs(n: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     return images, np.stack([np.asarray(worm.labels.read(t), np.int32) for t in range(n)])
 
 
-def compare(model: StarDistModel, image: NDArray[np.float32], said: Any, i: int) -> tuple[float, float, bool | None]:
+def in_each_plane(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Returns labels counted from 1 in every plane, as StarDist counts them there; ours count on."""
+    least = np.where(labels > 0, labels, labels.max() + 1).min(axis=(1, 2))  # (Z,)
+    return np.where(labels > 0, labels - least[:, None, None] + 1, 0)
+
+
+def compare(model: SegmentationModel, image: NDArray[np.float32], said: Any, i: int) -> tuple[float, float, bool | None]:
     """Returns the largest difference of prob and of dist over the whole maps, and whether the instances are identical."""
     prob, dist = predict(model.network(), image)
     same = None
     if f"labels{i}" in said:
-        found = instances(prob, dist, model.spec, model.thresholds.prob, model.thresholds.nms, image.shape)
-        same = bool(np.array_equal(found.labels, said[f"labels{i}"]))
+        find = outlines if model.spec.n_dim == 2 else instances
+        found = find(prob, dist, model.spec, model.thresholds.prob, model.thresholds.nms, image.shape).labels
+        same = bool(np.array_equal(in_each_plane(found) if model.spec.n_dim == 2 else found, said[f"labels{i}"]))
     return float(np.abs(prob - said[f"prob{i}"]).max()), float(np.abs(dist - said[f"dist{i}"]).max()), same
 
 
@@ -114,15 +146,15 @@ def check_trained(python: Path, scratch: Path, out: Path, kind: str) -> None:
     print(f"{kind}: trained {trained['seconds']:.0f} s, thresholds {trained['thresholds']}")
     for i, image in enumerate(np.load(images)["images"]):
         prob, dist, same = compare(model, image, said, i)
-        n = int(said[f"labels{i}"].max())
+        n = len(said[f"points{i}"])
         print(f"{kind}: volume {i}: largest difference prob {prob:.1e}, dist {dist:.1e}; {n} instances, identical: {same}")
     np.savez_compressed(
         out / f"{kind}.npz",
         prob=said["prob0"],
-        dist=said["dist0"].reshape(-1, model.spec.n_rays)[::EVERY],
+        dist=said["dist0"].reshape(-1, model.spec.n_rays)[:: EVERY[kind]],
         labels=said["labels0"].astype(np.uint8),
     )
-    write_model_folder(model.spec, model.weights, model.thresholds, scratch / f"{kind}_export")
+    write_model_folder(model, scratch / f"{kind}_export")
     run_peer(python, "predict", "--model", scratch / f"{kind}_export", "--data", images, "--out", scratch / "again.npz", "--instances")
     again = np.load(scratch / "again.npz")
     same = all(np.array_equal(said[name], again[name]) for name in said.files)
@@ -134,11 +166,11 @@ def check_untrained(python: Path, scratch: Path) -> None:
     np.savez(image, images=np.random.default_rng(0).normal(0.5, 0.5, (1, 9, 27, 30)).astype(np.float32))
     for i, (name, options) in enumerate(UNTRAINED.items()):
         folder = scratch / f"random{i}"
-        made = run_peer(python, "random", "--model", folder, "--options", json.dumps({"rays": 16, **options}))
+        made = run_peer(python, "random", "--model", folder, "--options", json.dumps(options))
         run_peer(python, "predict", "--model", folder, "--data", image, "--out", scratch / "said.npz")
         said, model = np.load(scratch / "said.npz"), read_model_folder(folder)
         prob, dist, _ = compare(model, np.load(image)["images"][0], said, 0)
-        write_model_folder(model.spec, model.weights, model.thresholds, scratch / f"export{i}")
+        write_model_folder(model, scratch / f"export{i}")
         run_peer(python, "predict", "--model", scratch / f"export{i}", "--data", image, "--out", scratch / "again.npz")
         again = np.load(scratch / "again.npz")
         same = all(np.array_equal(said[key], again[key]) for key in said.files)

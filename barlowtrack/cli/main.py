@@ -128,14 +128,29 @@ def run(dry_run: bool, upto: str | None, csv: bool, quiet: bool, **given: Any) -
     _run(given, None, upto, dry_run=dry_run, csv=csv, quiet=quiet)
 
 
+def _told(needs: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns what a stage needs of what a user gives or a stage makes: the model is a matter of settings."""
+    return tuple(name for name in needs if name != "segmenter")
+
+
 def _add_verb(stage: Stage) -> None:
-    @cli.command(stage.name, help=f"{stage.does} Needs {', '.join(stage.needs)}; makes {', '.join(stage.makes)}.", short_help=stage.does)
+    @cli.command(
+        stage.name, help=f"{stage.does} Needs {', '.join(_told(stage.needs))}; makes {', '.join(stage.makes)}.", short_help=stage.does
+    )
     @job_options
     @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
     @click.option("--csv", is_flag=True, help="Write the tables as CSV too.")
     @click.option("--quiet", is_flag=True, help="No bars.")
     def verb(dry_run: bool, csv: bool, quiet: bool, **given: Any) -> None:
         _run(given, stage.name, None, dry_run=dry_run, csv=csv, quiet=quiet)
+
+
+def _show_defaults(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from barlowtrack.config import SegmentationTrainingConfig, section_to_toml
+
+        click.echo(section_to_toml(SegmentationTrainingConfig()), nl=False)
+        context.exit()
 
 
 for _stage in STAGES:
@@ -158,6 +173,28 @@ def _run(given: dict[str, Any], only: str | None, upto: str | None, *, dry_run: 
     done.write_csv(always=csv)
     if only is None and upto in (None, "report"):
         show_result(done)
+
+
+@cli.command("train-segmentation")
+@click.argument("images", type=click.Path(path_type=Path))
+@click.argument("labels", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="Where the model goes; must not exist yet.")
+@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="TOML file of training settings.")
+@click.option("--set", "overrides", multiple=True, metavar="SETTING=VALUE", help="One setting, such as epochs=20; may be repeated.")
+@click.option("--recording-voxel-size", nargs=3, type=float, metavar="Z Y X", help="In um, where the images do not say it.")
+@click.option("--axes", help="Order of the images' axes, such as ZYX, where they do not say it.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--memory-gb", type=click.FloatRange(min=0.1), default=4.0, show_default=True, help="Pairs kept in memory.")
+@click.option("--default", is_flag=True, is_eager=True, expose_value=False, callback=_show_defaults, help="Print all settings, explained.")
+@click.option("--quiet", is_flag=True, help="No bars.")
+def train_segmentation(images: Path, labels: Path, out: Path, quiet: bool, **given: Any) -> None:
+    """Teach a star-convex network from labelled volumes, for 'segment' with segment.model=FOLDER.
+
+    IMAGES and LABELS are folders of TIFFs with the same names, or two OME-Zarrs. StarDist opens the model too.
+    """
+    from barlowtrack.cli.segmentation_training import train_here
+
+    click.echo(train_here(images, labels, out, given, Bars(quiet=quiet)))
 
 
 @cli.command()

@@ -1,4 +1,4 @@
-"""A lab's own StarDist 3-D model: its folder read into torch weights exactly, and torch weights written as a folder StarDist opens."""
+"""A lab's own StarDist model, 2-D or 3-D: its folder read into torch weights exactly, and weights written as a folder StarDist opens."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from barlowtrack.errors import InputError
-from barlowtrack.nn.starconvex import SameConv3d, StarConvexNet, StarDistBlock
+from barlowtrack.nn.brightness import Brightness
+from barlowtrack.nn.local import SameConv3d
+from barlowtrack.nn.segmentation_model import SegmentationModel, Thresholds
+from barlowtrack.nn.starconvex import StarConvexNet, StarDistBlock
 from barlowtrack.nn.starconvex_spec import StarConvexSpec, config_from_spec, spec_from_config
 
 log = logging.getLogger(__name__)
@@ -26,45 +29,16 @@ log = logging.getLogger(__name__)
 WEIGHTS = ("weights_best.h5", "weights_last.h5")
 """The files StarDist leaves, the better first."""
 
+OURS = "barlowtrack.json"
+"""What StarDist does not keep; it leaves the file alone."""
+
+_MOST_WEIGHTS = 2**27  # of one layer
+
 _CONV = (("weight", "kernel"), ("bias", "bias"))
 _NORM = (("weight", "gamma"), ("bias", "beta"), ("running_mean", "moving_mean"), ("running_var", "moving_variance"))
 _FROM_KERAS, _TO_KERAS = (4, 3, 0, 1, 2), (2, 3, 4, 1, 0)  # kernels: Z Y X in out there, out in Z Y X here
-_UNNAMED = re.compile(r"(conv3d|batch_normalization)(?:_(\d+))?")
+_UNNAMED = re.compile(r"(conv[23]d|batch_normalization)(?:_(\d+))?")
 _CLASS_HEAD = {"features_class", "prob_class"}  # of a model that also names the kind of object; we do not
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """Of a model's instances, as its thresholds.json gives them; the defaults are StarDist's.
-
-    Attributes:
-        prob: Least probability of an object.
-        nms: Largest share of overlap of two objects.
-    """
-
-    prob: float = 0.5
-    nms: float = 0.4
-
-
-@dataclass(frozen=True)
-class StarDistModel:
-    """What a model folder holds.
-
-    Attributes:
-        spec: Of the network.
-        weights: For StarConvexNet(spec).load_state_dict.
-        thresholds: For instances.
-    """
-
-    spec: StarConvexSpec
-    weights: dict[str, Tensor]
-    thresholds: Thresholds
-
-    def network(self) -> StarConvexNet:
-        """Returns the network with its weights, ready to predict."""
-        net = StarConvexNet(self.spec)
-        net.load_state_dict(self.weights)
-        return net.eval()
 
 
 @dataclass(frozen=True)
@@ -72,6 +46,7 @@ class _Layer:
     keras_name: str
     torch_name: str
     module: nn.Module
+    n_dim: int
 
     def parts(self) -> Iterator[tuple[str, str, tuple[int, ...]]]:
         """Yields torch's name, Keras' name and Keras' shape of every array, in Keras' order."""
@@ -79,32 +54,37 @@ class _Layer:
             tensor = getattr(self.module, ours)
             if tensor is not None:
                 shape = tuple(tensor.shape)
-                yield f"{self.torch_name}.{ours}", theirs, tuple(shape[i] for i in _TO_KERAS) if len(shape) == 5 else shape
+                yield (
+                    f"{self.torch_name}.{ours}",
+                    theirs,
+                    tuple(shape[i] for i in _TO_KERAS)[3 - self.n_dim :] if len(shape) == 5 else shape,
+                )
 
 
-def read_model_folder(path: Path) -> StarDistModel:
-    """Reads a StarDist 3-D model: config.json, thresholds.json and weights_best.h5, or weights_last.h5 where there is no best.
+def read_model_folder(path: Path) -> SegmentationModel:
+    """Reads a StarDist model, 2-D or 3-D: config.json, thresholds.json and weights_best.h5, or weights_last.h5 where there is no best.
 
-    A head that names the kind of object (n_classes) is left out; without thresholds.json StarDist's defaults hold.
+    A head that names the kind of object (n_classes) is left out; without thresholds.json StarDist's defaults hold. What StarDist does not
+    keep (the voxel size, how brightness is seen) comes from barlowtrack.json, where we wrote the model.
 
     Raises:
         InputError: a file that is missing, damaged or of another kind, or a layer that is missing, superfluous or of another shape.
     """
+    if not path.is_dir():
+        raise InputError(f"{path}: expected the folder of a StarDist model (config.json, weights_best.h5), got no folder")
     spec = spec_from_config(_read_json(path / "config.json"), str(path / "config.json"))
     thresholds = _read_thresholds(path / "thresholds.json")
     found = [path / name for name in WEIGHTS if (path / name).is_file()]
     if not found:
         raise InputError(f"{path}: expected weights, {' or '.join(WEIGHTS)}, got neither")
-    return StarDistModel(spec, _read_weights(found[0], spec), thresholds)
+    return SegmentationModel(spec, _read_weights(found[0], spec), thresholds, **_read_ours(path / OURS))
 
 
-def write_model_folder(spec: StarConvexSpec, state_dict: Mapping[str, Tensor], thresholds: Thresholds, path: Path) -> None:
-    """Writes a model as a folder that StarDist opens: StarDist3D(None, name=path.name, basedir=path.parent).
+def write_model_folder(model: SegmentationModel, path: Path) -> None:
+    """Writes a model as a folder that StarDist opens: StarDist3D(None, name=path.name, basedir=path.parent), or StarDist2D.
 
     Args:
-        spec: Of the network.
-        state_dict: Of StarConvexNet(spec), on any device.
-        thresholds: That StarDist shall use.
+        model: Weights on any device.
         path: A folder that does not exist yet.
 
     Raises:
@@ -112,14 +92,15 @@ def write_model_folder(spec: StarConvexSpec, state_dict: Mapping[str, Tensor], t
     """
     if path.exists():
         raise InputError(f"{path}: expected a free place for a model, got something that is there already")
-    arrays = {name: tensor.detach().cpu().float().numpy() for name, tensor in state_dict.items()}
+    arrays = {name: tensor.detach().cpu().float().numpy() for name, tensor in model.weights.items()}
     half_made = path.with_name(path.name + ".partial")
     try:
         shutil.rmtree(half_made, ignore_errors=True)
         half_made.mkdir(parents=True)
-        _write_json(half_made / "config.json", config_from_spec(spec))
-        _write_json(half_made / "thresholds.json", {"prob": thresholds.prob, "nms": thresholds.nms})
-        _write_weights(half_made / WEIGHTS[0], spec, arrays)
+        _write_json(half_made / "config.json", config_from_spec(model.spec))
+        _write_json(half_made / "thresholds.json", {"prob": model.thresholds.prob, "nms": model.thresholds.nms})
+        _write_json(half_made / OURS, _ours(model))
+        _write_weights(half_made / WEIGHTS[0], model.spec, arrays)
         half_made.rename(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
@@ -127,20 +108,53 @@ def write_model_folder(spec: StarConvexSpec, state_dict: Mapping[str, Tensor], t
         shutil.rmtree(half_made, ignore_errors=True)
 
 
+def _ours(model: SegmentationModel) -> dict[str, Any]:
+    return {"brightness": asdict(model.brightness), "voxel_size_um": model.voxel_size_um, "radius_um": model.radius_um}
+
+
+def _read_ours(path: Path) -> dict[str, Any]:
+    """Returns brightness, voxel_size_um and radius_um of a model we wrote; nothing for another's."""
+    if not path.is_file():
+        return {}
+    said = _read_json(path)
+    brightness = said.get("brightness", {})
+    try:
+        seen = Brightness(*(float(brightness[name]) for name in ("low", "high", "curve")))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: brightness: expected numbers low, high and curve, got {brightness} ({error})") from None
+    if not (0 <= seen.low < seen.high <= 100 and 0 <= seen.curve < float("inf")):
+        raise InputError(f"{path}: brightness: expected percentiles 0 <= low < high <= 100 and a curve of at least 0, got {brightness}")
+    return {
+        "brightness": seen,
+        "voxel_size_um": _lengths(said.get("voxel_size_um"), 3, f"{path}: voxel_size_um"),
+        "radius_um": _lengths(said.get("radius_um"), 2, f"{path}: radius_um"),
+    }
+
+
+def _lengths(said: Any, n: int, where: str) -> tuple[float, ...] | None:
+    if said is None:
+        return None
+    good = isinstance(said, list) and len(said) == n and all(isinstance(v, (int, float)) and 1e-3 <= v <= 1e3 for v in said)
+    if not good:
+        raise InputError(f"{where}: expected {n} lengths in um, got {said}")
+    return tuple(float(v) for v in said)
+
+
 def _layers(spec: StarConvexSpec) -> list[_Layer]:
     """Returns the layers with weights in the order StarDist makes them; it numbers those without a name."""
     with torch.device("meta"):  # shapes alone
         net = StarConvexNet(spec)
-    layers, made = [], {"conv3d": 0, "batch_normalization": 0}
+    conv = f"conv{spec.n_dim}d"
+    layers, made = [], {conv: 0, "batch_normalization": 0}
     for torch_name, module in net.named_modules():
         if not isinstance(module, (SameConv3d, nn.BatchNorm3d)):
             continue
         name = module.keras_name if isinstance(module, SameConv3d) else ""
         if not name:
-            kind = "conv3d" if isinstance(module, SameConv3d) else "batch_normalization"
+            kind = conv if isinstance(module, SameConv3d) else "batch_normalization"
             name = f"{kind}_{made[kind]}" if made[kind] else kind
             made[kind] += 1
-        layers.append(_Layer(name, torch_name, module))
+        layers.append(_Layer(name, torch_name, module, spec.n_dim))
     return layers
 
 
@@ -189,13 +203,32 @@ def _read_layers(file: h5py.File, path: Path) -> dict[str, dict[str, NDArray[Any
     layers = {}
     for name in map(_text, group.attrs["layer_names"]):
         try:
-            layer = group[name]
-            arrays = {_text(key).rsplit("/", 1)[-1].removesuffix(":0"): layer[_text(key)][()] for key in layer.attrs["weight_names"]}
-        except KeyError as error:
-            raise InputError(f"{path}: layer {name}: damaged: {error.args[0]}") from None
+            layer = _inside(group, name)
+            keys = [_text(key) for key in layer.attrs["weight_names"]]
+            arrays = {key.rsplit("/", 1)[-1].removesuffix(":0"): _array(_inside(layer, key)) for key in keys}
+        except (KeyError, TypeError, ValueError, RuntimeError, OSError, MemoryError) as error:
+            raise InputError(f"{path}: layer {name}: damaged: {error.args[0] if error.args else error}") from None
         if arrays:
             layers[name] = arrays
     return layers
+
+
+def _inside(group: Any, name: str) -> Any:
+    """Returns what lies under a name in this very file: a link elsewhere would read what the model's hash does not cover."""
+    for part in filter(None, name.split("/")):
+        if not isinstance(group.get(part, getlink=True), h5py.HardLink):
+            raise KeyError(f"{name}: expected in the file itself, got none, or a link")
+        group = group[part]
+    return group
+
+
+def _array(dataset: Any) -> NDArray[Any]:
+    """Reads weights that lie in the file itself."""
+    if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind != "f" or dataset.is_virtual or dataset.external is not None:
+        raise ValueError(f"{dataset.name}: expected an array of numbers in the file itself, got something else")
+    if dataset.size > _MOST_WEIGHTS:
+        raise ValueError(f"{dataset.name}: expected at most {_MOST_WEIGHTS} weights, got {dataset.size}")
+    return np.asarray(dataset[()])
 
 
 def _renumber(stored: Mapping[str, dict[str, NDArray[Any]]]) -> dict[str, tuple[str, dict[str, NDArray[Any]]]]:
@@ -217,9 +250,12 @@ def _renumber(stored: Mapping[str, dict[str, NDArray[Any]]]) -> dict[str, tuple[
 def _convert(array: NDArray[Any] | None, shape: tuple[int, ...], where: str) -> Tensor:
     if array is None or array.shape != shape:
         raise InputError(f"{where}: expected shape {shape} by config.json, got {'none' if array is None else array.shape}")
+    with np.errstate(over="ignore"):
+        array = array.astype(np.float32)
     if not np.isfinite(array).all():
         raise InputError(f"{where}: expected finite weights, got NaN or infinity")
-    ours = array.transpose(_FROM_KERAS) if array.ndim == 5 else array
+    kernel = array[None] if array.ndim == 4 else array  # of a 2-D model: Y X in out
+    ours = kernel.transpose(_FROM_KERAS) if kernel.ndim == 5 else kernel
     return torch.from_numpy(np.ascontiguousarray(ours, dtype=np.float32))
 
 
@@ -234,6 +270,8 @@ def _write_weights(path: Path, spec: StarConvexSpec, arrays: Mapping[str, NDArra
             for name, part, shape in layer.parts():
                 array = arrays.get(name)
                 theirs = array.transpose(_TO_KERAS) if array is not None and array.ndim == 5 else array
+                if theirs is not None and theirs.ndim == 5 and spec.n_dim == 2 and len(theirs) == 1:
+                    theirs = theirs[0]
                 if theirs is None or theirs.shape != shape:
                     got = "none" if theirs is None else theirs.shape
                     raise InputError(f"weights: {name}: expected shape {shape} (as Keras has it) by the spec, got {got}")
@@ -259,7 +297,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         said = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON: {error}") from None
     if not isinstance(said, dict):
         raise InputError(f"{path}: expected names and values, got {type(said).__name__}")
@@ -271,4 +309,4 @@ def _write_json(path: Path, said: Mapping[str, Any]) -> None:
 
 
 def _text(name: str | bytes) -> str:
-    return name.decode() if isinstance(name, bytes) else str(name)
+    return name.decode(errors="replace") if isinstance(name, bytes) else str(name)

@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from barlowtrack.data import UNKNOWN, Detections, Traces, Tracks, Truth
+from barlowtrack.data import UNKNOWN, Detections, Traces, Tracks, Truth, VolumeLooks
 from barlowtrack.errors import InputError
 
-TableName = Literal["detections", "tracks", "traces", "truth"]
+TableName = Literal["detections", "volumes", "tracks", "traces", "truth"]
 
 _T = ("volume", "Volume, counted from 0.")
 _LABEL = ("", "Label of the nucleus in the label image of its volume; from 1, unique in the volume.")
@@ -40,6 +40,14 @@ TABLES: Mapping[TableName, Mapping[str, tuple[str, str]]] = MappingProxyType(
             "green_mean": ("camera units", "Mean of the signal channel over the nucleus; empty where there is no such channel."),
             "green_peak": ("camera units", "Maximum of the signal channel in the nucleus; empty where there is no such channel."),
             "quality": ("noise", "Contrast of the nucleus in units of the noise of its volume; larger is better."),
+            "probability": ("", "0 to 1: that this is a nucleus, as the star-convex network says; empty where another method found it."),
+        },
+        "volumes": {
+            "t": _T,
+            "nuclei": ("", "Nuclei found."),
+            "contrast": ("noise", "Median contrast of its nuclei, in units of its noise; 0 without any."),
+            "sharpness": ("1/um", "How steep light is in its nuclei over how much light there is; blur lowers it; 0 without any."),
+            "junk": ("", "1: far fewer nuclei, far less contrast or far less sharp than usual here: nothing is learned from it; else 0."),
         },
         "tracks": {
             "t": _T,
@@ -156,6 +164,24 @@ def detections_from_frame(frame: pd.DataFrame, n_volumes: int) -> Detections:
     _require(frame, TABLES["detections"], "detections")
     measures = {name: _numbers(frame, name) for name in list(TABLES["detections"])[5:]}
     return Detections(n_volumes, _whole(frame, "t"), _whole(frame, "label"), _positions(frame), **measures)
+
+
+def volumes_to_frame(looks: VolumeLooks) -> pd.DataFrame:
+    """Returns the table of volumes, one row each."""
+    columns = {"nuclei": looks.count, "contrast": looks.contrast, "sharpness": looks.sharpness, "junk": looks.is_junk.astype(np.int8)}
+    return pd.DataFrame({"t": np.arange(len(looks)), **columns})
+
+
+def volumes_from_frame(frame: pd.DataFrame) -> VolumeLooks:
+    """Makes VolumeLooks of their table; whether one is junk is worked out anew.
+
+    Raises:
+        InputError: columns missing, or volumes that are not 0, 1, 2, ...
+    """
+    _require(frame, TABLES["volumes"], "volumes")
+    if not np.array_equal(_whole(frame, "t"), np.arange(len(frame))):
+        raise InputError("volumes: t: expected 0, 1, 2, ... in order, got others")
+    return VolumeLooks(_whole(frame, "nuclei"), _numbers(frame, "contrast"), _numbers(frame, "sharpness"))
 
 
 def tracks_to_frame(detections: Detections, tracks: Tracks) -> pd.DataFrame:

@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from stardist.geometry import polyhedron_to_label
-from stardist.nms import non_maximum_suppression_3d_sparse
+from torch import Tensor
 
 from barlowtrack.data import FloatArray, IntArray, VoxelArray
 from barlowtrack.errors import InputError
+from barlowtrack.nn.candidates import BORDER, Candidates, may_hold, on_grid, padded, through
+from barlowtrack.nn.local import Span, triple
 from barlowtrack.nn.starconvex import StarConvexNet
 from barlowtrack.nn.starconvex_spec import StarConvexSpec, Triple
-
-BORDER = 2
-"""StarDist takes no candidate this close to the border of its maps."""
+from barlowtrack.nn.suppress import survivors
 
 _LEAST_DISTANCE = 1e-3  # of a surface from its centre in voxels; the geometry wants it positive
 
@@ -38,6 +37,9 @@ class Instances(NamedTuple):
 def normalise(volume: VoxelArray, low: float = 1.0, high: float = 99.8) -> NDArray[np.float32]:
     """Scales brightness so that two percentiles become 0 and 1, as StarDist's users do before predicting; nothing is clipped.
 
+    Where both are the same, as in a large volume of few nuclei on nothing, the brightest voxel becomes 1: StarDist's quotient would be
+    astronomic there, and so would be what the network says.
+
     Args:
         volume: Any shape and unit.
         low: Percentile that becomes 0.
@@ -51,6 +53,8 @@ def normalise(volume: VoxelArray, low: float = 1.0, high: float = 99.8) -> NDArr
     if not np.isfinite(volume).all():
         raise InputError("volume: expected finite voxels, got NaN or infinity")
     floor, ceiling = np.percentile(volume, [low, high]).astype(np.float32)
+    if ceiling <= floor:
+        ceiling = np.float32(volume.max())
     return np.asarray((volume.astype(np.float32) - floor) / (ceiling - floor + np.float32(1e-20)))
 
 
@@ -70,19 +74,16 @@ def predict(net: StarConvexNet, volume: NDArray[np.float32]) -> tuple[NDArray[np
     Raises:
         InputError: other axes, no voxels, or voxels that are not finite.
     """
-    channels = net.spec.n_channel_in
-    x = volume[..., None] if volume.ndim == 3 and channels == 1 else volume
-    if x.ndim != 4 or x.shape[-1] != channels or not x.size:
-        raise InputError(f"volume: expected (Z, Y, X{', C' if channels > 1 else ''}) with {channels} channel(s), got shape {volume.shape}")
-    if not np.isfinite(x).all():
-        raise InputError("volume: expected finite voxels, got NaN or infinity")
-    missing = [(0, -size % divisor) for size, divisor in zip(x.shape[:3], net.spec.divisor, strict=True)]
-    x = np.pad(x, (*missing, (0, 0)), mode="reflect").transpose(3, 0, 1, 2)
-    weight = next(net.parameters())
-    with torch.inference_mode():
-        batch = torch.from_numpy(np.ascontiguousarray(x)).to(weight.device, weight.dtype)[None]  # (1, C, Z, Y, X)
-        prob, dist = net(batch)  # (1, 1, Z', Y', X'), (1, R, Z', Y', X')
-    return prob[0, 0].float().cpu().numpy(), dist[0].movedim(0, -1).float().cpu().numpy()
+    x = padded(net, volume[None])
+    size = on_grid(x, net.spec)
+    prob, dist = np.empty(size, np.float32), np.empty((*size, net.spec.n_rays), np.float32)
+
+    def keep(where: Span, said: Tensor, features: Tensor) -> None:
+        prob[where.slices()] = said[0].float().cpu().numpy()
+        dist[where.slices()] = net.dist(features)[0].movedim(0, -1).float().cpu().numpy()
+
+    through(net, x, keep, x.size, np.ones(size, bool))
+    return prob, dist
 
 
 def instances(
@@ -93,7 +94,7 @@ def instances(
     nms_thresh: float,
     shape: Triple,
     *,
-    border: int = BORDER,
+    border: int | Triple = BORDER,
 ) -> Instances:
     """Finds the objects in both maps.
 
@@ -104,7 +105,7 @@ def instances(
         prob_thresh: Least probability of an object's centre.
         nms_thresh: Of two objects that share more than this of the smaller one, the less probable one goes.
         shape: Z, Y, X of the volume; maps may cover more, centres outside are dropped.
-        border: Voxels of the grid at the ends of the maps without candidates.
+        border: Voxels of the grid at the ends of the maps without candidates, of all axes or z y x.
 
     Returns:
         Labels as StarDist draws them, and centre and probability of every label. An object that others hide wholly has none.
@@ -118,21 +119,45 @@ def instances(
             f"maps of a volume {shape}: expected prob (Z', Y', X') and dist (Z', Y', X', {spec.n_rays}) on the grid {spec.grid},"
             f" got {prob.shape} and {dist.shape}"
         )
-    inside = tuple(slice(border, size - border) for size in prob.shape)
-    offset = np.array([border] * 3)
-    on_grid = np.argwhere(prob[inside] > prob_thresh) + offset
-    on_grid = on_grid[np.all(on_grid * spec.grid < shape, axis=1)]
-    z, y, x = on_grid.T
-    distances = np.maximum(np.float32(_LEAST_DISTANCE), dist[z, y, x])  # (candidates, R)
-    return _draw(on_grid * spec.grid, prob[z, y, x], distances, spec, nms_thresh, shape)
+    points = np.argwhere((prob > prob_thresh) & may_hold(triple(np.array(prob.shape)), shape, spec.grid, border))
+    z, y, x = points.T
+    return draw(Candidates(points * np.array(spec.grid), prob[z, y, x], dist[z, y, x]), spec, nms_thresh, shape)
 
 
-def _draw(points: IntArray, prob: FloatArray, dist: FloatArray, spec: StarConvexSpec, nms_thresh: float, shape: Triple) -> Instances:
+def suppress(candidates: Candidates, spec: StarConvexSpec, nms_thresh: float) -> Candidates:
+    """Leaves out candidates that a more probable one explains; StarDist's C++, without a network.
+
+    It uses as many threads as OpenMP is told, and holds the interpreter all the while.
+
+    Args:
+        candidates: From candidates(), or out of both maps.
+        spec: Of the network that made them; its rays are used.
+        nms_thresh: Of two objects that share more than this of the smaller one, the less probable one goes.
+
+    Returns:
+        The objects, the most probable first; all distances are positive.
+    """
+    points, prob, dist = candidates
     if not len(points):
-        return Instances(np.zeros(shape, np.int32), np.zeros((0, 3), np.int64), np.zeros(0, np.float32))
-    rays = spec.ray_table
-    points, prob, dist, _ = non_maximum_suppression_3d_sparse(dist, prob, points, rays, nms_thresh=nms_thresh, verbose=False)
-    drawn = polyhedron_to_label(dist, points, rays=rays, prob=prob, shape=shape, verbose=False)
+        return candidates
+    dist = np.maximum(np.float32(_LEAST_DISTANCE), dist)
+    kept = survivors(points, prob, dist, spec.ray_table, nms_thresh)
+    return Candidates(points[kept], prob[kept], dist[kept])
+
+
+def draw(candidates: Candidates, spec: StarConvexSpec, nms_thresh: float, shape: Triple) -> Instances:
+    """Suppresses candidates that others explain, and draws the rest into a volume.
+
+    Args:
+        candidates: See suppress.
+        spec: Likewise.
+        nms_thresh: Likewise.
+        shape: Z, Y, X of the volume.
+    """
+    points, prob, dist = suppress(candidates, spec, nms_thresh)
+    if not len(points):
+        return Instances(np.zeros(shape, np.int32), points, prob)
+    drawn = polyhedron_to_label(dist, points, rays=spec.ray_table, prob=prob, shape=shape, verbose=False)
     seen = np.bincount(drawn.ravel(), minlength=len(points) + 1) > 0
     seen[0] = False
     row = seen[1:]

@@ -6,10 +6,12 @@ Reference:
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from barlowtrack.nn.blocks import Join, Run, at_once
+from barlowtrack.nn.local import WHOLE, Cut, Local, SameConv3d, Span, needed, run, triple, whole_span
 from barlowtrack.nn.starconvex_spec import ResNet, StarConvexSpec, Triple, UNet
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -22,39 +24,7 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "swish": nn.SiLU,
     "linear": nn.Identity,
 }
-_HAS_MKLDNN = bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
 _KERAS_EPSILON, _KERAS_MOMENTUM = 1e-3, 0.01  # of its BatchNormalization; torch counts momentum the other way round
-
-
-def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Returns the voxels that TensorFlow's padding "same" adds before and behind an axis; an odd one goes behind."""
-    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-    return total // 2, total - total // 2
-
-
-class SameConv3d(nn.Conv3d):
-    """A convolution padded as TensorFlow pads, which differs from torch where it strides or a kernel is even.
-
-    Attributes:
-        keras_name: What StarDist calls the layer; "" where it leaves the name to Keras.
-    """
-
-    def __init__(self, inputs: int, outputs: int, kernel: Triple, stride: Triple = (1, 1, 1), *, bias: bool = True, name: str = "") -> None:
-        self.lopsided = any(s > 1 or k % 2 == 0 for s, k in zip(stride, kernel, strict=True))
-        self.around = (0, 0, 0) if self.lopsided else (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
-        super().__init__(inputs, outputs, kernel, stride, self.around, bias=bias)
-        self.keras_name = name
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.lopsided:
-            sides: list[int] = []
-            for size, kernel, stride in zip(reversed(x.shape[2:]), reversed(self.kernel_size), reversed(self.stride), strict=True):
-                sides += same_padding(size, kernel, stride)  # from the last axis to the first, as torch wants it
-            x = functional.pad(x, sides)
-        if _HAS_MKLDNN and x.device.type == "cpu" and x.dtype is torch.float32 and not torch.is_grad_enabled():
-            # asked for by name: for one volume of few channels torch would take a loop of its own, which halves the speed of a U-Net
-            return torch.mkldnn_convolution(x, self.weight, self.bias, self.around, self.stride, self.dilation, self.groups)
-        return super().forward(x)
 
 
 def _activation(name: str) -> nn.Module:
@@ -81,6 +51,7 @@ class UNetBackbone(nn.Module):
 
     def __init__(self, net: UNet, inputs: int, steps: tuple[Triple, ...]) -> None:
         super().__init__()
+        self.n_steps = len(steps)
         self.to_grid = nn.Sequential()
         for step in steps:
             for _ in range(net.n_conv_per_depth):
@@ -89,7 +60,6 @@ class UNetBackbone(nn.Module):
                 inputs = net.n_filter_base
             self.to_grid.append(nn.MaxPool3d(step))
         self.pool = nn.MaxPool3d(net.pool)
-        self.unpool = nn.Upsample(scale_factor=tuple(float(p) for p in net.pool), mode="nearest")
         last = net.n_conv_per_depth - 1
         self.down = nn.ModuleList()
         for level in range(net.n_depth):
@@ -116,20 +86,42 @@ class UNetBackbone(nn.Module):
             self.up.append(block)
         self.channels = inputs
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.to_grid(x)
+    def needed(self, span: Span) -> Span:
+        return needed(self.to_grid, self._needed_below(span, 0))
+
+    def _needed_below(self, span: Span, level: int) -> Span:
+        if level == len(self.down):
+            return needed(self.middle, span)
+        span = needed([self.up[-1 - level]], span)
+        pool = np.array(self.pool.kernel_size)
+        below = self._needed_below(Span(span.low // pool, -(-span.high // pool)), level + 1)
+        both = Span(np.minimum(span.low, below.low * pool), np.maximum(span.high, below.high * pool))
+        return needed([self.down[level]], both)
+
+    def all_but_last(self, x: Tensor, run: Run) -> tuple[nn.Module, Tensor | Join]:
+        """Returns the last layers and what goes into them.
+
+        Args:
+            x: (N, C, Z, Y, X).
+            run: What takes x through all others.
+        """
+        per_step = len(self.to_grid) // max(self.n_steps, 1)
+        for i in range(self.n_steps):
+            x = run(self.to_grid[i * per_step : (i + 1) * per_step], x)
         skipped = []
         for block in self.down:
-            x = block(x)
+            x = run(block, x)
             skipped.append(x)
             x = self.pool(x)
-        x = self.middle(x)
-        for block, skip in zip(self.up, reversed(skipped), strict=True):
-            x = block(torch.cat([self.unpool(x), skip], dim=1))
-        return x
+        layers: nn.Module = self.middle
+        source: Tensor | Join = x
+        for block in self.up:
+            source = Join(run(layers, source), skipped.pop(), self.pool.kernel_size)  # type: ignore[arg-type]
+            layers = block
+        return layers, source
 
 
-class StarDistBlock(nn.Module):
+class StarDistBlock(nn.Module, Local):
     """Convolutions beside a shortcut; the first one strides."""
 
     def __init__(self, net: ResNet, inputs: int, outputs: int, stride: Triple) -> None:
@@ -147,8 +139,16 @@ class StarDistBlock(nn.Module):
         self.shortcut = nn.Identity() if same else SameConv3d(inputs, outputs, (1, 1, 1), stride, bias=not net.batch_norm)
         self.activation = _activation(net.activation)
 
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.activation(self.shortcut(x) + self.inner(x))
+    def needed(self, span: Span) -> Span:
+        return needed(self.inner, span)
+
+    def forward(self, x: Tensor, cut: Cut = WHOLE) -> Tensor:
+        inner = run(self.inner, x, cut)
+        around = self.needed(whole_span((0, 0, 0)))
+        for axis, (low, high) in enumerate(cut):  # the shortcut sees less than what is beside it
+            first, end = -int(around.low[axis]) if low else 0, int(around.high[axis]) if high else 0
+            x = x.narrow(2 + axis, first, x.shape[2 + axis] - first - end)
+        y: Tensor = self.activation(self.shortcut(x) + inner)
         return y
 
 
@@ -167,9 +167,16 @@ class ResNetBackbone(nn.Module):
             channels = outputs
         self.channels = channels
 
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.blocks(self.stem(x))
-        return y
+    def needed(self, span: Span) -> Span:
+        return needed([self.stem, self.blocks], span)
+
+    def all_but_last(self, x: Tensor, run: Run) -> tuple[nn.Module, Tensor | Join]:
+        """Returns the last layers and what goes into them; run takes x (N, C, Z, Y, X) through all others."""
+        x = run(self.stem, x)
+        *others, last = self.blocks.children()
+        for block in others:
+            x = run(block, x)
+        return last, x
 
 
 class StarConvexNet(nn.Module):
@@ -206,5 +213,18 @@ class StarConvexNet(nn.Module):
         Returns:
             (N, 1, Z', Y', X') in [0, 1] and (N, R, Z', Y', X') in voxels; a distance may come out negative.
         """
-        x = self.features(self.backbone(x.contiguous(memory_format=torch.channels_last_3d)))
+        x = at_once(*self.all_but_last(x, at_once))
         return torch.sigmoid(self.prob(x)), self.dist(x)
+
+    def all_but_last(self, x: Tensor, run: Run) -> tuple[nn.Module, Tensor | Join]:
+        """Returns the last layers before both heads, and what goes into them; run takes x (N, C, Z, Y, X) through all others."""
+        layers, source = self.backbone.all_but_last(x.contiguous(memory_format=torch.channels_last_3d), run)
+        return nn.Sequential(layers, self.features), source
+
+    def reach(self) -> tuple[Triple, Triple]:
+        """Returns how far, in voxels z y x, the answer depends on what lies before and behind it.
+
+        It holds for a part of the volume that begins and ends at multiples of spec.divisor; of others it is less than one divisor more.
+        """
+        seen = self.backbone.needed(needed([self.features], whole_span((0, 0, 0))))
+        return triple(-seen.low), triple(seen.high)

@@ -16,7 +16,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from barlowtrack.config import ComputeConfig, TrackConfig
-from barlowtrack.data import UNKNOWN, Detections, Embeddings, FloatArray, IntArray, Progress, Tracks, silent
+from barlowtrack.data import UNKNOWN, Detections, Embeddings, FloatArray, IntArray, Progress, Tracks, VolumeLooks, silent
 from barlowtrack.errors import ConfigError, InputError
 from barlowtrack.identity import solve
 from barlowtrack.identity.confidence import evidence, probabilities, stability
@@ -31,6 +31,7 @@ BYTES_A_PAIR = N_ANGLES * 4 * 4
 
 def track(
     detections: Detections,
+    volumes: VolumeLooks,
     embeddings: Embeddings,
     *,
     config: TrackConfig,
@@ -42,6 +43,7 @@ def track(
 
     Args:
         detections: N detections, sorted by volume; positions in um.
+        volumes: How each of the T volumes looks; nothing is learned from junk, though its detections are identified as well.
         embeddings: (N, D) float32, unit length, row i describes detection i.
         config: What to go by, and how sure to be.
         compute: Threads, and the memory that bounds how many volumes are worked on side by side; neither changes the result.
@@ -53,7 +55,7 @@ def track(
         N ids (-1 = unknown) and N probabilities in [0, 1], see Tracks; no neuron twice in a volume, ids ordered by mean position.
 
     Raises:
-        InputError: if the two disagree on N.
+        InputError: if they disagree on N or T.
         ConfigError: if neither position nor appearance may be used.
 
     Reference:
@@ -61,15 +63,19 @@ def track(
     """
     if len(embeddings) != len(detections):
         raise InputError(f"track: expected one embedding a detection ({len(detections)}), got {len(embeddings)}")
+    if len(volumes) != detections.n_volumes:
+        raise InputError(f"track: expected the looks of {detections.n_volumes} volumes, got {len(volumes)}")
     if not (config.position or config.appearance):
         raise ConfigError("[track] position and appearance are both false: nothing is left to tell neurons apart by")
     if len(detections) == 0:
         return Tracks(np.zeros(0, np.int32), np.zeros(0, np.float32), 0)
-    volumes = solve.volumes_of(detections, embeddings.vectors if config.appearance else None)
-    workers = _workers(volumes, compute)
+    seen = solve.volumes_of(detections, embeddings.vectors if config.appearance else None)
+    junk = volumes.is_junk
+    teachers = [volume for volume in seen if not junk[detections.t[volume.rows[0]]]] or seen
+    workers = _workers(seen, compute)
     # One thread a volume: more would only fight over the cores, and make sums depend on their number.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
-        neuron, probability = _solve(volumes, len(detections), config, seed, pool, progress)
+        neuron, probability = _solve(seen, teachers, len(detections), config, seed, pool, progress)
     return _named(detections, neuron, probability, config.min_probability)
 
 
@@ -82,9 +88,15 @@ def _workers(volumes: Sequence[solve.Volume], compute: ComputeConfig) -> int:
 
 
 def _solve(
-    volumes: list[solve.Volume], n: int, config: TrackConfig, seed: int, pool: ThreadPoolExecutor, progress: Progress
+    volumes: list[solve.Volume],
+    teachers: list[solve.Volume],
+    n: int,
+    config: TrackConfig,
+    seed: int,
+    pool: ThreadPoolExecutor,
+    progress: Progress,
 ) -> tuple[IntArray, FloatArray]:
-    """Returns neuron and probability of all n detections; neurons numbered as in the atlas."""
+    """Returns neuron and probability of all n detections; neurons numbered as in the atlas, which is learned from the teachers alone."""
     done, total = 0, len(volumes) + solve.ROUNDS + 2
     progress(done, total)
 
@@ -94,7 +106,7 @@ def _solve(
         progress(done, total)
 
     build = solve.build if config.position else solve.build_by_looks
-    atlas = build(volumes, np.random.default_rng(seed), pool.map, tick)
+    atlas = build(teachers, np.random.default_rng(seed), pool.map, tick)
     neuron, posterior = np.full(n, UNKNOWN), np.zeros(n)
     for sighting in _in_order(pool, lambda volume: solve.sight(volume, atlas), volumes):
         neuron[sighting.rows], posterior[sighting.rows] = sighting.neuron, sighting.posterior

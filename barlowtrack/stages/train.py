@@ -61,7 +61,7 @@ def train(
     """
     if not len(crops):
         raise InputError(
-            "train: expected crops of at least one volume with two nuclei, got none; try another [segment] min_quality or radius_um"
+            "train: expected crops of at least one volume with two nuclei, got none; try another [segment] probability or radius_um"
         )
     training = _Training(crops, config, pick_device(compute), seed)
     if checkpoint is None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from barlowtrack.data import CropBatch, Crops, Detections, Embeddings, Labels, Traces, Tracks
+from barlowtrack.data import CropBatch, Crops, Detections, Embeddings, Labels, Traces, Tracks, VolumeLooks
 from barlowtrack.errors import BarlowtrackError, InputError, StorageError
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 ARTEFACTS = {
     "detections": "detections.parquet",
+    "volumes": "volumes.parquet",
     "labels": "labels.zarr",
     "crops": "crops.zarr",
     "encoder": "encoder.safetensors",
@@ -70,6 +71,12 @@ def _read_detections(path: Path) -> Detections:
     from barlowtrack.io.tables import detections_from_frame, read_provenance, read_table
 
     return detections_from_frame(read_table(path, "detections"), int(read_provenance(path)["n_volumes"]))
+
+
+def _read_volumes(path: Path) -> VolumeLooks:
+    from barlowtrack.io.tables import read_table, volumes_from_frame
+
+    return volumes_from_frame(read_table(path, "volumes"))
 
 
 def _read_tracks(path: Path) -> Tracks:
@@ -128,6 +135,7 @@ def _read_report(path: Path) -> str:
 
 _READERS: dict[str, Callable[[Path], Any]] = {
     "detections": _read_detections,
+    "volumes": _read_volumes,
     "labels": _read_labels,
     "crops": _read_crops,
     "encoder": _read_encoder,

@@ -41,7 +41,7 @@ class StageRecord:
 
     Attributes:
         stage: Its name.
-        key: Hash of all that follows but artefacts.
+        key: Hash of all that follows but artefacts, and but the place of a model, whose content is an input.
         version: The stage's own version number.
         seed: Of the run, or None where the stage draws nothing.
         settings: Its sections of the settings.

@@ -5,6 +5,7 @@ A sink keeps the number of safe parts in a file `done`, written after the part i
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from abc import ABC, abstractmethod
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
-from barlowtrack.data import CropBatch, Detections, FloatArray, Segmentation, Traces, Tracks
+from barlowtrack.data import CropBatch, Detections, FloatArray, Segmentation, Traces, Tracks, VolumeLooks
 from barlowtrack.errors import StorageError
 from barlowtrack.storage.artefacts import ARTEFACTS
 from barlowtrack.storage.atomic import sync_tree, tree_size, write_bytes
@@ -80,7 +81,7 @@ class _Parts(ABC):
 
 
 class _Segmentations(_Parts):
-    makes = ("detections", "labels")
+    makes = ("detections", "volumes", "labels")
 
     def __init__(self, partial: Path, inputs: Mapping[str, Any], config: Config) -> None:
         from barlowtrack.io.labels import create_labels
@@ -103,15 +104,21 @@ class _Segmentations(_Parts):
         sync_tree(self.labels.folder(part.t))
         write_table(detections_to_frame(part.detections), self._table(part.t))
         sync_tree(self._table(part.t))
+        write_bytes(self._look(part.t), json.dumps([len(part.detections), part.contrast, part.sharpness]).encode())
         self.count()
 
     def finish(self) -> dict[str, int]:
-        from barlowtrack.io.tables import detections_from_frame, detections_to_frame, read_table, write_table
+        from barlowtrack.io.tables import detections_from_frame, detections_to_frame, read_table, volumes_to_frame, write_table
 
         parts = [detections_from_frame(read_table(self._table(t)), self.n_volumes) for t in range(self.n_volumes)]
         whole = Detections.concatenate(parts, self.n_volumes)
         write_table(detections_to_frame(whole), self.path("detections"), provenance={"n_volumes": str(self.n_volumes)})
+        count, contrast, sharpness = np.array([json.loads(self._look(t).read_bytes()) for t in range(self.n_volumes)]).T
+        write_table(volumes_to_frame(VolumeLooks(count.astype(np.int64), contrast, sharpness)), self.path("volumes"))
         return super().finish()
+
+    def _look(self, t: int) -> Path:
+        return self.tables / f"{t:08}.json"
 
     def _table(self, t: int) -> Path:
         return self.tables / f"{t:08}.parquet"
@@ -120,7 +127,9 @@ class _Segmentations(_Parts):
         from barlowtrack.io.tables import read_table
 
         table = self._table(t)
-        if t >= self.n_volumes or not table.is_file() or not self.labels.is_written(t):
+        if t >= self.n_volumes or not table.is_file() or not self._look(t).is_file() or not self.labels.is_written(t):
+            return False
+        if len(json.loads(self._look(t).read_bytes())) != 3:
             return False
         return bool((read_table(table, "detections")["t"] == t).all())
 

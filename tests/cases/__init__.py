@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from barlowtrack.data import Detections, Embeddings, Truth
+from barlowtrack.data import Detections, Embeddings, Truth, VolumeLooks
 
 Case = tuple[Detections, Embeddings | None, Truth]
 
@@ -101,7 +101,13 @@ def detections_at(t: np.ndarray, position_um: np.ndarray, n_volumes: int) -> Det
     label = np.arange(n) - np.searchsorted(t, t) + 1
     ones = np.ones(n, np.float32)
     dark = np.full(n, np.nan, np.float32)
-    return Detections(n_volumes, t, label, position_um.reshape(n, 3).astype(np.float32), ones, ones, ones, dark, dark, ones)
+    return Detections(n_volumes, t, label, position_um.reshape(n, 3).astype(np.float32), ones, ones, ones, dark, dark, ones, ones)
+
+
+def looks_of(detections: Detections) -> VolumeLooks:
+    """Volumes that all look alike."""
+    ones = np.ones(detections.n_volumes)
+    return VolumeLooks(np.bincount(detections.t, minlength=detections.n_volumes), 20 * ones, ones)
 
 
 def shuffled(case: Case, rng: np.random.Generator) -> tuple[Case, np.ndarray]:

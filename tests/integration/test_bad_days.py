@@ -188,8 +188,8 @@ def test_damaged_half_made_work_starts_over(run_folder, call, stage, name, conte
 
 def test_settings_that_change_half_way_and_back_leave_the_same_bytes(run_folder, call):
     _, digest = half_made(run_folder, "segment", parts=3)
-    for value in (20, 8):
-        assert call("segment", run_folder, "--quiet", "--set", f"segment.min_quality={value}")[0] == 0
+    for value in (2.0, 1.0):
+        assert call("segment", run_folder, "--quiet", "--set", f"segment.min_volume_um3={value}")[0] == 0
     assert digest in json.loads((run_folder / "keys" / "segment.json").read_bytes())["digests"].values()
 
 

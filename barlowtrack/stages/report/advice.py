@@ -29,7 +29,7 @@ def advice(
     if not len(detections):
         yield (
             "No nucleus was found. Check the voxel size, whether the reference channel is the one that shows the nuclei, "
-            "segment.radius_um, and lower segment.min_quality."
+            "segment.radius_um, and lower segment.probability."
         )
     elif not len(verdict.neurons.neuron):
         yield "Nuclei were found, but none was identified: look at the detections first, then at the embedding."

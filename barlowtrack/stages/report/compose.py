@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.colors import to_hex
 
 from barlowtrack.config import ReportConfig
-from barlowtrack.data import Detections, Embeddings, FloatArray, Progress, Recording, Traces, Tracks, silent
+from barlowtrack.data import Detections, Embeddings, FloatArray, Progress, Recording, Traces, Tracks, VolumeLooks, silent
 from barlowtrack.errors import InputError
 from barlowtrack.stages.report import page
 from barlowtrack.stages.report.advice import advice
@@ -32,6 +32,7 @@ PACKAGES = ("barlowtrack", "torch", "numpy", "scipy", "scikit-learn", "scikit-im
 def report(
     recording: Recording,
     detections: Detections,
+    volumes: VolumeLooks,
     embeddings: Embeddings,
     tracks: Tracks,
     traces: Traces,
@@ -49,6 +50,7 @@ def report(
     Args:
         recording: What was tracked; a few volumes are read, one at a time.
         detections: N nuclei.
+        volumes: How each of the T volumes looks.
         embeddings: (N, D).
         tracks: N identities.
         traces: (K, T).
@@ -65,8 +67,8 @@ def report(
     Raises:
         InputError: if detections, embeddings and tracks disagree on N, or traces and recording on T.
     """
-    _check(recording, detections, embeddings, tracks, traces)
-    verdict = judge(detections, tracks, traces)
+    _check(recording, detections, volumes, embeddings, tracks, traces)
+    verdict = judge(detections, volumes, tracks, traces)
     steps = list(advice(recording, detections, traces, history, verdict))
     time = TimeAxis(traces.time_s)
     parts: list[Callable[[], str]] = [
@@ -86,11 +88,15 @@ def report(
     return page.document(f"{recording.name} {page.DASH} barlowtrack", body)
 
 
-def _check(recording: Recording, detections: Detections, embeddings: Embeddings, tracks: Tracks, traces: Traces) -> None:
+def _check(
+    recording: Recording, detections: Detections, volumes: VolumeLooks, embeddings: Embeddings, tracks: Tracks, traces: Traces
+) -> None:
     if not len(detections) == len(embeddings) == len(tracks):
         sizes = f"{len(detections)}, {len(embeddings)} and {len(tracks)}"
         raise InputError(f"report: expected as many detections, embeddings and identities, got {sizes}")
     expected = (tracks.n_neurons, recording.n_volumes)
+    if len(volumes) != recording.n_volumes:
+        raise InputError(f"report: expected the looks of {recording.n_volumes} volumes, got {len(volumes)}")
     if traces.red.shape != expected or detections.n_volumes != recording.n_volumes:
         raise InputError(f"report: expected traces of shape {expected} (neurons, volumes), got {traces.red.shape}")
 

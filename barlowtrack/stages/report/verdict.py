@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from barlowtrack.data import UNKNOWN, Detections, Traces, Tracks
+from barlowtrack.data import UNKNOWN, Detections, Traces, Tracks, VolumeLooks
 from barlowtrack.stages.report.counts import NeuronCounts, VolumeCounts, count_by_neuron, count_by_volume
 from barlowtrack.stages.report.words import counted, percent
 
@@ -51,7 +51,7 @@ class Verdict:
     distrust: list[tuple[int, int, str]]
 
 
-def judge(detections: Detections, tracks: Tracks, traces: Traces) -> Verdict:
+def judge(detections: Detections, looks: VolumeLooks, tracks: Tracks, traces: Traces) -> Verdict:
     """Sums up a run; see Verdict."""
     volumes = count_by_volume(detections, tracks)
     neurons = count_by_neuron(tracks, traces)
@@ -63,7 +63,7 @@ def judge(detections: Detections, tracks: Tracks, traces: Traces) -> Verdict:
     right = float(np.mean(probability, dtype=np.float64)) if len(probability) else float("nan")
     doubtful = float(np.mean(probability < UNCERTAIN)) if len(probability) else float("nan")
     jumping = int(volumes.jumped.sum()) / steps if steps else float("nan")
-    reasons = _reasons(volumes)
+    reasons = _reasons(volumes, looks)
     distrusted = np.array([bool(why) for why in reasons], bool)
     return Verdict(
         grade=_grade(n_neurons, right, coverage, jumping),
@@ -79,7 +79,7 @@ def judge(detections: Detections, tracks: Tracks, traces: Traces) -> Verdict:
     )
 
 
-def _reasons(volumes: VolumeCounts) -> list[tuple[str, ...]]:
+def _reasons(volumes: VolumeCounts, looks: VolumeLooks) -> list[tuple[str, ...]]:
     """Returns for every volume why not to trust it; empty where nothing is unusual."""
     n = len(volumes.detections)
     some = volumes.detections > 0
@@ -88,6 +88,7 @@ def _reasons(volumes: VolumeCounts) -> list[tuple[str, ...]]:
     usual_quality = float(np.nanmedian(volumes.quality[1])) if compare else 0.0
     sure = volumes.probability[np.isfinite(volumes.probability)]
     low = min(float(np.median(sure)) - UNCERTAIN_DROP, 1.0) if compare and len(sure) else 0.0
+    junk = looks.is_junk
     reasons = []
     for t in range(n):
         why = []
@@ -100,6 +101,8 @@ def _reasons(volumes: VolumeCounts) -> list[tuple[str, ...]]:
                 why.append(f"many nuclei ({usual:.0f} are usual), some of them surely noise")
             if volumes.quality[1, t] < DULL * usual_quality:
                 why.append("dim or blurred")
+        if junk[t] and not why:
+            why.append("dim or blurred")
         if some[t] and not volumes.identified[t]:
             why.append("nobody identified")
         elif volumes.probability[t] < max(low, UNCERTAIN):

@@ -21,7 +21,7 @@ def grid(n_volumes: int = 6, n_neurons: int = 5, spacing_um: float = 10.0) -> Tr
 def detections_at(t: np.ndarray, position_um: np.ndarray, n_volumes: int) -> Detections:
     label = np.concatenate([np.arange(1, 1 + np.count_nonzero(t == v)) for v in range(n_volumes)])
     ones = np.ones(len(t))
-    return Detections(n_volumes, t, label, position_um, ones, ones, ones, ones, ones, ones)
+    return Detections(n_volumes, t, label, position_um, ones, ones, ones, ones, ones, ones, ones)
 
 
 def test_the_truth_itself_scores_one():

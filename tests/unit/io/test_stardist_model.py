@@ -10,14 +10,17 @@ import pytest
 import torch
 
 from barlowtrack.errors import InputError
-from barlowtrack.io.stardist_model import Thresholds, read_model_folder, write_model_folder
+from barlowtrack.io.stardist_model import read_model_folder, write_model_folder
+from barlowtrack.nn.segmentation_model import SegmentationModel, Thresholds
 from barlowtrack.nn.starconvex import StarConvexNet
 from barlowtrack.nn.starconvex_spec import ResNet, StarConvexSpec, UNet
 
 RAYS = {"name": "Rays_GoldenSpiral", "kwargs": {"n": 8, "anisotropy": (2.0, 1.0, 1.0)}}
+FLAT = UNet(n_filter_base=2, kernel_size=(1, 3, 5), pool=(1, 2, 2))
 SPECS = {
     "unet": StarConvexSpec(UNet(n_filter_base=2), RAYS, (1, 2, 2), (2.0, 1.0, 1.0), conv_after=4),
     "unet with batch norm": StarConvexSpec(UNet(n_filter_base=2, batch_norm=True, prefix="p_"), RAYS, conv_after=0),
+    "2-D": StarConvexSpec(FLAT, {"name": "circle", "kwargs": {"n": 8}}, (1, 4, 2), conv_after=4),
     "resnet": StarConvexSpec(ResNet(n_filter_base=2, n_blocks=2), RAYS, (1, 2, 2), conv_after=4),
     "resnet with batch norm": StarConvexSpec(ResNet(n_filter_base=2, n_blocks=2, batch_norm=True), RAYS, (1, 2, 2), conv_after=4),
 }
@@ -31,14 +34,14 @@ def random_weights(spec):
 @pytest.fixture
 def folder(tmp_path):
     """A small U-Net's folder, to be damaged."""
-    write_model_folder(SPECS["unet"], random_weights(SPECS["unet"]), Thresholds(0.6, 0.3), tmp_path / "model")
+    write_model_folder(SegmentationModel(SPECS["unet"], random_weights(SPECS["unet"]), Thresholds(0.6, 0.3)), tmp_path / "model")
     return tmp_path / "model"
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
 def test_written_then_read_is_the_same(spec, tmp_path):
     weights = random_weights(spec)
-    write_model_folder(spec, weights, Thresholds(0.61, 0.29), tmp_path / "model")
+    write_model_folder(SegmentationModel(spec, weights, Thresholds(0.61, 0.29)), tmp_path / "model")
     model = read_model_folder(tmp_path / "model")
     assert model.spec == spec
     assert model.thresholds == Thresholds(0.61, 0.29)
@@ -47,20 +50,20 @@ def test_written_then_read_is_the_same(spec, tmp_path):
     model.network()
 
 
-@pytest.mark.parametrize("kind", ["unet", "resnet"])
+@pytest.mark.parametrize("kind", ["unet", "resnet", "planes"])
 def test_stardists_own_folder_survives_reading_and_writing(kind, stardist_says, tmp_path):
     first = stardist_says(kind).model
-    write_model_folder(first.spec, first.weights, first.thresholds, tmp_path / "again")
+    write_model_folder(first, tmp_path / "again")
     second = read_model_folder(tmp_path / "again")
     assert (second.spec, second.thresholds) == (first.spec, first.thresholds)
     assert all(torch.equal(first.weights[name], tensor) for name, tensor in second.weights.items())
 
 
-@pytest.mark.parametrize("kind", ["unet", "resnet"])
+@pytest.mark.parametrize("kind", ["unet", "resnet", "planes"])
 def test_layers_are_written_in_the_order_stardist_writes(kind, stardist_says, tmp_path):
     """Keras reads by place, not by name: shapes and values must follow each other as in StarDist's own file."""
     said = stardist_says(kind)
-    write_model_folder(said.model.spec, said.model.weights, said.model.thresholds, tmp_path / "again")
+    write_model_folder(said.model, tmp_path / "again")
 
     def in_order(path):
         with h5py.File(path) as file:
@@ -74,7 +77,7 @@ def test_layers_are_written_in_the_order_stardist_writes(kind, stardist_says, tm
 
 def test_equal_models_give_equal_bytes(tmp_path):
     for name in ("a", "b"):
-        write_model_folder(SPECS["resnet"], random_weights(SPECS["resnet"]), Thresholds(), tmp_path / name)
+        write_model_folder(SegmentationModel(SPECS["resnet"], random_weights(SPECS["resnet"]), Thresholds()), tmp_path / name)
     for file in ("config.json", "thresholds.json", "weights_best.h5"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
@@ -89,6 +92,22 @@ def test_keras_may_go_on_counting(folder):
         file.attrs["layer_names"] = np.array([names.get(bytes(n), bytes(n)) for n in file.attrs["layer_names"]])
     after = read_model_folder(folder).weights
     assert all(torch.equal(before[name], tensor) for name, tensor in after.items())
+
+
+def test_kernels_of_a_2d_model_have_two_axes(tmp_path):
+    weights = random_weights(SPECS["2-D"])
+    write_model_folder(SegmentationModel(SPECS["2-D"], weights, Thresholds()), tmp_path / "model")
+    with h5py.File(tmp_path / "model" / "weights_best.h5") as file:
+        kernel = file["conv2d/conv2d/kernel:0"][()]
+    assert kernel.shape == (3, 5, 1, 2)
+    np.testing.assert_array_equal(kernel[1, 4, 0, 1], weights["backbone.to_grid.0.weight"][1, 0, 0, 1, 4])
+
+
+def test_weights_of_a_3d_model_do_not_fit_a_2d_one(folder):
+    write_model_folder(SegmentationModel(SPECS["2-D"], random_weights(SPECS["2-D"]), Thresholds()), folder.parent / "flat")
+    shutil.copy(folder / "weights_best.h5", folder.parent / "flat" / "weights_best.h5")
+    with pytest.raises(InputError, match=r"layer conv2d: expected by config\.json, got none"):
+        read_model_folder(folder.parent / "flat")
 
 
 def test_the_last_weights_serve_where_there_are_no_best(folder):
@@ -197,16 +216,16 @@ def test_another_layout_of_weights_is_refused(folder):
 
 def test_nothing_is_overwritten(folder):
     with pytest.raises(InputError, match="free place"):
-        write_model_folder(SPECS["unet"], random_weights(SPECS["unet"]), Thresholds(), folder)
+        write_model_folder(SegmentationModel(SPECS["unet"], random_weights(SPECS["unet"]), Thresholds()), folder)
 
 
 def test_weights_that_do_not_fit_leave_nothing_behind(tmp_path):
     with pytest.raises(InputError, match="expected shape"):
-        write_model_folder(SPECS["unet"], random_weights(SPECS["resnet"]), Thresholds(), tmp_path / "model")
+        write_model_folder(SegmentationModel(SPECS["unet"], random_weights(SPECS["resnet"]), Thresholds()), tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_half_written_folder_is_replaced(tmp_path, folder):
     shutil.copytree(folder, tmp_path / "new.partial")
-    write_model_folder(SPECS["unet"], random_weights(SPECS["unet"]), Thresholds(), tmp_path / "new")
+    write_model_folder(SegmentationModel(SPECS["unet"], random_weights(SPECS["unet"]), Thresholds()), tmp_path / "new")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model", "new"]

@@ -30,7 +30,7 @@ REAL_POINTS = Path(__file__).parents[3] / "../shared/data"
 
 def detections() -> Detections:
     rng = np.random.default_rng(1)
-    measures = rng.random((6, 5), dtype=np.float32)
+    measures = rng.random((7, 5), dtype=np.float32)
     measures[3:5] = np.nan  # no signal channel
     t, label = np.array([0, 0, 2, 2, 2], np.int32), np.array([1, 3, 1, 2, 9], np.int32)
     return Detections(4, t, label, rng.random((5, 3), dtype=np.float32), *measures)

@@ -121,6 +121,12 @@ def test_normalise_refuses_what_has_no_brightness(volume):
         normalise(volume)
 
 
+def test_the_brightest_voxel_is_1_where_both_percentiles_are_the_same():
+    volume = np.zeros((10, 30, 40), np.uint16)
+    volume[5, 5, 5:8] = 100, 300, 200
+    np.testing.assert_allclose(normalise(volume)[5, 5, 4:9], [0, 1 / 3, 1, 2 / 3, 0], atol=1e-6)
+
+
 def test_a_dark_volume_stays_finite():
     assert np.isfinite(normalise(np.full((3, 4, 5), 100, np.uint16))).all()
 

@@ -47,7 +47,7 @@ def make_film(counts: list[int], seed: int = 0, offset: list[float] | None = Non
         volumes.append(np.stack([red, rng.poisson(20, shape)]).astype(np.uint16))
         peak = brightness[:n] + 20 + (0 if offset is None else offset[t])
         one = np.ones(n, np.float32)
-        parts.append(Detections(len(counts), np.full(n, t), np.arange(1, n + 1), here, one, peak / 2, peak, one, one, one))
+        parts.append(Detections(len(counts), np.full(n, t), np.arange(1, n + 1), here, one, peak / 2, peak, one, one, one, one))
     recording = Recording(
         "film", InMemory(volumes), (len(counts), 2, *shape), np.dtype(np.uint16), VOXEL_UM, None, ("red", "green"), 0, 1, "made"
     )

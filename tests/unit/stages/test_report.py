@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from barlowtrack.config import ReportConfig
-from barlowtrack.data import UNKNOWN, Detections, Embeddings, Recording, Traces, Tracks
+from barlowtrack.data import UNKNOWN, Detections, Embeddings, Recording, Traces, Tracks, VolumeLooks
 from barlowtrack.errors import InputError
 from barlowtrack.stages.report import report
 from barlowtrack.stages.report.advice import advice
@@ -15,6 +15,7 @@ from barlowtrack.stages.report.drawing import TimeAxis, in_blocks
 from barlowtrack.stages.report.pictures import choose_volumes
 from barlowtrack.stages.report.verdict import judge
 from barlowtrack.stages.report.words import percent
+from tests.cases import looks_of
 
 COLUMNS = ("epoch", "loss", "feature_term", "object_term", "held_out_agreement", "effective_rank")
 HISTORY = dict(zip(COLUMNS, np.linspace([0, 1, 1, 1, 0.4, 8], [5, 0.2, 0.1, 0.3, 0.9, 12], 6).T, strict=True))
@@ -57,7 +58,7 @@ def case(n_volumes: int = 6, n_neurons: int = 5, n_channels: int = 2, keep: np.n
     ones = np.ones(n)
     position = np.stack([3 * ones, 2 + 1.5 * neuron, 3 + 2.0 * neuron], axis=1)
     quality = 20 + rng.random(n)
-    detections = Detections(n_volumes, t, neuron + 1, position, 9 * ones, 100 * ones, 150 * ones, 50 * ones, 60 * ones, quality)
+    detections = Detections(n_volumes, t, neuron + 1, position, 9 * ones, 100 * ones, 150 * ones, 50 * ones, 60 * ones, quality, ones)
     vectors = np.eye(8)[neuron % 8] + 0.1 * rng.normal(size=(n, 8))
     red, probability = np.full((n_neurons, n_volumes), np.nan), np.full((n_neurons, n_volumes), np.nan)
     red[neuron, t], probability[neuron, t] = 100.0, 0.95
@@ -66,6 +67,7 @@ def case(n_volumes: int = 6, n_neurons: int = 5, n_channels: int = 2, keep: np.n
     return {
         "recording": recording_of(n_volumes, n_channels, **changes),
         "detections": detections,
+        "volumes": looks_of(detections),
         "embeddings": Embeddings((vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)),
         "tracks": Tracks(neuron, 0.95 * ones, n_neurons),
         "traces": Traces(time_s, red, green, green / red, green / red - 0.5, probability),
@@ -223,7 +225,7 @@ def test_inputs_of_different_runs_are_refused():
 
 
 def verdict_of(run: dict):
-    return judge(run["detections"], run["tracks"], run["traces"])
+    return judge(run["detections"], run["volumes"], run["tracks"], run["traces"])
 
 
 def steps_of(run: dict) -> list[str]:
@@ -356,3 +358,13 @@ def test_embedding_of_alike_vectors_and_of_few():
 def test_the_histogram_counts():
     tracks = Tracks(np.array([0, 1, 2, UNKNOWN]), np.array([0.95, 0.9, 0.2, 0.99]), 3)
     assert "67\u00a0% of the identities" in probability_histogram(tracks).caption
+
+
+def test_a_volume_that_segment_calls_junk_is_named():
+    run = case(n_volumes=12, n_neurons=10)
+    sharpness = np.ones(12)
+    sharpness[5] = 0.3
+    blurred = VolumeLooks(run["volumes"].count, run["volumes"].contrast, sharpness)
+    assert verdict_of(run | {"volumes": blurred}).distrust == [(5, 5, "dim or blurred")]
+    with pytest.raises(InputError, match="looks of 12 volumes, got 11"):
+        page_of(run | {"volumes": VolumeLooks(*(np.ones(11),) * 3)})

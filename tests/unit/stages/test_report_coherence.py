@@ -17,7 +17,7 @@ def moving(n_volumes: int = 8, n_neurons: int = 40, seed: int = 0) -> tuple[Dete
         places.append(np.stack([rest[:, 0], y, x], axis=1))
     t, neuron = (a.ravel() for a in np.meshgrid(np.arange(n_volumes), np.arange(n_neurons), indexing="ij"))
     ones = np.ones(len(t))
-    detections = Detections(n_volumes, t, neuron + 1, np.concatenate(places), ones, ones, ones, ones, ones, ones)
+    detections = Detections(n_volumes, t, neuron + 1, np.concatenate(places), ones, ones, ones, ones, ones, ones, ones)
     return detections, Tracks(neuron, ones, n_neurons)
 
 

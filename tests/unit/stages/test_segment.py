@@ -11,12 +11,12 @@ from scipy.spatial.distance import cdist
 from barlowtrack.config import ComputeConfig, SegmentConfig
 from barlowtrack.data import Recording
 from barlowtrack.errors import InputError
-from barlowtrack.stages.segment import segment, segment_volume
+from barlowtrack.stages.segment import finder, region, segment, segment_volume
 from barlowtrack.synthetic import preset, simulate
 
 SIZE = (1.5, 0.35, 0.35)
 REAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "targettrack_worm"
-CONFIG = SegmentConfig()
+CONFIG = SegmentConfig(method="log")
 
 
 class Stack:
@@ -38,7 +38,11 @@ def film(*volumes, size=SIZE, signal=1):
 
 
 def find(volume, size=SIZE, config=CONFIG):
-    return segment_volume(volume, 0, film(volume, size=size), config)
+    return look(volume, 0, film(volume, size=size), config)
+
+
+def look(volume, t, recording, config=CONFIG):
+    return segment_volume(volume, t, recording, finder(recording, None, config, ComputeConfig()), config, region(recording, config))
 
 
 def balls(places_um, shape=(14, 80, 120), size=SIZE, radius=1.6, peak=200.0, noise=2.0, dtype=np.float32, seed=0):
@@ -207,17 +211,17 @@ def test_the_reference_channel_decides():
     swapped = np.stack([np.full_like(volume[0], 100), volume[0]])
     recording = film(swapped)
     flipped = Recording("case", recording.source, recording.shape, recording.dtype, SIZE, None, ("g", "r"), 1, 0, "x")
-    assert len(segment_volume(swapped, 0, recording, CONFIG).detections) == 0
-    assert len(segment_volume(swapped, 0, flipped, CONFIG).detections) == 5
+    assert len(look(swapped, 0, recording).detections) == 0
+    assert len(look(swapped, 0, flipped).detections) == 5
 
 
 def test_settings_are_used():
     volume = balls(PLACES[:3]) + balls(PLACES[3:], peak=40)
     quality = np.sort(find(volume).detections.quality)
     assert quality[2] > 3 * quality[1]
-    assert len(find(volume, config=SegmentConfig(min_quality=float(quality[1:3].mean()))).detections) == 3
-    assert len(find(volume, config=SegmentConfig(min_volume_um3=500.0)).detections) == 0
-    assert len(find(volume, config=SegmentConfig(n_scales=1, radius_um=(1.6, 1.6))).detections) == 5
+    assert len(find(volume, config=SegmentConfig(method="log", min_quality=float(quality[1:3].mean()))).detections) == 3
+    assert len(find(volume, config=SegmentConfig(method="log", min_volume_um3=500.0)).detections) == 0
+    assert len(find(volume, config=SegmentConfig(method="log", n_scales=1, radius_um=(1.6, 1.6))).detections) == 5
 
 
 def test_touching_nuclei_are_two():
@@ -227,7 +231,7 @@ def test_touching_nuclei_are_two():
 
 def test_every_instance_is_in_one_piece():
     film = simulate(preset("mid", n_volumes=3), seed=4)
-    labels = segment_volume(film.recording.read(1), 1, film.recording, CONFIG).labels
+    labels = look(film.recording.read(1), 1, film.recording).labels
     assert labels.max() > 80
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
         assert ndimage.label(labels[box] == label)[1] == 1
@@ -239,7 +243,7 @@ def worm():
 
 
 def run(recording, workers=1, start=0, memory_gb=4.0, **more):
-    return segment(recording, config=CONFIG, compute=ComputeConfig(workers=workers, memory_gb=memory_gb), start=start, **more)
+    return segment(recording, None, config=CONFIG, compute=ComputeConfig(workers=workers, memory_gb=memory_gb), start=start, **more)
 
 
 def test_any_number_of_workers_gives_the_same(worm):
@@ -290,7 +294,7 @@ def test_presets_are_found(name, least):
     film = simulate(preset(name, n_volumes=40), seed=11)
     pairs = found = true = 0
     for t in (0, 20, 39):
-        result = segment_volume(film.recording.read(t), t, film.recording, CONFIG)
+        result = look(film.recording.read(t), t, film.recording)
         places = film.truth.position_um[film.truth.t == t]
         distance = cdist(result.detections.position_um, places)
         i, j = linear_sum_assignment(np.where(distance < 3, distance, 1e3))

@@ -47,7 +47,7 @@ def worm(n_volumes: int = 5, activity: np.ndarray | None = None, n_channels: int
     rows = [(t, names[t][k], k) for t in range(n_volumes) for k in range(3)]
     t, label, neuron = np.array(sorted(rows)).T
     ones = np.ones(len(t))
-    detections = Detections(n_volumes, t, label, CENTRES_UM[neuron], ones, ones, ones, ones, ones, ones)
+    detections = Detections(n_volumes, t, label, CENTRES_UM[neuron], ones, ones, ones, ones, ones, ones, ones)
     return recording, Labels(Arrays(labels), labels.shape), detections, Tracks(neuron, 0.9 * ones, 3)
 
 

@@ -18,7 +18,7 @@ from barlowtrack.evaluate import Outcome, evaluate
 from barlowtrack.evaluate.matching import map_ids
 from barlowtrack.identity import solve as identity
 from barlowtrack.stages.track import track
-from tests.cases import CASES, detections_at, shuffled
+from tests.cases import CASES, detections_at, looks_of, shuffled
 
 REAL_POINTS = Path(__file__).parents[4] / "shared" / "data" / "nerve_worm1_points" / "points.csv"
 POINTS_ONLY = TrackConfig(appearance=False)
@@ -28,7 +28,7 @@ def solve(
     detections: Detections, embeddings: Embeddings | None = None, config: TrackConfig = POINTS_ONLY, *, seed: int = 0, workers: int = 1
 ) -> Tracks:
     embeddings = embeddings or Embeddings(np.ones((len(detections), 1), np.float32))
-    return track(detections, embeddings, config=config, compute=ComputeConfig(workers=workers), seed=seed)
+    return track(detections, looks_of(detections), embeddings, config=config, compute=ComputeConfig(workers=workers), seed=seed)
 
 
 @functools.cache
@@ -165,6 +165,7 @@ def test_says_how_far_it_is() -> None:
     said: list[tuple[int, int]] = []
     track(
         detections,
+        looks_of(detections),
         embeddings or Embeddings(np.ones((len(detections), 1), np.float32)),
         config=POINTS_ONLY,
         compute=ComputeConfig(workers=1),
@@ -186,10 +187,10 @@ def test_no_more_volumes_are_worked_on_than_fit_the_memory(monkeypatch: pytest.M
 
     monkeypatch.setattr(identity, "sight", watched)
     embeddings = Embeddings(np.ones((len(detections), 1), np.float32))
-    few = track(detections, embeddings, config=POINTS_ONLY, compute=ComputeConfig(workers=4, memory_gb=1e-6), seed=0)
+    few = track(detections, looks_of(detections), embeddings, config=POINTS_ONLY, compute=ComputeConfig(workers=4, memory_gb=1e-6), seed=0)
     assert len(threads) == 1
     threads.clear()
-    many = track(detections, embeddings, config=POINTS_ONLY, compute=ComputeConfig(workers=4), seed=0)
+    many = track(detections, looks_of(detections), embeddings, config=POINTS_ONLY, compute=ComputeConfig(workers=4), seed=0)
     assert 1 < len(threads) <= 4
     assert np.array_equal(few.neuron, many.neuron)
     assert np.array_equal(few.probability, many.probability)

@@ -13,6 +13,7 @@ from barlowtrack.errors import InputError
 from barlowtrack.nn.encoder import Encoder, Projector
 from barlowtrack.stages.crop import crop
 from barlowtrack.stages.train import HISTORY_COLUMNS, TrainState, _generator, _Training, train
+from tests.cases import looks_of
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,9 @@ SMALL = TrainConfig(epochs=4, embedding_dim=16, projector_dims=(32, 24), held_ou
 def make_crops(film: Callable, counts: list[int], seed: int = 0) -> Crops:
     recording, detections = film(counts, seed=seed)
     config = CropConfig(size_um=(9.0, 8.0, 8.0), grid=(4, 16, 16))
-    return Crops(Batches(list(crop(recording, detections, config=config, compute=COMPUTE))), config.grid, config.size_um)
+    return Crops(
+        Batches(list(crop(recording, detections, looks_of(detections), config=config, compute=COMPUTE))), config.grid, config.size_um
+    )
 
 
 def run(crops: Crops, config: TrainConfig = SMALL, seed: int = 5, **rest) -> list[TrainState]:
