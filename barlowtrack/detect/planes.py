@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from barlowtrack.config import SegmentConfig
-from barlowtrack.data import FloatArray, IntArray
+from barlowtrack.data import FloatArray
 from barlowtrack.detect.found import Found
 from barlowtrack.detect.starconvex import bounds_of, measured, overlap_of
 from barlowtrack.nn.planes import find_in_planes
-from barlowtrack.nn.resample import Sizes, resample
+from barlowtrack.nn.resample import Sizes, resample, resample_labels
 from barlowtrack.nn.segmentation_model import SegmentationModel
 from barlowtrack.nn.starconvex import StarConvexNet
 
@@ -28,7 +28,6 @@ class PlanesFinder:
     voxel_size_um: Sizes
     scale_um: Sizes
     config: SegmentConfig
-    tile_voxels: int = 0  # planes are taken a few at a time anyway
 
     def __call__(self, red: FloatArray) -> Found:
         """Finds the nuclei of one volume.
@@ -51,14 +50,5 @@ class PlanesFinder:
             voxel_size_um=scale,
             max_diameter_um=2 * self.config.radius_um[1] + BLUR_UM,
         )
-        labels = _nearest(drawn.labels, scale, self.voxel_size_um, red.shape)
+        labels = resample_labels(drawn.labels, scale, self.voxel_size_um, red.shape)
         return measured(labels, drawn.prob, red, self.voxel_size_um, self.config, bounds)
-
-
-def _nearest(labels: IntArray, from_um: Sizes, to_um: Sizes, shape: tuple[int, ...]) -> IntArray:
-    """Returns labels on the recording's own voxels."""
-    index = [
-        np.clip(np.rint(np.arange(n) * b / a).astype(np.intp), 0, m - 1)
-        for n, m, a, b in zip(shape, labels.shape, from_um, to_um, strict=True)
-    ]
-    return np.ascontiguousarray(labels[np.ix_(*index)])

@@ -17,9 +17,11 @@ from barlowtrack.data import IntArray, Progress, silent
 from barlowtrack.detect.agreement import Agreement, agreement
 from barlowtrack.detect.state import Round, SegmentationState
 from barlowtrack.errors import InputError
+from barlowtrack.nn import resume
 from barlowtrack.nn.brightness import Brightness
 from barlowtrack.nn.device import pick_device
 from barlowtrack.nn.instances import instances, predict
+from barlowtrack.nn.resume import kept, restore_adam
 from barlowtrack.nn.starconvex import StarConvexNet
 from barlowtrack.nn.starconvex_spec import StarConvexSpec, UNet
 from barlowtrack.nn.starconvex_training import Batch, Pair, PatchMaker, forward, initialise, losses
@@ -119,14 +121,7 @@ class _Training:
     def resume(self, state: SegmentationState) -> None:
         _expect_origin(state, self.made_from)
         self.net.load_state_dict(state.part("net"))
-        saved, adam = state.part("adam"), self.adam.state_dict()
-        if saved:
-            names = ("step", "exp_avg", "exp_avg_sq")
-            adam["state"] = {
-                i: {n: saved[f"{i}.{n}"] if n == "step" else torch.empty_like(p).copy_(saved[f"{i}.{n}"]) for n in names}
-                for i, p in enumerate(self.net.parameters())
-            }
-            self.adam.load_state_dict(adam)
+        restore_adam(self.adam, list(self.net.parameters()), state.part("adam"))
 
     def advance(self, before: SegmentationState, epoch: int) -> SegmentationState:
         """Takes one round of steps."""
@@ -192,13 +187,11 @@ class _Training:
         return found
 
     def _state(self, row: Round, before: SegmentationState | None) -> SegmentationState:
-        now = {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in self.net.state_dict().items()}
+        now = kept(self.net.state_dict())
         best = now if before is None or row.held_out_loss < before.best.held_out_loss else before.part("best")
         weights = {f"net.{name}": value for name, value in now.items()} | {f"best.{name}": value.clone() for name, value in best.items()}
         for i, entries in self.adam.state_dict()["state"].items():
-            weights |= {
-                f"adam.{i}.{name}": value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in entries.items()
-            }
+            weights |= kept({f"adam.{i}.{name}": value for name, value in entries.items()})
         return SegmentationState(row.epoch, weights, (*(before.history if before else ()), row), self.made_from)
 
 
@@ -228,9 +221,7 @@ def split(n: int, held_out: float) -> tuple[IntArray, IntArray]:
     """
     if n < 2:
         raise InputError(f"train-segmentation: expected at least two pairs, one to learn from and one to watch, got {n}")
-    n_watched = min(max(1, round(held_out * n)), n - 1)
-    watched = ((np.arange(n_watched) + 0.5) * n / n_watched).astype(np.intp)
-    return np.setdiff1d(np.arange(n), watched), watched
+    return resume.split(n, held_out)
 
 
 def middle_of(pair: Pair, most_voxels: int) -> Pair:

@@ -39,12 +39,11 @@ def resample(volume: VoxelArray, from_um: Sizes, to_um: Sizes) -> NDArray[np.flo
     return np.ascontiguousarray(result, np.float32)
 
 
-def resample_labels(labels: IntArray, from_um: Sizes, to_um: Sizes) -> IntArray:
-    """Takes the label of the nearest voxel; sizes and shape as in resample."""
-    shape = resampled_shape(labels.shape, from_um, to_um)
+def resample_labels(labels: IntArray, from_um: Sizes, to_um: Sizes, shape: tuple[int, ...] | None = None) -> IntArray:
+    """Takes the label of the nearest voxel; sizes as in resample, and the shape too where none is given."""
     index = [
         np.clip(np.rint(np.arange(m) * b / a).astype(np.intp), 0, n - 1)
-        for m, n, a, b in zip(shape, labels.shape, from_um, to_um, strict=True)
+        for m, n, a, b in zip(shape or resampled_shape(labels.shape, from_um, to_um), labels.shape, from_um, to_um, strict=True)
     ]
     return labels[np.ix_(*index)]
 

@@ -150,9 +150,11 @@ def finder(recording: Recording, segmenter: SegmentationModel | None, config: Se
     if segmenter is None:
         raise InputError('segment: expected a model for [segment] method = "stardist", got none')
     net = segmenter.network().to(pick_device(compute))
-    kind = StarConvexFinder if segmenter.spec.n_dim == 3 else PlanesFinder
+    scale = scale_of(segmenter, size, config)
+    if segmenter.spec.n_dim == 2:
+        return PlanesFinder(segmenter, net, size, scale, config)
     tile = int(np.clip(compute.memory_gb * 1e9 / 2 / bytes_a_voxel(segmenter), LEAST_TILE, TILE_VOXELS))
-    return kind(segmenter, net, size, scale_of(segmenter, size, config), config, tile)
+    return StarConvexFinder(segmenter, net, size, scale, config, tile)
 
 
 def bytes_a_volume(recording: Recording, segmenter: SegmentationModel | None, config: SegmentConfig) -> float:
@@ -160,9 +162,8 @@ def bytes_a_volume(recording: Recording, segmenter: SegmentationModel | None, co
     needed = float(np.prod(recording.volume_shape)) * (BYTES_A_VOXEL + recording.shape[1] * recording.dtype.itemsize)
     if config.method == "stardist" and segmenter is not None:
         size = recording.voxel_size_um
-        needed += float(np.prod(resampled_shape(recording.volume_shape, size, scale_of(segmenter, size, config)))) * bytes_a_voxel(
-            segmenter
-        )
+        seen = resampled_shape(recording.volume_shape, size, scale_of(segmenter, size, config))
+        needed += float(np.prod(seen)) * bytes_a_voxel(segmenter)
     return needed
 
 

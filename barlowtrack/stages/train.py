@@ -7,7 +7,6 @@ import logging
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from barlowtrack.nn.augment import Augmentation, two_views
 from barlowtrack.nn.device import deterministic, half_precision, pick_device
 from barlowtrack.nn.encoder import Encoder, EncoderSpec, Projector, build
 from barlowtrack.nn.objective import Terms, barlow_terms
+from barlowtrack.nn.resume import kept, restore_adam, split
 from barlowtrack.nn.state import HISTORY_COLUMNS, Epoch, TrainState
 
 __all__ = ["HISTORY_COLUMNS", "Epoch", "TrainState", "train"]
@@ -106,11 +106,7 @@ class _Training:
             raise InputError("train: expected a checkpoint of this training, got one with other settings, seed or crops")
         build(self.encoder, checkpoint.part("encoder"), "training state")
         build(self.projector, checkpoint.part("projector"), "training state")
-        saved = checkpoint.part("adam")
-        if saved:
-            adam = self.adam.state_dict()
-            adam["state"] = {i: _adam_of(saved, i, p) for i, p in enumerate(self.parameters)}
-            self.adam.load_state_dict(adam)
+        restore_adam(self.adam, self.parameters, checkpoint.part("adam"))
 
     def advance(self, before: TrainState, epoch: int) -> TrainState:
         """Passes over the training volumes once."""
@@ -190,17 +186,14 @@ class _Training:
         weights |= {f"projector.{name}": value for name, value in self.projector.state_dict().items()}
         for i, entries in self.adam.state_dict()["state"].items():
             weights |= {f"adam.{i}.{name}": value for name, value in entries.items()}
-        kept = {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in weights.items()}
-        return TrainState(row.epoch, self.spec, kept, (*history, row), self.made_from)
+        return TrainState(row.epoch, self.spec, kept(weights), (*history, row), self.made_from)
 
 
 def _split(n: int, held_out: float) -> tuple[IntArray, IntArray]:
     """Returns the volumes to train on and those to watch, the latter evenly spread; a single volume is both."""
     if n == 1:
         return np.arange(1), np.arange(1)
-    n_watched = min(max(1, round(held_out * n)), n - 1)
-    watched = ((np.arange(n_watched) + 0.5) * n / n_watched).astype(np.intp)
-    return np.setdiff1d(np.arange(n), watched), watched
+    return split(n, held_out)
 
 
 def _generator(device: torch.device, seed: int, epoch: int) -> torch.Generator:
@@ -216,12 +209,6 @@ def _fingerprint(crops: Crops) -> str:
         batch = crops.read(index)
         digest.update(repr((batch.t, batch.values.shape)).encode() + np.ascontiguousarray(batch.values).tobytes())
     return digest.hexdigest()
-
-
-def _adam_of(saved: dict[str, Tensor], i: int, parameter: Tensor) -> dict[str, Any]:
-    """Returns Adam's memory of one weight, laid out like the weight: the order of its numbers must not change rounding."""
-    entries = {name: saved[f"{i}.{name}"] for name in ("step", "exp_avg", "exp_avg_sq")}
-    return {name: value if name == "step" else torch.empty_like(parameter).copy_(value) for name, value in entries.items()}
 
 
 def _warn_of_collapse(state: TrainState) -> None:
