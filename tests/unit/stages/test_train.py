@@ -108,7 +108,9 @@ def test_held_out_volumes_are_not_trained_on(film: Callable) -> None:
     held = 2  # the middle of the only stretch: a quarter of four
     spoiled = [CropBatch(b.t, b.row, b.values * (0 if i == held else 1)) for i, b in enumerate(crops.source.batches)]
     plain, other = run(crops)[-1], run(Crops(Batches(spoiled), crops.window, crops.size_um))[-1]
-    assert all(torch.equal(plain.part("encoder")[name], other.part("encoder")[name]) for name in plain.part("encoder"))
+    assert all(
+        torch.equal(plain.part("learner.encoder")[name], other.part("learner.encoder")[name]) for name in plain.part("learner.encoder")
+    )
     assert plain.history[-1].effective_rank != other.history[-1].effective_rank
 
 
@@ -163,10 +165,10 @@ def test_the_default_settings_minimise_the_published_formula_over_one_volume(fil
     training = _Training(crops, TrainConfig(projector_dims=(32, 24)), torch.device("cpu"), seed=0)
     for index, n in enumerate((7, 5)):
         views = training.views(crops.read(index), _generator(torch.device("cpu"), 0, 1))
-        z1, z2 = (training.projector(training.encoder.represent(v)).detach().double().numpy() for v in views)
+        z1, z2 = (training.learner.projector(training.learner.encoder.represent(v)).detach().double().numpy() for v in views)
         assert len(z1) == n
         expected = (1 - 0.67) * slow_term(z1.T, z2.T, 0.0051) + 0.67 * slow_term(z1, z2, 0.0051)
-        assert float(training.terms(views).loss.detach()) == pytest.approx(expected, rel=1e-4)
+        assert float(training.learner.loss(*views).loss.detach()) == pytest.approx(expected, rel=1e-4)
 
 
 def test_learning_is_in_training_mode_and_watching_is_not(film: Callable, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from barlowtrack.nn.objectives.pairs import expect_pairs
+
 
 class Terms(NamedTuple):
     """The loss and its two parts, each before its weight."""
@@ -68,8 +70,7 @@ def barlow_terms(
     Returns:
         Loss and terms, scalars. Finite for a single object and for constant features too.
     """
-    if z1.ndim != 2 or z1.shape != z2.shape or not len(z1):
-        raise ValueError(f"views: expected two tensors of one shape (N, D) with N >= 1, got {tuple(z1.shape)} and {tuple(z2.shape)}")
+    expect_pairs(z1, z2)
     n, d = z1.shape
     on, off = diagonal_and_rest(feature_correlation(z1, z2))
     feature = (on + lambda_off_diagonal * off) / d**2
