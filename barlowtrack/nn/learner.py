@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 
 import torch
@@ -12,6 +13,15 @@ from barlowtrack.nn.device import half_precision
 from barlowtrack.nn.encoder import Encoder, Projector
 from barlowtrack.nn.objectives.barlow import Terms
 from barlowtrack.nn.objectives.table import Objective, Seen
+
+
+def momentum_at(share: float, start: float, end: float) -> float:
+    """Returns the teacher's momentum after a share of the training, from start to end as a cosine.
+
+    Reference:
+        Grill et al. 2020 (BYOL), section 3.2.
+    """
+    return end - (end - start) * (math.cos(math.pi * share) + 1) / 2
 
 
 class Branch(nn.Module):
@@ -101,7 +111,7 @@ class Learner(Branch):
             n_steps: Of the whole training.
         """
         if self.teacher is not None and self.objective.momentum is not None:
-            momentum = self.objective.momentum(step / n_steps)
+            momentum = momentum_at(step / n_steps, *self.objective.momentum)
             own = dict(self.named_parameters())
             for name, parameter in self.teacher.named_parameters():
                 parameter.mul_(momentum).add_(own[name], alpha=1 - momentum)

@@ -1,4 +1,7 @@
-"""What some objectives remember from step to step, as buffers: part of the training's state, so that a killed run goes on to the same bytes."""
+"""What some objectives remember from step to step.
+
+All of it is buffers, and so part of the training's state: a killed run goes on to the same bytes.
+"""
 
 from __future__ import annotations
 

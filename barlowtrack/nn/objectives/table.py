@@ -6,7 +6,6 @@ to a volume of about 100 neurons and some thousand steps.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -24,6 +23,8 @@ N_PROTOTYPES = 256  # published: 3000 (SwAV), 65536 (DINO)
 QUEUE = (
     512  # published: 65536. Every earlier volume shows the same neurons again: longer adds no new ones, at any length 1 key in N is false
 )
+STEADY = (0.99, 0.99)  # published: 0.999 (MoCo), which takes 1000 steps to forget the random start: about as many as a training has
+RISING = (0.996, 1.0)
 CENTRE_MOMENTUM = 0.9
 
 Views = tuple[Tensor, Tensor]
@@ -50,11 +51,11 @@ class Seen:
     temperature: float
 
 
-def _no_head(width: int) -> nn.Module:
+def _no_head(_width: int) -> nn.Module:
     return nn.Identity()
 
 
-def _no_memory(width: int) -> Memory:
+def _no_memory(_width: int) -> Memory:
     return Memory()
 
 
@@ -65,7 +66,7 @@ class Objective:
     Attributes:
         loss: Pure function of what is seen.
         head: Makes what hangs behind the projector, given its width.
-        momentum: Of the teacher, a running mean of the network, after a share of the training; None: there is no teacher.
+        momentum: Of the teacher, a running mean of the network: at the start and at the end of the training; None: there is no teacher.
         teaches_head: The teacher has the head, too; else it ends with the projector.
         memory: Makes what is remembered, given the width of the projector.
         temperature: As published, where there is one.
@@ -73,25 +74,27 @@ class Objective:
 
     loss: Callable[[Seen], Tensor]
     head: Callable[[int], nn.Module] = _no_head
-    momentum: Callable[[float], float] | None = None
+    momentum: tuple[float, float] | None = None
     teaches_head: bool = False
     memory: Callable[[int], Memory] = _no_memory
     temperature: float = 1.0
 
 
-def rising(share: float) -> float:
-    """Returns the teacher's momentum of BYOL and DINO after this share of the training: 0.996 at the start, 1 at the end, as a cosine."""
-    return 1 - (1 - 0.996) * (math.cos(math.pi * share) + 1) / 2
-
-
-def steady(share: float) -> float:
-    """Returns the teacher's momentum of MoCo: published 0.999, but a training here has about as many steps as that takes to forget."""
-    return 0.99
-
-
 def _moco(seen: Seen) -> Tensor:
     (q1, q2), (k1, k2) = seen.projections, seen.targets  # both ways round, as no view comes first here
     return (info_nce(q1, k2, seen.memory, seen.temperature) + info_nce(q2, k1, seen.memory, seen.temperature)) / 2
+
+
+def _prototypes(width: int) -> nn.Module:
+    return Prototypes(width, N_PROTOTYPES)
+
+
+def _wide(width: int) -> nn.Module:
+    return Predictor(width, 2 * width)  # published: 16 widths of 256
+
+
+def _bottleneck(width: int) -> nn.Module:
+    return Predictor(width, max(width // 4, 1))
 
 
 OBJECTIVES: dict[str, Objective] = {
@@ -100,22 +103,16 @@ OBJECTIVES: dict[str, Objective] = {
     "object": Objective(lambda seen: seen.barlow.object),
     "vicreg": Objective(lambda seen: vicreg(*seen.projections)),
     "simclr": Objective(lambda seen: nt_xent(*seen.projections, seen.temperature), temperature=0.1),
-    "moco": Objective(_moco, momentum=steady, memory=lambda width: Queue(QUEUE, width), temperature=0.07),
-    "swav": Objective(
-        lambda seen: swav(*seen.outputs, seen.temperature), head=lambda width: Prototypes(width, N_PROTOTYPES), temperature=0.1
-    ),
-    "byol": Objective(
-        lambda seen: byol(*seen.outputs, *seen.targets), head=lambda width: Predictor(width, 2 * width), momentum=rising
-    ),  # hidden layer wider than the projection, 16-fold as published
-    "simsiam": Objective(
-        lambda seen: simsiam(*seen.outputs, *seen.targets), head=lambda width: Predictor(width, max(width // 4, 1))
-    ),  # a bottleneck of a quarter
+    "moco": Objective(_moco, momentum=STEADY, memory=lambda width: Queue(QUEUE, width), temperature=0.07),
+    "swav": Objective(lambda seen: swav(*seen.outputs, seen.temperature), head=_prototypes, temperature=0.1),
+    "byol": Objective(lambda seen: byol(*seen.outputs, *seen.targets), head=_wide, momentum=RISING),
+    "simsiam": Objective(lambda seen: simsiam(*seen.outputs, *seen.targets), head=_bottleneck),
     "dino": Objective(
         lambda seen: dino(seen.outputs, seen.targets, seen.memory, temperature=seen.temperature),
-        head=lambda width: Prototypes(width, N_PROTOTYPES),
-        momentum=rising,
+        head=_prototypes,
+        momentum=RISING,
         teaches_head=True,
-        memory=lambda width: Centre(N_PROTOTYPES, CENTRE_MOMENTUM),
+        memory=lambda _width: Centre(N_PROTOTYPES, CENTRE_MOMENTUM),
         temperature=0.1,
     ),
 }

@@ -11,6 +11,7 @@ from barlowtrack.config import ComputeConfig, CropConfig, TrainConfig
 from barlowtrack.data import CropBatch, Crops
 from barlowtrack.errors import InputError
 from barlowtrack.nn.encoder import Encoder, Projector
+from barlowtrack.nn.objectives.table import OBJECTIVES
 from barlowtrack.stages.crop import crop
 from barlowtrack.stages.train import HISTORY_COLUMNS, TrainState, _generator, _Training, train
 from tests.cases import looks_of
@@ -64,12 +65,14 @@ def test_training_lowers_the_loss_and_tells_nuclei_apart_better_than_random_weig
     assert history[-1].held_out_agreement > history[0].held_out_agreement
 
 
-@pytest.mark.parametrize("stop", [0, 2, 3])
-def test_going_on_from_bytes_ends_with_the_same_bytes(film: Callable, stop: int) -> None:
-    crops = make_crops(film, [6, 3, 5, 6])
-    whole = run(crops)
+@pytest.mark.parametrize(
+    ("objective", "stop"), [("barlow-object", 0), ("barlow-object", 2), ("barlow-object", 3), ("moco", 2), ("dino", 1)]
+)
+def test_going_on_from_bytes_ends_with_the_same_bytes(film: Callable, objective: str, stop: int) -> None:
+    crops, config = make_crops(film, [6, 3, 5, 6]), SMALL.model_copy(update={"objective": objective})
+    whole = run(crops, config)
     again = TrainState.from_bytes(whole[stop].to_bytes())
-    rest = run(crops, checkpoint=again)
+    rest = run(crops, config, checkpoint=again)
 
     assert [state.epoch for state in rest] == list(range(stop + 1, 5))
     assert [state.to_bytes() for state in rest] == [state.to_bytes() for state in whole[stop + 1 :]]
@@ -93,6 +96,17 @@ def test_the_seed_decides_and_nothing_else_does(film: Callable) -> None:
 def test_few_volumes_and_few_nuclei_train(film: Callable, counts: list[int], epochs: int) -> None:
     last = run(make_crops(film, counts), SMALL.model_copy(update={"epochs": epochs}))[-1]
     assert last.epoch == epochs
+    assert all(math.isfinite(value) for row in last.history for value in vars(row).values())
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_every_objective_changes_the_encoder_and_starts_from_the_same(film: Callable, objective: str) -> None:
+    crops, config = make_crops(film, [6, 1, 2, 7]), SMALL.model_copy(update={"epochs": 2, "objective": objective})
+    start, *_, last = run(crops, config)
+    before, after = start.part("learner.encoder"), last.part("learner.encoder")
+    plain = run(crops, SMALL.model_copy(update={"epochs": 0}))[-1].part("learner.encoder")
+    assert all(torch.equal(value, plain[name]) for name, value in before.items())
+    assert all(not torch.equal(value, before[name]) for name, value in after.items() if name.endswith("weight"))
     assert all(math.isfinite(value) for row in last.history for value in vars(row).values())
 
 
