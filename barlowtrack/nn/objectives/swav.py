@@ -34,7 +34,7 @@ def sinkhorn(scores: Tensor, epsilon: float = 0.05, rounds: int = 3) -> Tensor:
     return (q + math.log(n)).exp()
 
 
-def swav(scores1: Tensor, scores2: Tensor, temperature: float) -> Tensor:
+def swav(scores1: Tensor, scores2: Tensor, temperature: float, epsilon: float = 0.05) -> Tensor:
     """Returns the cross entropy between the codes of one view and the softmax of the other's scores, the mean of both ways round.
 
     No gradient passes through the codes.
@@ -43,8 +43,9 @@ def swav(scores1: Tensor, scores2: Tensor, temperature: float) -> Tensor:
         scores1: (N, K) cosines of the first view with the prototypes.
         scores2: (N, K) of the second view, row by row the same objects.
         temperature: Of the softmax; published: 0.1.
+        epsilon: Of the codes.
     """
     expect_pairs(scores1, scores2)
-    first = sinkhorn(scores1) * torch.log_softmax(scores2 / temperature, dim=1)
-    second = sinkhorn(scores2) * torch.log_softmax(scores1 / temperature, dim=1)
+    first = sinkhorn(scores1, epsilon) * torch.log_softmax(scores2 / temperature, dim=1)
+    second = sinkhorn(scores2, epsilon) * torch.log_softmax(scores1 / temperature, dim=1)
     return -(first + second).sum(dim=1).mean() / 2

@@ -19,11 +19,14 @@ from barlowtrack.nn.objectives.distillation import byol, dino, simsiam
 from barlowtrack.nn.objectives.swav import swav
 from barlowtrack.nn.objectives.vicreg import vicreg
 
-N_PROTOTYPES = 256  # published: 3000 (SwAV), 65536 (DINO)
-QUEUE = (
-    512  # published: 65536. Every earlier volume shows the same neurons again: longer adds no new ones, at any length 1 key in N is false
-)
-STEADY = (0.99, 0.99)  # published: 0.999 (MoCo), which takes 1000 steps to forget the random start: about as many as a training has
+N_PROTOTYPES = 256
+"""Published: 3000 (SwAV), 65536 (DINO)."""
+EPSILON = 0.005
+"""Published: 0.05 (SwAV). Without batch statistics projections are nearly parallel at first: its codes would be all alike, for good."""
+QUEUE = 512
+"""Published: 65536 (MoCo). Earlier volumes show the same neurons: about one key in N is a false negative, however long the queue."""
+STEADY = (0.99, 0.99)
+"""Published: 0.999 (MoCo), which takes 1000 steps to forget the random start: about as many as a training has."""
 RISING = (0.996, 1.0)
 CENTRE_MOMENTUM = 0.9
 
@@ -104,7 +107,7 @@ OBJECTIVES: dict[str, Objective] = {
     "vicreg": Objective(lambda seen: vicreg(*seen.projections)),
     "simclr": Objective(lambda seen: nt_xent(*seen.projections, seen.temperature), temperature=0.1),
     "moco": Objective(_moco, momentum=STEADY, memory=lambda width: Queue(QUEUE, width), temperature=0.07),
-    "swav": Objective(lambda seen: swav(*seen.outputs, seen.temperature), head=_prototypes, temperature=0.1),
+    "swav": Objective(lambda seen: swav(*seen.outputs, seen.temperature, EPSILON), head=_prototypes, temperature=0.1),
     "byol": Objective(lambda seen: byol(*seen.outputs, *seen.targets), head=_wide, momentum=RISING),
     "simsiam": Objective(lambda seen: simsiam(*seen.outputs, *seen.targets), head=_bottleneck),
     "dino": Objective(
