@@ -13,6 +13,7 @@ from barlowtrack.nn.device import half_precision
 from barlowtrack.nn.encoder import Encoder, Projector
 from barlowtrack.nn.objectives.barlow import Terms
 from barlowtrack.nn.objectives.table import Objective, Seen
+from barlowtrack.nn.queue import Queue
 
 
 def momentum_at(share: float, start: float, end: float) -> float:
@@ -41,13 +42,13 @@ class Branch(nn.Module):
 
 
 class Learner(Branch):
-    """A network, the objective it is taught by, and what that needs: head, teacher, memory.
+    """A network, the objective it is taught by, and what that needs: head, teacher, queue.
 
     Nothing in it normalises over the batch: a batch is one volume of 20 to 200 objects, and what they have in common is information.
 
     Attributes:
         teacher: A running mean of the network, without gradient; None where the objective has none.
-        memory: What is kept from step to step.
+        queue: Targets of steps before; None where the objective has none.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Learner(Branch):
         self.objective = objective
         self.barlow = barlow
         self.temperature = objective.temperature if temperature is None else temperature
-        self.memory = objective.memory(projector.width)
+        self.queue = Queue(objective.queue, projector.width) if objective.queue else None
         self.teacher: Branch | None = None
         if objective.momentum is not None:
             taught = self.head if objective.teaches_head else nn.Identity()
@@ -99,12 +100,13 @@ class Learner(Branch):
         terms = self.barlow(z1, z2)
         if self.training:
             self._fresh = targets
-        seen = Seen((z1, z2), (p1, p2), (t1, t2), terms, self.memory.held(), self.temperature)
+        held = targets[:0] if self.queue is None else self.queue.held()
+        seen = Seen((z1, z2), (p1, p2), (t1, t2), terms, held, self.temperature)
         return terms._replace(loss=self.objective.loss(seen))
 
     @torch.no_grad()
     def after_step(self, step: int, n_steps: int) -> None:
-        """Lets teacher and memory follow once the optimiser has moved.
+        """Lets teacher and queue follow once the optimiser has moved.
 
         Args:
             step: Steps of the whole training done before this one.
@@ -115,6 +117,6 @@ class Learner(Branch):
             own = dict(self.named_parameters())
             for name, parameter in self.teacher.named_parameters():
                 parameter.mul_(momentum).add_(own[name], alpha=1 - momentum)
-        if self._fresh is not None:
-            self.memory.update(self._fresh)
-            self._fresh = None
+        if self.queue is not None and self._fresh is not None:
+            self.queue.push(self._fresh)
+        self._fresh = None

@@ -19,6 +19,15 @@ def negative_cosine(predicted: Tensor, target: Tensor) -> Tensor:
     return -(unit(predicted) * unit(target.detach())).sum(dim=1).mean()
 
 
+def centred(t: Tensor) -> Tensor:
+    """Returns (N, D) less the mean over the N objects.
+
+    Published projectors end in, or contain, a normalisation over the batch, which takes away what all rows share. Ours have none: at
+    first all rows are nearly parallel, every cosine is nearly 1 and nothing is left to learn. Centring the target alone puts it right.
+    """
+    return t - t.mean(dim=0)
+
+
 def byol(p1: Tensor, p2: Tensor, t1: Tensor, t2: Tensor) -> Tensor:
     """Returns the mean squared distance of unit vectors, |p1 - t2|^2 + |p2 - t1|^2: predictions p, teacher's projections t, all (N, D)."""
     return 4 + 2 * (negative_cosine(p1, t2) + negative_cosine(p2, t1))
@@ -39,7 +48,7 @@ def dino(
     Args:
         student: (N, K) scores of each view.
         teacher: (N, K) scores of each view; no gradient.
-        centre: (1, K) running mean of the teacher's scores.
+        centre: (1, K) mean of the teacher's scores; published: running, with momentum 0.9.
         temperature: Of the student; published: 0.1.
         teacher_temperature: Published: 0.04.
     """

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from barlowtrack.nn.heads import Predictor, Prototypes
-from barlowtrack.nn.memory import Centre, Memory, Queue
 from barlowtrack.nn.objectives.barlow import Terms
 from barlowtrack.nn.objectives.contrastive import info_nce, nt_xent
-from barlowtrack.nn.objectives.distillation import byol, dino, simsiam
+from barlowtrack.nn.objectives.distillation import byol, centred, dino, simsiam
 from barlowtrack.nn.objectives.swav import swav
 from barlowtrack.nn.objectives.vicreg import vicreg
 
@@ -28,7 +28,10 @@ QUEUE = 512
 STEADY = (0.99, 0.99)
 """Published: 0.999 (MoCo), which takes 1000 steps to forget the random start: about as many as a training has."""
 RISING = (0.996, 1.0)
-CENTRE_MOMENTUM = 0.9
+QUICKER = (0.98, 1.0)
+"""Published: as RISING (DINO), for a hundred times the steps."""
+SHARP = 0.01
+"""Temperature of the teacher; published: 0.04 (DINO). For the reason of EPSILON."""
 
 Views = tuple[Tensor, Tensor]
 
@@ -42,7 +45,7 @@ class Seen:
         outputs: Of the head; the projections where there is none.
         targets: What the teacher makes of each view, no gradient; without a teacher the projections themselves, detached.
         barlow: The terms of Barlow Twins on the projections.
-        memory: What is held from the steps before.
+        queue: (Q, P) targets of the steps before, where they are kept.
         temperature: Of the settings, or as published.
     """
 
@@ -50,16 +53,12 @@ class Seen:
     outputs: Views
     targets: Views
     barlow: Terms
-    memory: Tensor
+    queue: Tensor
     temperature: float
 
 
 def _no_head(_width: int) -> nn.Module:
     return nn.Identity()
-
-
-def _no_memory(_width: int) -> Memory:
-    return Memory()
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ class Objective:
         head: Makes what hangs behind the projector, given its width.
         momentum: Of the teacher, a running mean of the network: at the start and at the end of the training; None: there is no teacher.
         teaches_head: The teacher has the head, too; else it ends with the projector.
-        memory: Makes what is remembered, given the width of the projector.
+        queue: How many targets are kept from the steps before.
         temperature: As published, where there is one.
     """
 
@@ -79,13 +78,18 @@ class Objective:
     head: Callable[[int], nn.Module] = _no_head
     momentum: tuple[float, float] | None = None
     teaches_head: bool = False
-    memory: Callable[[int], Memory] = _no_memory
+    queue: int = 0
     temperature: float = 1.0
 
 
 def _moco(seen: Seen) -> Tensor:
     (q1, q2), (k1, k2) = seen.projections, seen.targets  # both ways round, as no view comes first here
-    return (info_nce(q1, k2, seen.memory, seen.temperature) + info_nce(q2, k1, seen.memory, seen.temperature)) / 2
+    return (info_nce(q1, k2, seen.queue, seen.temperature) + info_nce(q2, k1, seen.queue, seen.temperature)) / 2
+
+
+def _dino(seen: Seen) -> Tensor:
+    centre = torch.cat(seen.targets).mean(dim=0, keepdim=True)  # published: a running mean; at first all scores move faster than it follows
+    return dino(seen.outputs, seen.targets, centre, temperature=seen.temperature, teacher_temperature=SHARP)
 
 
 def _prototypes(width: int) -> nn.Module:
@@ -106,16 +110,9 @@ OBJECTIVES: dict[str, Objective] = {
     "object": Objective(lambda seen: seen.barlow.object),
     "vicreg": Objective(lambda seen: vicreg(*seen.projections)),
     "simclr": Objective(lambda seen: nt_xent(*seen.projections, seen.temperature), temperature=0.1),
-    "moco": Objective(_moco, momentum=STEADY, memory=lambda width: Queue(QUEUE, width), temperature=0.07),
+    "moco": Objective(_moco, momentum=STEADY, queue=QUEUE, temperature=0.07),
     "swav": Objective(lambda seen: swav(*seen.outputs, seen.temperature, EPSILON), head=_prototypes, temperature=0.1),
-    "byol": Objective(lambda seen: byol(*seen.outputs, *seen.targets), head=_wide, momentum=RISING),
-    "simsiam": Objective(lambda seen: simsiam(*seen.outputs, *seen.targets), head=_bottleneck),
-    "dino": Objective(
-        lambda seen: dino(seen.outputs, seen.targets, seen.memory, temperature=seen.temperature),
-        head=_prototypes,
-        momentum=RISING,
-        teaches_head=True,
-        memory=lambda _width: Centre(N_PROTOTYPES, CENTRE_MOMENTUM),
-        temperature=0.1,
-    ),
+    "byol": Objective(lambda seen: byol(*seen.outputs, *map(centred, seen.targets)), head=_wide, momentum=RISING),
+    "simsiam": Objective(lambda seen: simsiam(*seen.outputs, *map(centred, seen.targets)), head=_bottleneck),
+    "dino": Objective(_dino, head=_prototypes, momentum=QUICKER, teaches_head=True, temperature=0.1),
 }

@@ -84,9 +84,9 @@ def test_info_nce_with_an_empty_queue_is_zero_and_pulls_nowhere() -> None:
     assert float(q.grad.abs().max()) == 0
 
 
-def slow_codes(scores: np.ndarray, rounds: int) -> np.ndarray:
+def slow_codes(scores: np.ndarray, rounds: int, epsilon: float = 0.05) -> np.ndarray:
     """The pseudo-code of the paper's appendix, on (N, K)."""
-    q = np.exp(scores / 0.05)
+    q = np.exp(scores / epsilon)
     q /= q.sum()
     n, k = q.shape
     for _ in range(rounds):
@@ -110,12 +110,13 @@ def test_codes_of_scores_whose_exponential_overflows_are_finite() -> None:
     np.testing.assert_allclose(codes.sum(dim=1), 1, rtol=1e-4)
 
 
-def test_swav_predicts_the_codes_of_the_other_view() -> None:
+@pytest.mark.parametrize("epsilon", [0.05, 0.02])
+def test_swav_predicts_the_codes_of_the_other_view(epsilon: float) -> None:
     a, b = (0.3 * z.numpy() for z in views())
-    codes_a, codes_b = slow_codes(a, 3), slow_codes(b, 3)
+    codes_a, codes_b = slow_codes(a, 3, epsilon), slow_codes(b, 3, epsilon)
     said = [-codes_a[i] @ np.log(softmax(b[i] / 0.1)) - codes_b[i] @ np.log(softmax(a[i] / 0.1)) for i in range(6)]
 
-    assert float(swav(*(0.3 * z for z in views()), 0.1)) == pytest.approx(np.mean(said) / 2, rel=1e-9)
+    assert float(swav(*(0.3 * z for z in views()), 0.1, epsilon)) == pytest.approx(np.mean(said) / 2, rel=1e-9)
 
 
 def test_byol_is_the_squared_distance_of_unit_vectors_and_simsiam_the_cosine() -> None:
