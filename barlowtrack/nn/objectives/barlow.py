@@ -56,8 +56,8 @@ def barlow_terms(
 ) -> Terms:
     """Returns (1 - alpha) * feature term + alpha * object term, as published unless per_object is set.
 
-    Each term is [sum_i (1 - C_ii)^2 + lambda * sum_{i != j} C_ij^2] / numel(C). Divided by N^2, the object term all but vanishes
-    for the N ~ 100 objects of a volume; per_object divides it by N.
+    Each term is [sum_i (1 - C_ii)^2 + lambda * sum_{i != j} C_ij^2] / numel(C). So the fewer the objects beside the D features, the more
+    the object term weighs against the feature term (docs/decisions/0009-objective-balance.md); per_object divides it by N, not N^2.
 
     Args:
         z1: (N, D) first view of all objects of one volume.
