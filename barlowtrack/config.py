@@ -119,8 +119,14 @@ class TrainConfig(_Section):
 
     epochs: int = Field(20, ge=0, description="Passes over the training volumes; 0 keeps the random weights.")
     learning_rate: Positive = Field(5e-4, description="Step size of Adam.")
-    alpha: Share = Field(0.67, description="Weight of the object term against the feature term; 0 is plain Barlow Twins.")
-    lambda_off_diagonal: float = Field(0.0051, ge=0, description="Weight of off-diagonal correlations in both terms.")
+    objective: Literal["barlow-object", "barlow", "object", "vicreg", "simclr", "moco", "swav", "byol", "simsiam", "dino"] = Field(
+        "barlow-object", description="What training minimises; barlow-object: Barlow Twins over features and over objects."
+    )
+    temperature: float | None = Field(
+        None, ge=1e-3, le=1e3, description="simclr, moco, swav, dino: how softly similarities are compared; empty: as published."
+    )
+    alpha: Share = Field(0.67, description="barlow-object: weight of the object term against the feature term; 0 is plain Barlow Twins.")
+    lambda_off_diagonal: float = Field(0.0051, ge=0, description="Weight of off-diagonal correlations in both terms of Barlow Twins.")
     object_scale: Literal["published", "per_object"] = Field(
         "published", description="Divide the object term of N nuclei by N^2, as published, or by N (per_object): then it weighs more."
     )

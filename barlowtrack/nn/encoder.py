@@ -149,6 +149,9 @@ class Projector(nn.Module):
     """Layers behind the encoder in which the loss is taken; dropped after training.
 
     LayerNorm, not BatchNorm: a batch is one volume, and what its nuclei have in common is information.
+
+    Attributes:
+        width: P.
     """
 
     def __init__(self, inputs: int, dims: tuple[int, ...]) -> None:
@@ -159,6 +162,7 @@ class Projector(nn.Module):
             if i < len(dims) - 1:
                 layers += [nn.LayerNorm(width), nn.ReLU()]
             inputs = width
+        self.width = inputs
         self.layers = nn.Sequential(*layers)
 
     def forward(self, z: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from barlowtrack.errors import InputError
 from barlowtrack.nn.checkpoint import pack, unpack
 from barlowtrack.nn.encoder import Encoder, EncoderSpec, build
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Epoch:
 
     Attributes:
         epoch: 0 is the random start: measured, not trained.
-        loss: Mean over the training volumes.
-        feature_term: Likewise, before its weight.
+        loss: Of the objective; mean over the training volumes.
+        feature_term: Of Barlow Twins, before its weight, whatever the objective; likewise.
         object_term: Likewise.
         held_out_agreement: Share of held-out nuclei whose two views are each other's nearest in their volume.
         effective_rank: How many directions the embedding of the held-out nuclei uses, at most D.
@@ -47,7 +47,7 @@ class TrainState:
     Attributes:
         epoch: Epochs done.
         spec: Of the encoder.
-        weights: Of encoder ("encoder."), projector ("projector.") and optimiser ("adam."), on the CPU.
+        weights: All that learns or helps to ("learner.", of it the encoder "learner.encoder.") and the optimiser ("adam."), on the CPU.
         history: One row an epoch, row 0 the random start.
         made_from: Settings, seed and fingerprint of the crops; a checkpoint of another training is refused.
     """
@@ -59,12 +59,12 @@ class TrainState:
     made_from: Mapping[str, Any]
 
     def part(self, name: str) -> dict[str, Tensor]:
-        """Returns the weights of "encoder", "projector" or "adam" by their own names."""
+        """Returns the weights of "learner", "learner.encoder" or "adam" by their own names."""
         return {key.removeprefix(f"{name}."): value for key, value in self.weights.items() if key.startswith(f"{name}.")}
 
     def encoder(self) -> Encoder:
         """Returns the encoder as it stands, in evaluation mode, on the CPU."""
-        return build(Encoder(self.spec, self.epoch), self.part("encoder"), "training state").eval()
+        return build(Encoder(self.spec, self.epoch), self.part("learner.encoder"), "training state").eval()
 
     def to_bytes(self) -> bytes:
         """Returns a safetensors file; equal states give equal bytes."""

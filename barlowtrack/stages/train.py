@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import torch
@@ -19,7 +20,9 @@ from barlowtrack.nn.agreement import effective_rank, mutual_neighbours
 from barlowtrack.nn.augment import Augmentation, two_views
 from barlowtrack.nn.device import deterministic, half_precision, pick_device
 from barlowtrack.nn.encoder import Encoder, EncoderSpec, Projector, build
-from barlowtrack.nn.objective import Terms, barlow_terms
+from barlowtrack.nn.learner import Learner
+from barlowtrack.nn.objectives.barlow import barlow_terms
+from barlowtrack.nn.objectives.table import OBJECTIVES
 from barlowtrack.nn.resume import kept, restore_adam, split
 from barlowtrack.nn.state import HISTORY_COLUMNS, Epoch, TrainState
 
@@ -86,12 +89,8 @@ class _Training:
         self.spec = EncoderSpec(crops.window, crops.size_um, config.embedding_dim)
         with torch.random.fork_rng(devices=[]):  # the modules draw their first weights from torch's own generator
             torch.manual_seed(seed)
-            self.encoder = Encoder(self.spec)
-            self.projector = Projector(config.embedding_dim, config.projector_dims)
-        self.encoder.to(device)
-        self.projector.to(device)
-        self.parameters = [*self.encoder.parameters(), *self.projector.parameters()]
-        self.adam = torch.optim.Adam(self.parameters, lr=config.learning_rate)
+            self.learner = _learner(self.spec, config).to(device)
+        self.adam = torch.optim.Adam(self.learner.taught(), lr=config.learning_rate)
         self.used, self.watched = _split(len(crops), config.held_out)
         self.made_from = {"train": config.model_dump(mode="json"), "seed": seed, "crops": _fingerprint(crops)}
         self.augmentation = Augmentation(config.rotation_deg, config.elastic_vox, config.shift_vox, config.brightness, config.noise)
@@ -104,15 +103,14 @@ class _Training:
     def resume(self, checkpoint: TrainState) -> None:
         if checkpoint.made_from != self.made_from or checkpoint.spec != self.spec:
             raise InputError("train: expected a checkpoint of this training, got one with other settings, seed or crops")
-        build(self.encoder, checkpoint.part("encoder"), "training state")
-        build(self.projector, checkpoint.part("projector"), "training state")
-        restore_adam(self.adam, self.parameters, checkpoint.part("adam"))
+        build(self.learner, checkpoint.part("learner"), "training state")
+        restore_adam(self.adam, self.learner.taught(), checkpoint.part("adam"))
 
     def advance(self, before: TrainState, epoch: int) -> TrainState:
         """Passes over the training volumes once."""
         generator = _generator(self.device, self.seed, epoch)
         order = np.random.default_rng([self.seed, epoch]).permutation(self.used)
-        self.set_mode(training=True)
+        self.learner.train()
         losses = []
         with deterministic(), ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(self.crops.read, int(order[0]))
@@ -120,18 +118,15 @@ class _Training:
                 batch = waiting.result()
                 if i + 1 < len(order):
                     waiting = pool.submit(self.crops.read, int(order[i + 1]))
-                self.set_step_size((epoch - 1) * len(order) + i, self.config.epochs * len(order))
+                step, n_steps = (epoch - 1) * len(order) + i, self.config.epochs * len(order)
+                self.set_step_size(step, n_steps)
                 losses.append(self.step(batch, generator))
-        self.encoder.epoch = epoch
+                self.learner.after_step(step, n_steps)
         _, agreement, rank = self.watch()
         loss, feature, object_ = (math.fsum(values) / len(losses) for values in zip(*losses, strict=True))
         row = Epoch(epoch, loss, feature, object_, agreement, rank)
         log.info("epoch %d: loss %.4f, held-out agreement %.3f, effective rank %.1f", epoch, loss, agreement, rank)
         return self.state(row, before.history)
-
-    def set_mode(self, *, training: bool) -> None:
-        self.encoder.train(training)
-        self.projector.train(training)
 
     def set_step_size(self, step: int, n_steps: int) -> None:
         falling = 0.5 * (1 + math.cos(math.pi * step / n_steps)) if self.config.schedule == "cosine" else 1.0
@@ -139,7 +134,7 @@ class _Training:
             group["lr"] = self.config.learning_rate * falling
 
     def step(self, batch: CropBatch, generator: torch.Generator) -> tuple[float, float, float]:
-        terms = self.terms(self.views(batch, generator))
+        terms = self.learner.loss(*self.views(batch, generator))
         if not bool(torch.isfinite(terms.loss)):
             raise InputError(f"train: volume {batch.t}: expected a finite loss, got {terms.loss.item()}; try a smaller train.learning_rate")
         self.adam.zero_grad(set_to_none=True)
@@ -151,42 +146,40 @@ class _Training:
         values = torch.from_numpy(np.asarray(batch.values, dtype=np.float32)).to(self.device)  # (N, Z', Y', X')
         return two_views(values, self.crops.window, self.augmentation, generator)
 
-    def terms(self, views: tuple[Tensor, Tensor]) -> Terms:
-        with half_precision(self.device):
-            z = self.projector(self.encoder.represent(torch.cat(views)))  # (2N, P)
-        z1, z2 = z.float().chunk(2)
-        return barlow_terms(
-            z1,
-            z2,
-            alpha=self.config.alpha,
-            lambda_off_diagonal=self.config.lambda_off_diagonal,
-            lambda_object=self.config.lambda_object,
-            per_object=self.config.object_scale == "per_object",
-        )
-
     @torch.no_grad()
     def watch(self) -> tuple[tuple[float, float, float], float, float]:
         """Returns losses, agreement and effective rank on the watched volumes, with the same views every epoch."""
-        self.set_mode(training=False)
+        self.learner.eval()
         generator = _generator(self.device, self.seed, 0)
         losses, agree, vectors = [], [], []
         with deterministic():
             for index in self.watched[:_MOST_WATCHED]:
                 views = self.views(self.crops.read(int(index)), generator)
-                losses.append([float(term) for term in self.terms(views)])
+                losses.append([float(term) for term in self.learner.loss(*views)])
                 with half_precision(self.device):
-                    z1, z2 = self.encoder(views[0]), self.encoder(views[1])  # (N, D)
+                    z1, z2 = self.learner.encoder(views[0]), self.learner.encoder(views[1])  # (N, D)
                 agree.append(mutual_neighbours(z1, z2).cpu())
                 vectors.append(z1.cpu())
         loss, feature, object_ = (math.fsum(values) / len(losses) for values in zip(*losses, strict=True))
         return (loss, feature, object_), float(torch.cat(agree).double().mean()), effective_rank(torch.cat(vectors))
 
     def state(self, row: Epoch, history: tuple[Epoch, ...]) -> TrainState:
-        weights = {f"encoder.{name}": value for name, value in self.encoder.state_dict().items()}
-        weights |= {f"projector.{name}": value for name, value in self.projector.state_dict().items()}
+        weights = {f"learner.{name}": value for name, value in self.learner.state_dict().items()}
         for i, entries in self.adam.state_dict()["state"].items():
             weights |= {f"adam.{i}.{name}": value for name, value in entries.items()}
         return TrainState(row.epoch, self.spec, kept(weights), (*history, row), self.made_from)
+
+
+def _learner(spec: EncoderSpec, config: TrainConfig) -> Learner:
+    barlow = partial(
+        barlow_terms,
+        alpha=config.alpha,
+        lambda_off_diagonal=config.lambda_off_diagonal,
+        lambda_object=config.lambda_object,
+        per_object=config.object_scale == "per_object",
+    )
+    encoder, projector = Encoder(spec), Projector(config.embedding_dim, config.projector_dims)
+    return Learner(encoder, projector, OBJECTIVES[config.objective], barlow, config.temperature)
 
 
 def _split(n: int, held_out: float) -> tuple[IntArray, IntArray]:

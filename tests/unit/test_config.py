@@ -20,6 +20,7 @@ WRONG = {
     "nanometres": ("recording.voxel_size_um=[1500, 350, 350]", "[recording] voxel_size_um, number 1: input should be less"),
     "nanometres, hint": ("recording.voxel_size_um=[1500, 350, 350]", "sizes are in um, in the order z y x"),
     "not a number": ("train.learning_rate=nan", "finite"),
+    "not a choice": ("train.objective=barlov", "[train] objective: input should be 'barlow-object', 'barlow', "),
     "section as a value": ("track=3", "track is a section"),
     "no value": ("track.position", "expected section.setting=value"),
     "too few": ("recording.voxel_size_um=[1, 2]", "recording"),

@@ -11,6 +11,7 @@ from barlowtrack.config import ComputeConfig, CropConfig, TrainConfig
 from barlowtrack.data import CropBatch, Crops
 from barlowtrack.errors import InputError
 from barlowtrack.nn.encoder import Encoder, Projector
+from barlowtrack.nn.objectives.table import OBJECTIVES
 from barlowtrack.stages.crop import crop
 from barlowtrack.stages.train import HISTORY_COLUMNS, TrainState, _generator, _Training, train
 from tests.cases import looks_of
@@ -64,12 +65,14 @@ def test_training_lowers_the_loss_and_tells_nuclei_apart_better_than_random_weig
     assert history[-1].held_out_agreement > history[0].held_out_agreement
 
 
-@pytest.mark.parametrize("stop", [0, 2, 3])
-def test_going_on_from_bytes_ends_with_the_same_bytes(film: Callable, stop: int) -> None:
-    crops = make_crops(film, [6, 3, 5, 6])
-    whole = run(crops)
+@pytest.mark.parametrize(
+    ("objective", "stop"), [("barlow-object", 0), ("barlow-object", 2), ("barlow-object", 3), ("moco", 2), ("dino", 1)]
+)
+def test_going_on_from_bytes_ends_with_the_same_bytes(film: Callable, objective: str, stop: int) -> None:
+    crops, config = make_crops(film, [6, 3, 5, 6]), SMALL.model_copy(update={"objective": objective})
+    whole = run(crops, config)
     again = TrainState.from_bytes(whole[stop].to_bytes())
-    rest = run(crops, checkpoint=again)
+    rest = run(crops, config, checkpoint=again)
 
     assert [state.epoch for state in rest] == list(range(stop + 1, 5))
     assert [state.to_bytes() for state in rest] == [state.to_bytes() for state in whole[stop + 1 :]]
@@ -96,6 +99,17 @@ def test_few_volumes_and_few_nuclei_train(film: Callable, counts: list[int], epo
     assert all(math.isfinite(value) for row in last.history for value in vars(row).values())
 
 
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_every_objective_changes_the_encoder_and_starts_from_the_same(film: Callable, objective: str) -> None:
+    crops, config = make_crops(film, [6, 1, 2, 7]), SMALL.model_copy(update={"epochs": 2, "objective": objective})
+    start, *_, last = run(crops, config)
+    before, after = start.part("learner.encoder"), last.part("learner.encoder")
+    plain = run(crops, SMALL.model_copy(update={"epochs": 0}))[-1].part("learner.encoder")
+    assert all(torch.equal(value, plain[name]) for name, value in before.items())
+    assert all(not torch.equal(value, before[name]) for name, value in after.items() if name.endswith("weight"))
+    assert all(math.isfinite(value) for row in last.history for value in vars(row).values())
+
+
 def test_no_epochs_keep_the_random_weights(film: Callable) -> None:
     states = run(make_crops(film, [4] * 3), SMALL.model_copy(update={"epochs": 0}))
     assert [state.epoch for state in states] == [0]
@@ -108,7 +122,9 @@ def test_held_out_volumes_are_not_trained_on(film: Callable) -> None:
     held = 2  # the middle of the only stretch: a quarter of four
     spoiled = [CropBatch(b.t, b.row, b.values * (0 if i == held else 1)) for i, b in enumerate(crops.source.batches)]
     plain, other = run(crops)[-1], run(Crops(Batches(spoiled), crops.window, crops.size_um))[-1]
-    assert all(torch.equal(plain.part("encoder")[name], other.part("encoder")[name]) for name in plain.part("encoder"))
+    assert all(
+        torch.equal(plain.part("learner.encoder")[name], other.part("learner.encoder")[name]) for name in plain.part("learner.encoder")
+    )
     assert plain.history[-1].effective_rank != other.history[-1].effective_rank
 
 
@@ -163,10 +179,10 @@ def test_the_default_settings_minimise_the_published_formula_over_one_volume(fil
     training = _Training(crops, TrainConfig(projector_dims=(32, 24)), torch.device("cpu"), seed=0)
     for index, n in enumerate((7, 5)):
         views = training.views(crops.read(index), _generator(torch.device("cpu"), 0, 1))
-        z1, z2 = (training.projector(training.encoder.represent(v)).detach().double().numpy() for v in views)
+        z1, z2 = (training.learner.projector(training.learner.encoder.represent(v)).detach().double().numpy() for v in views)
         assert len(z1) == n
         expected = (1 - 0.67) * slow_term(z1.T, z2.T, 0.0051) + 0.67 * slow_term(z1, z2, 0.0051)
-        assert float(training.terms(views).loss.detach()) == pytest.approx(expected, rel=1e-4)
+        assert float(training.learner.loss(*views).loss.detach()) == pytest.approx(expected, rel=1e-4)
 
 
 def test_learning_is_in_training_mode_and_watching_is_not(film: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
