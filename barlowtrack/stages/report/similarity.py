@@ -58,7 +58,7 @@ def drift_chart(drift: Drift, time: TimeAxis) -> Picture:
     alt = f"Similarity of a neuron with itself over time: {ends} volumes; the most alike other neuron: {drift.closest[0]:.2f}."
     caption = (
         "Blue should stay high: where it falls with time, the embedding drifts (bleaching, focus, posture). Where the orange line enters "
-        "the blue band, a tenth of the nuclei or more look no more like themselves than like somebody else."
+        "the blue band, roughly a tenth of the nuclei or more look no more like themselves than like somebody else."
     )
     return Picture(as_svg(figure), alt, caption)
 
@@ -83,7 +83,7 @@ def matrices_chart(vectors: FloatArray, pair: Pair) -> Picture:
         f"{name}: {on:.2f} on the diagonal, {off:.2f} off it" for name, (on, off) in zip(("objects", "features"), numbers, strict=True)
     )
     caption = (
-        f"The two matrices of the loss, {where}: {said} (mean, and mean size). Both should be a dark diagonal on white. Dark blue off "
+        f"The two matrices of the loss, here of embeddings, {where}: {said} (mean, and mean size). Both should be a dark diagonal on white. Dark blue off "
         "the diagonal on the left are pairs of neurons that look alike; on the right, features that say the same twice, of which "
         f"{len(first)} objects alone make about {len(first) ** -0.5:.2f}."
         + ("" if twice else " No two volumes share two identified neurons, so the diagonals are 1 by construction.")

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from barlowtrack.data import UNKNOWN, Detections, Embeddings, Traces, Tracks
-from barlowtrack.embedding import drift, retrieval, tsne, two_volumes
-from barlowtrack.stages.report.drawing import TimeAxis
+from barlowtrack.embedding import drift, health, retrieval, tsne, two_volumes
+from barlowtrack.stages.report.drawing import TimeAxis, house_style
+from barlowtrack.stages.report.embedding import embedding_part
 from barlowtrack.stages.report.retrieved import PIXELS, _crops, retrieval_picture
 from barlowtrack.stages.report.similarity import drift_chart, layout_chart, matrices_chart
 from tests.unit.stages.test_report import HISTORY, Tags, case, page_of, steps_of
@@ -28,6 +29,13 @@ def test_the_part_shows_its_figures_and_says_how_sound_the_embedding_is():
     assert "in 100\u00a0% of the cases; guessing would reach 20\u00a0%" in tags.text
 
 
+def part_alone(run: dict) -> str:
+    vectors, t = run["embeddings"].vectors, run["detections"].t
+    inputs = (run[name] for name in ("recording", "detections", "embeddings", "tracks"))
+    with house_style():
+        return embedding_part(*inputs, health=health(vectors, t), time=TimeAxis(run["traces"].time_s), seed=0)
+
+
 def unidentified(run: dict) -> dict:
     n, n_volumes = len(run["detections"]), run["recording"].n_volumes
     none = np.full((0, n_volumes), np.nan)
@@ -39,7 +47,7 @@ def unidentified(run: dict) -> dict:
 @pytest.mark.parametrize(("n_volumes", "n_neurons"), [(1, 0), (1, 1), (1, 2), (2, 1), (2, 2), (3, 5)])
 def test_tiny_recordings_have_the_part_too(n_volumes: int, n_neurons: int, named: bool):
     run = case(n_volumes=n_volumes, n_neurons=n_neurons)
-    text = Tags(part_of(page_of(run if named else unidentified(run)))).text
+    text = Tags(part_alone(run if named else unidentified(run))).text
     if not n_neurons:
         assert "nothing to show" in text
     elif n_volumes == 1 or not named:
