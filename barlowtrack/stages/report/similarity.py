@@ -83,8 +83,9 @@ def matrices_chart(vectors: FloatArray, pair: Pair) -> Picture:
         f"{name}: {on:.2f} on the diagonal, {off:.2f} off it" for name, (on, off) in zip(("objects", "features"), numbers, strict=True)
     )
     caption = (
-        f"The two matrices of the loss, here of embeddings, {where}: {said} (mean, and mean size). Both should be a dark diagonal on white. Dark blue off "
-        "the diagonal on the left are pairs of neurons that look alike; on the right, features that say the same twice, of which "
+        f"The two matrices of the loss, here of embeddings, {where}: {said} (mean, and mean size). Both should be a dark diagonal on "
+        "white. Dark blue off the diagonal on the left are pairs of neurons that look alike; on the right, features that say the same "
+        "twice, of which "
         f"{len(first)} objects alone make about {len(first) ** -0.5:.2f}."
         + ("" if twice else " No two volumes share two identified neurons, so the diagonals are 1 by construction.")
     )
