@@ -38,7 +38,7 @@ def diagnose(agreement: Sequence[float], now: Health, at_start: Health, n_epochs
         return {}
     said = {}
     if now.collapsed:
-        said["collapse"] = f"the embedding has collapsed: it uses {now.rank:.1f} of {now.dims} directions; lower train.learning_rate"
+        said["collapse"] = f"the embedding has collapsed: it uses {now.rank:.3g} of {now.dims} directions; lower train.learning_rate"
     elif now.dead > SOME_DEAD * now.dims:
         much = "most of the embedding" if now.dead > MANY_DEAD * now.dims else "a part of the embedding"
         said["dead"] = f"{now.dead} of {now.dims} dimensions are the same for every nucleus: {much} says nothing"

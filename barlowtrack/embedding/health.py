@@ -65,7 +65,7 @@ def health(vectors: FloatArray, t: IntArray) -> Health:
     """Looks an embedding over.
 
     Args:
-        vectors: (N, D), unit length; of more than 20 000 rows an evenly spread sample is used.
+        vectors: (N, D), unit length; of more than 20 000 rows evenly spread volumes are used.
         t: (N,) volume, sorted.
 
     Raises:
@@ -75,7 +75,9 @@ def health(vectors: FloatArray, t: IntArray) -> Health:
         Roy & Vetterli 2007 for the effective rank; Jing et al. 2022, "Understanding dimensional collapse", for why it is watched. The
         shared component is the share of variance between volumes, adjusted for the number of volumes as an adjusted R2 is.
     """
-    row = spread(len(vectors), _MOST_ROWS)
+    volume = np.unique(t)
+    most = max(2, _MOST_ROWS * len(volume) // max(len(t), 1))  # whole volumes: of parts their common component would be noise
+    row = np.flatnonzero(np.isin(t, volume[spread(len(volume), most)]))
     values = np.asarray(vectors[row], np.float64)
     n, d = values.shape
     if not n:
@@ -105,7 +107,7 @@ def findings(found: Health) -> list[Finding]:
 
 
 def _of_rank(found: Health) -> Finding:
-    uses = f"The embedding uses {found.rank:.1f} of {found.dims} directions (effective rank)"
+    uses = f"The embedding uses {found.rank:.3g} of {found.dims} directions (effective rank)"
     if found.collapsed:
         said = f"{uses}: it has collapsed, nearly all nuclei look alike to it (below {COLLAPSED_RANK:g})."
         return Finding("rank", "poor", said, "Lower train.learning_rate or train longer.")
@@ -125,7 +127,10 @@ def _of_dead(found: Health) -> Finding:
 
 def _of_shared(found: Health) -> Finding:
     said = f"{_percent(found.shared)} of the embedding's variance is shared by all nuclei of a volume"
-    for grade, limit, meaning in (("poor", MUCH_SHARED, "volumes as much as neurons"), ("care", SOME_SHARED, "something of the volume")):
+    for grade, limit, meaning in (
+        ("poor", MUCH_SHARED, "volumes as much as neurons, or more"),
+        ("care", SOME_SHARED, "something of the volume"),
+    ):
         if found.shared > limit:
             remedy = "Look for volumes that are blurred, dark or turned; raise train.brightness or train.rotation_deg accordingly."
             return Finding("shared", grade, f"{said}: it describes {meaning} (above {_percent(limit)}).", remedy)

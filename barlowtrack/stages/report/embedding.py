@@ -32,7 +32,7 @@ def embedding_part(
     pictures, drifting = [layout_chart(tsne(vectors, neuron, seed), tracks)], drift(vectors, t, neuron)
     if len(drifting.lag):
         pictures.append(drift_chart(drifting, time))
-    content.append(page.grid(pictures))
+    content.append(page.grid(pictures, kept=True))
     pair = two_volumes(t, neuron)
     if pair is not None:
         content.append(page.figure(matrices_chart(vectors, pair)))

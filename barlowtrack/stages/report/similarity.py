@@ -24,7 +24,7 @@ def layout_chart(layout: Layout, tracks: Tracks) -> Picture:
     axes = figure.subplots()
     unknown = neuron == UNKNOWN
     x, y = layout.position.T
-    axes.scatter(x[unknown], y[unknown], s=5, color=LINE, linewidths=0)
+    axes.scatter(x[unknown], y[unknown], s=5, color=SOFT if unknown.all() else LINE, linewidths=0)
     axes.scatter(x[~unknown], y[~unknown], s=6, c=colours_of(neuron[~unknown]), linewidths=0)
     shown = f"{len(layout.row)} of {n} nuclei" if len(layout.row) < n else f"{n} nuclei"
     method = "no layout" if layout.method == "none" else layout.method
@@ -73,7 +73,7 @@ def matrices_chart(vectors: FloatArray, pair: Pair) -> Picture:
     where = f"volume {pair.volumes[0]} against {pair.volumes[1]}" if twice else f"volume {pair.volumes[0]} against itself"
     figure = canvas(9.4, 4.4)
     left, right = figure.subplots(1, 2)
-    _heat(left, objects, f"{len(shown)} {'neurons' if twice else 'nuclei'}, by id")
+    _heat(left, objects, f"{len(shown)} {'neurons, by id' if twice else 'nuclei'}")
     image = _heat(right, features, f"{len(dims)} features")
     left.set_title("Objects: correlation over features")
     right.set_title("Features: correlation over objects")
@@ -103,4 +103,4 @@ def _diagonal_and_rest(matrix: FloatArray) -> tuple[float, float]:
     n = len(matrix)
     diagonal = matrix.diagonal()
     rest = (np.abs(matrix).sum() - np.abs(diagonal).sum()) / (n * (n - 1)) if n > 1 else 0.0
-    return float(diagonal.mean()), float(rest)
+    return round(float(diagonal.mean()), 2) + 0.0, float(rest)  # + 0: never "-0.00"

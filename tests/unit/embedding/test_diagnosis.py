@@ -68,7 +68,7 @@ def test_every_trouble_is_said_once(caplog: pytest.LogCaptureFixture):
             agreement.append(0.3 if epoch < 5 else 0.1)
             watch.look(list(sound if epoch < 5 else flat), history(agreement))
             assert len(caplog.records) == (epoch >= 5)
-    assert "epoch 5: the embedding has collapsed: it uses 0.0 of 8 directions" in caplog.text
+    assert "epoch 5: the embedding has collapsed: it uses 0 of 8 directions" in caplog.text
 
 
 def test_the_watch_remembers_how_it_started(caplog: pytest.LogCaptureFixture):

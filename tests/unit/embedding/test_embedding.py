@@ -5,6 +5,7 @@ import pytest
 
 from barlowtrack.data import UNKNOWN
 from barlowtrack.embedding import (
+    Health,
     consistency,
     drift,
     feature_similarity,
@@ -225,6 +226,7 @@ def test_collapse_is_noticed():
     t = np.repeat(np.arange(10), 20)
     line = unit(np.array([1.0, 0, 0, 0]) + np.outer(rng.normal(size=200), [0, 1.0, 0, 0]) + 1e-4 * rng.normal(size=(200, 4)))
     assert health(line, t).collapsed
+    assert "uses 1.96 of 64" in findings(Health(200, 64, 1.96, 0, 0.0))[0].said  # nothing is said to be 2.0 and below 2 at once
     assert grades(line, t)["rank"] == "poor"
     point = health(np.full((200, 4), 0.5, np.float32), t)
     assert (point.collapsed, point.rank, point.dead) == (True, 0.0, 4)
@@ -259,6 +261,14 @@ def test_what_a_volume_has_in_common_is_measured_beyond_chance(share: float, gra
     vectors = np.sqrt(share) * common + np.sqrt(1 - share) * rng.normal(size=(2000, 16))
     assert health(vectors, t).shared == pytest.approx(share, abs=0.03)
     assert grades(vectors, t)["shared"] == grade
+
+
+def test_of_a_long_recording_whole_volumes_are_looked_at():
+    rng = np.random.default_rng(0)
+    t = np.repeat(np.arange(300), 100)
+    found = health(rng.normal(size=(30_000, 4)) + rng.normal(size=(300, 4))[t], t)
+    assert found.n == 20_000
+    assert found.shared == pytest.approx(0.5, abs=0.05)
 
 
 def test_health_of_nothing_of_one_and_of_nan():

@@ -82,6 +82,7 @@ def test_both_matrices_say_their_diagonals():
     assert "objects: 1.00 on the diagonal, 0.14 off it" in picture.alt  # of 8 features with a single one each: -1/7
     own = matrices_chart(vectors[:5], two_volumes(run["detections"].t[:5], run["tracks"].neuron[:5]))
     assert "by construction" in own.caption
+    assert "-0.00" not in matrices_chart(np.ones((20, 8), np.float32), pair).alt
 
 
 def test_retrieval_pictures_name_right_and_wrong():
