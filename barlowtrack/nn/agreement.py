@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from barlowtrack.errors import InputError
+
 
 def mutual_neighbours(z1: Tensor, z2: Tensor) -> Tensor:
     """Returns (N,) bool: row i of z1 and row i of z2, unit vectors, are each other's nearest within the volume."""
@@ -18,9 +20,14 @@ def effective_rank(z: Tensor) -> float:
 
     0 where all rows are equal.
 
+    Raises:
+        InputError: numbers that are not finite.
+
     Reference:
         Roy & Vetterli 2007, "The effective rank".
     """
+    if not bool(torch.isfinite(z).all()):
+        raise InputError("embedding: expected finite numbers, got NaN or infinity; try a smaller train.learning_rate")
     centred = (z - z.mean(dim=0)).double().cpu()
     values = torch.linalg.svdvals(centred)
     if len(z) == 0 or float(values.sum()) <= 1e-6 * len(z) ** 0.5:

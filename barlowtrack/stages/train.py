@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from barlowtrack.config import ComputeConfig, TrainConfig
-from barlowtrack.data import CropBatch, Crops, IntArray, Progress, silent
+from barlowtrack.data import CropBatch, Crops, FloatArray, IntArray, Progress, silent
+from barlowtrack.embedding.diagnosis import Watch
 from barlowtrack.errors import InputError
 from barlowtrack.nn.agreement import effective_rank, mutual_neighbours
 from barlowtrack.nn.augment import Augmentation, two_views
@@ -30,7 +31,6 @@ __all__ = ["HISTORY_COLUMNS", "Epoch", "TrainState", "train"]
 
 log = logging.getLogger(__name__)
 
-_COLLAPSED_RANK = 2.0
 _MOST_WATCHED = 20  # held-out volumes looked at each epoch
 
 
@@ -67,8 +67,10 @@ def train(
             "train: expected crops of at least one volume with two nuclei, got none; try another [segment] probability or radius_um"
         )
     training = _Training(crops, config, pick_device(compute), seed)
+    watch = Watch(config.epochs)
     if checkpoint is None:
         state = training.start()
+        watch.look(training.seen, state.history)
         yield state
     else:
         training.resume(checkpoint)
@@ -76,9 +78,9 @@ def train(
     progress(state.epoch, config.epochs)
     for epoch in range(state.epoch + 1, config.epochs + 1):
         state = training.advance(state, epoch)
+        watch.look(training.seen, state.history)
         yield state
         progress(epoch, config.epochs)
-    _warn_of_collapse(state)
 
 
 class _Training:
@@ -93,6 +95,7 @@ class _Training:
         self.adam = torch.optim.Adam(self.learner.taught(), lr=config.learning_rate)
         self.used, self.watched = _split(len(crops), config.held_out)
         self.made_from = {"train": config.model_dump(mode="json"), "seed": seed, "crops": _fingerprint(crops)}
+        self.seen: list[FloatArray] = []  # embeddings of the watched volumes, when last looked at
         self.augmentation = Augmentation(config.rotation_deg, config.elastic_vox, config.shift_vox, config.brightness, config.noise)
 
     def start(self) -> TrainState:
@@ -159,7 +162,8 @@ class _Training:
                 with half_precision(self.device):
                     z1, z2 = self.learner.encoder(views[0]), self.learner.encoder(views[1])  # (N, D)
                 agree.append(mutual_neighbours(z1, z2).cpu())
-                vectors.append(z1.cpu())
+                vectors.append(z1.float().cpu())
+        self.seen = [part.numpy() for part in vectors]
         loss, feature, object_ = (math.fsum(values) / len(losses) for values in zip(*losses, strict=True))
         return (loss, feature, object_), float(torch.cat(agree).double().mean()), effective_rank(torch.cat(vectors))
 
@@ -202,12 +206,3 @@ def _fingerprint(crops: Crops) -> str:
         batch = crops.read(index)
         digest.update(repr((batch.t, batch.values.shape)).encode() + np.ascontiguousarray(batch.values).tobytes())
     return digest.hexdigest()
-
-
-def _warn_of_collapse(state: TrainState) -> None:
-    start, end = state.history[0], state.history[-1]
-    if end.effective_rank < _COLLAPSED_RANK:
-        log.warning("the embedding has collapsed: it uses %.1f of %d directions", end.effective_rank, state.spec.embedding_dim)
-    if end.held_out_agreement < start.held_out_agreement:
-        said = "training did not help: held-out agreement fell from %.3f (random weights) to %.3f"
-        log.warning(said, start.held_out_agreement, end.held_out_agreement)

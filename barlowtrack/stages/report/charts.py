@@ -1,4 +1,4 @@
-"""Curves and points of the page: training, detections, probabilities, the embedding, single traces."""
+"""Curves of the page: training, detections, probabilities, single traces."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from barlowtrack.data import UNKNOWN, Detections, Embeddings, FloatArray, IntArray, Traces, Tracks
+from barlowtrack.data import UNKNOWN, FloatArray, IntArray, Traces, Tracks
 from barlowtrack.stages.report.drawing import (
     ACCENT,
     INK,
@@ -20,7 +20,6 @@ from barlowtrack.stages.report.drawing import (
     as_png,
     as_svg,
     canvas,
-    colours_of,
     in_blocks,
     ink_of,
     probability_colours,
@@ -29,8 +28,6 @@ from barlowtrack.stages.report.page import Picture
 from barlowtrack.stages.report.verdict import Verdict
 from barlowtrack.stages.report.words import percent
 
-MOST_EMBEDDED = 1500
-FEWEST_FOR_TSNE = 50
 TRACES_A_FIGURE = 10
 
 
@@ -84,7 +81,7 @@ def _mark_distrusted(axes: Axes, verdict: Verdict, time: TimeAxis, ceiling: floa
 
 def probability_histogram(tracks: Tracks) -> Picture:
     """How sure the tracker is."""
-    figure = canvas(4.6, 2.7)
+    figure = canvas(9.4, 2.2)
     axes = figure.subplots()
     known = tracks.neuron != UNKNOWN
     edges = np.linspace(0, 1, 21).tolist()
@@ -94,7 +91,7 @@ def probability_histogram(tracks: Tracks) -> Picture:
     axes.legend(loc="upper left", fontsize=7.5)
     high = float(np.mean(tracks.probability[known] >= 0.9)) if known.any() else float("nan")
     alt = f"Histogram of assignment probabilities: {percent(high)} of the identified detections are at .9 or above."
-    return Picture(as_svg(figure), alt, f"{percent(high)} of the identities have a probability of .9 or more.")
+    return Picture(as_svg(figure), alt, f"{percent(high)} of the identities have a probability of .9 or more.", wide=True)
 
 
 def training_chart(history: Mapping[str, FloatArray]) -> Picture:
@@ -121,51 +118,6 @@ def training_chart(history: Mapping[str, FloatArray]) -> Picture:
         "An effective rank near 1 would mean that all nuclei look alike to the encoder."
     )
     return Picture(as_svg(figure), alt, caption, wide=True)
-
-
-def embedding_chart(embeddings: Embeddings, detections: Detections, tracks: Tracks, seed: int) -> Picture:
-    """The embedding in two dimensions, coloured by neuron."""
-    rng = np.random.default_rng(seed)
-    n = len(embeddings)
-    rows = np.sort(rng.choice(n, min(n, MOST_EMBEDDED), replace=False))
-    vectors = np.asarray(embeddings.vectors[rows], np.float64)
-    flat, method = _flatten(vectors, seed)
-    neuron = tracks.neuron[rows]
-    figure = canvas(4.6, 4.2)
-    axes = figure.subplots()
-    unknown = neuron == UNKNOWN
-    axes.scatter(flat[unknown, 0], flat[unknown, 1], s=5, color=LINE, linewidths=0)
-    axes.scatter(flat[~unknown, 0], flat[~unknown, 1], s=7, c=colours_of(neuron[~unknown]), linewidths=0)
-    axes.set(xticks=[], yticks=[], xlabel=f"{method}: {len(rows)} of {n} nuclei, one colour a neuron")
-    agreed = _neighbours_agree(vectors, detections.t[rows], neuron)
-    alt = f"Embedding of {len(rows)} nuclei in two dimensions ({method}), coloured by neuron."
-    caption = (
-        f"Nuclei of one neuron should lie together. In the embedding alone, the nearest nucleus of another volume carries the same "
-        f"identity for {percent(agreed)} of those shown."
-    )
-    return Picture(as_png(figure), alt, caption)
-
-
-def _flatten(vectors: FloatArray, seed: int) -> tuple[FloatArray, str]:
-    from sklearn.decomposition import PCA
-    from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1):  # sums over several threads differ from machine to machine
-        if len(vectors) >= FEWEST_FOR_TSNE and np.ptp(vectors, axis=0).max() > 0:
-            return TSNE(init="pca", perplexity=min(30.0, len(vectors) / 5), max_iter=500, random_state=seed).fit_transform(vectors), "t-SNE"
-        if min(vectors.shape) >= 2 and np.ptp(vectors, axis=0).max() > 0:
-            return PCA(2, svd_solver="full").fit_transform(vectors), "PCA"
-    return np.zeros((len(vectors), 2)), "all alike"
-
-
-def _neighbours_agree(vectors: FloatArray, t: IntArray, neuron: IntArray) -> float:
-    known = np.flatnonzero(neuron != UNKNOWN)
-    if len(np.unique(t[known])) < 2:
-        return float("nan")
-    alike = vectors[known] @ vectors[known].T
-    alike[t[known][:, None] == t[known]] = -np.inf
-    return float(np.mean(neuron[known][alike.argmax(axis=1)] == neuron[known]))
 
 
 def single_traces(traces: Traces, neurons: IntArray, time: TimeAxis) -> Iterator[Picture]:

@@ -12,11 +12,13 @@ from matplotlib.colors import to_hex
 
 from barlowtrack.config import ReportConfig
 from barlowtrack.data import Detections, Embeddings, FloatArray, Progress, Recording, Traces, Tracks, VolumeLooks, silent
+from barlowtrack.embedding.health import health
 from barlowtrack.errors import InputError
 from barlowtrack.stages.report import page
-from barlowtrack.stages.report.advice import advice
-from barlowtrack.stages.report.charts import detections_chart, embedding_chart, probability_histogram, single_traces, training_chart
+from barlowtrack.stages.report.advice import about_the_embedding, advice
+from barlowtrack.stages.report.charts import detections_chart, probability_histogram, single_traces, training_chart
 from barlowtrack.stages.report.drawing import TimeAxis, colour_of, house_style
+from barlowtrack.stages.report.embedding import TITLE, embedding_part
 from barlowtrack.stages.report.pictures import coverage_map, projections, trace_heatmap
 from barlowtrack.stages.report.verdict import Verdict, judge
 from barlowtrack.stages.report.words import counted, percent
@@ -69,13 +71,15 @@ def report(
     """
     _check(recording, detections, volumes, embeddings, tracks, traces)
     verdict = judge(detections, volumes, tracks, traces)
-    steps = list(advice(recording, detections, traces, history, verdict))
+    sound = health(embeddings.vectors, detections.t)
+    steps = list(advice(recording, detections, traces, verdict, list(about_the_embedding(sound, history))))
     time = TimeAxis(traces.time_s)
     parts: list[Callable[[], str]] = [
         lambda: _top(recording, detections, verdict, steps),
         lambda: _volumes(recording, detections, tracks, verdict),
         lambda: _activity(traces, verdict, time, config),
-        lambda: _trust(detections, embeddings, tracks, traces, verdict, time, seed),
+        lambda: _trust(detections, tracks, traces, verdict, time),
+        lambda: embedding_part(recording, detections, embeddings, tracks, health=sound, time=time, seed=seed),
         lambda: _training(history),
         lambda: _neurons(recording, verdict),
         lambda: _made(recording, settings, seed),
@@ -122,6 +126,7 @@ def _top(recording: Recording, detections: Detections, verdict: Verdict, steps: 
         ("volumes", "Volumes"),
         ("activity", "Activity"),
         ("trust", "How far to trust it"),
+        ("embedding", TITLE),
         ("training", "Training"),
         *([("neurons", "Neurons")] if len(verdict.neurons.neuron) else []),
         ("made", "How it was made"),
@@ -176,16 +181,14 @@ def _activity(traces: Traces, verdict: Verdict, time: TimeAxis, config: ReportCo
     )
 
 
-def _trust(
-    detections: Detections, embeddings: Embeddings, tracks: Tracks, traces: Traces, verdict: Verdict, time: TimeAxis, seed: int
-) -> str:
+def _trust(detections: Detections, tracks: Tracks, traces: Traces, verdict: Verdict, time: TimeAxis) -> str:
     intro = "No ground truth was used here; these figures show where the result contradicts itself."
     content = [page.figure(detections_chart(verdict, time)), *_distrusted(verdict)]
     if len(verdict.neurons.neuron):
         rows = np.sort(verdict.neurons.neuron[:MOST_ROWS])
         content.append(page.figure(coverage_map(traces, rows, time)))
     if len(detections):
-        content.append(page.grid([probability_histogram(tracks), embedding_chart(embeddings, detections, tracks, seed)]))
+        content.append(page.figure(probability_histogram(tracks)))
     return page.section("trust", "How far to trust it", intro, *content)
 
 

@@ -160,6 +160,24 @@ def test_collapse_is_said(film: Callable, caplog: pytest.LogCaptureFixture) -> N
     assert "collapsed" in caplog.text
 
 
+def test_collapse_is_said_while_training_goes_on_and_once(film: Callable, caplog: pytest.LogCaptureFixture) -> None:
+    crops = make_crops(film, [4] * 3)
+    same = [CropBatch(b.t, b.row, np.ones_like(b.values)) for b in crops.source.batches]
+    still = SMALL.model_copy(update={"epochs": 4, "noise": 0.0, "brightness": 0.0})
+    training = train(Crops(Batches(same), crops.window, crops.size_um), config=still, compute=COMPUTE, seed=5)
+    said = [("collapsed" in caplog.text) for state in training if state.epoch >= 1]
+    assert said == [False, True, True, True]
+    assert caplog.text.count("collapsed") == 1
+
+
+def test_weights_that_become_nan_are_said_before_anything_is_made_of_them(film: Callable) -> None:
+    training = _Training(make_crops(film, [4] * 3), SMALL, torch.device("cpu"), seed=0)
+    with torch.no_grad():
+        next(iter(training.learner.encoder.parameters())).fill_(float("nan"))
+    with pytest.raises(InputError, match="expected finite numbers"):
+        training.watch()
+
+
 def test_the_published_objective_is_the_default_and_the_rebalanced_one_a_setting(film: Callable) -> None:
     row = run(make_crops(film, [6] * 3), SMALL.model_copy(update={"epochs": 0}))[-1].history[0]
     rebalanced = SMALL.model_copy(update={"object_scale": "per_object", "epochs": 0})

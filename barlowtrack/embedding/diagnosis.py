@@ -1,0 +1,90 @@
+"""What goes wrong in a training, said while it can still be stopped."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from barlowtrack.data import FloatArray
+from barlowtrack.embedding.health import MANY_DEAD, SOME_DEAD, SOME_SHARED, Health, health
+from barlowtrack.nn.state import Epoch
+
+log = logging.getLogger(__name__)
+
+FIRST_EPOCH = 2
+"""Before it nothing is said: the first steps move an embedding anywhere."""
+PATIENCE = 1 / 3  # of the epochs, without any gain over the random start
+GREW = 0.1  # of the variance, since the start
+PERFECT = 0.99  # an agreement that leaves nothing to gain
+
+
+def diagnose(agreement: Sequence[float], now: Health, at_start: Health, n_epochs: int) -> dict[str, str]:
+    """Says what is wrong with a training after some epochs.
+
+    Args:
+        agreement: Held-out agreement of every epoch so far; the first is that of the random start.
+        now: The embedding of the watched volumes.
+        at_start: Likewise, at the random start.
+        n_epochs: Epochs that are asked for.
+
+    Returns:
+        Kind of trouble and a sentence each, worst first; empty where all is well, or too early to tell.
+    """
+    epoch = len(agreement) - 1
+    if epoch < min(FIRST_EPOCH, n_epochs) or epoch < 1:
+        return {}
+    said = {}
+    if now.collapsed:
+        said["collapse"] = f"the embedding has collapsed: it uses {now.rank:.3g} of {now.dims} directions; lower train.learning_rate"
+    elif now.dead > SOME_DEAD * now.dims:
+        much = "most of the embedding" if now.dead > MANY_DEAD * now.dims else "a part of the embedding"
+        said["dead"] = f"{now.dead} of {now.dims} dimensions are the same for every nucleus: {much} says nothing"
+    if now.shared > SOME_SHARED and now.shared > _or_zero(at_start.shared) + GREW:
+        said["shared"] = (
+            f"{100 * now.shared:.0f} % of the embedding's variance is shared by all nuclei of a volume, and was "
+            f"{100 * _or_zero(at_start.shared):.0f} % at the start: it learns to tell volumes, not neurons"
+        )
+    start, best = agreement[0], max(agreement[1:])
+    if epoch >= max(FIRST_EPOCH, math.ceil(PATIENCE * n_epochs)) and start < PERFECT and best <= start:
+        said["no gain"] = (
+            f"training has not helped so far: after {epoch} of {n_epochs} epochs held-out agreement is {best:.3f} at best, and was "
+            f"{start:.3f} with random weights"
+        )
+    if epoch == n_epochs and agreement[-1] < start:
+        said["no help"] = f"training did not help: held-out agreement fell from {start:.3f} (random weights) to {agreement[-1]:.3f}"
+    return said
+
+
+def _or_zero(share: float) -> float:
+    return 0.0 if math.isnan(share) else share
+
+
+class Watch:
+    """Looks at a training after every epoch, and says each trouble once."""
+
+    def __init__(self, n_epochs: int) -> None:
+        self.n_epochs = n_epochs
+        self.said: set[str] = set()
+        self.at_start: Health | None = None
+
+    def look(self, watched: Sequence[FloatArray], history: Sequence[Epoch]) -> None:
+        """Warns of what is newly wrong.
+
+        Args:
+            watched: Embeddings (n, D) of each watched volume.
+            history: Every epoch so far, the random start first.
+
+        Raises:
+            InputError: embeddings that are not finite.
+        """
+        agreement = [row.held_out_agreement for row in history]
+        volume = np.repeat(np.arange(len(watched)), [len(part) for part in watched])
+        now = health(np.concatenate(watched), volume)
+        self.at_start = self.at_start or now  # of a training that goes on: where it goes on
+        for kind, sentence in diagnose(agreement, now, self.at_start, self.n_epochs).items():
+            if kind not in self.said:
+                self.said.add(kind)
+                log.warning("epoch %d: %s", len(agreement) - 1, sentence)
