@@ -141,7 +141,9 @@ class TrainConfig(_Section):
     shift_z_vox: float = Field(0.0, ge=0, description="Further shift of views along z alone, in voxels of the crop grid.")
     noise: float = Field(0.02, ge=0, description="Noise added to views, after scaling, as a share of the brightest neuron.")
     brightness: Share = Field(0.05, description="Views are scaled in brightness by up to this share.")
-    blur_vox: float = Field(0.0, ge=0, le=10, description="Views are blurred in the plane by up to this spread, in voxels of the crop grid.")
+    blur_vox: float = Field(
+        0.0, ge=0, le=10, description="Views are blurred in the plane by up to this spread, in voxels of the crop grid."
+    )
     neighbour_dropout: Share = Field(0.0, description="Probability that light beside the nucleus is taken out of a view.")
     missing_planes: Share = Field(0.0, description="Probability of each plane of a view to be dark.")
     held_out: Share = Field(0.1, description="Share of the training volumes kept aside to measure agreement.")

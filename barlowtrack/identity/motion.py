@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from barlowtrack.data import Detections, VolumeLooks
 from barlowtrack.identity import solve
+from barlowtrack.identity.atlas import Sighting
 
 Float = NDArray[np.floating[Any]]
 
@@ -148,7 +149,7 @@ def summarise(moved: Moved, misfit_um: float) -> MotionRange:
     return MotionRange(float(np.rad2deg(turn)), float(np.rad2deg(tilt)), float(np.expm1(growth)), left, n)
 
 
-def _confident(sighting: solve.Sighting, points_um: Float) -> Matched:
+def _confident(sighting: Sighting, points_um: Float) -> Matched:
     sure = (sighting.neuron >= 0) & (sighting.posterior > CONFIDENT)
     return Matched(sighting.neuron[sure], points_um[sure])
 

@@ -10,7 +10,6 @@ Reference:
 from __future__ import annotations
 
 import itertools
-import math
 from typing import NamedTuple
 
 import torch
