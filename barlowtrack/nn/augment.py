@@ -148,7 +148,9 @@ def _without_neighbours(window: Window, augmentation: Augmentation, n: int, gene
 
 def _blurred(seen: Tensor, sigma: Tensor) -> Tensor:
     """Blurs the planes of (N, Z, Y, X) by a Gaussian of sigma (N,) voxels; light at the rim is reflected, so that none is lost."""
-    return _gaussian(seen.shape[2], sigma)[:, None] @ seen @ _gaussian(seen.shape[3], sigma)[:, None]
+    for _ in range(2):  # along x and, turned over, along y
+        seen = (seen.flatten(1, 2) @ _gaussian(seen.shape[3], sigma)).reshape(seen.shape).mT
+    return seen
 
 
 def _gaussian(n: int, sigma: Tensor) -> Tensor:

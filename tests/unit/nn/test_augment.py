@@ -199,9 +199,10 @@ def test_further_shift_is_along_z_alone() -> None:
 
 
 def test_blur_keeps_the_light_and_lowers_the_peak_and_leaves_an_even_plane() -> None:
-    spot = torch.zeros(100, 4, 16, 16)
+    window = (4, 16, 12)
+    spot = torch.zeros(100, *window)
     spot[:, 2, 1, 8] = 1.0  # near the rim, beyond which no light may be lost
-    seen = view(spot, WINDOW, Augmentation(blur_vox=2), generator())
+    seen = view(spot, window, Augmentation(blur_vox=2), generator())
     assert torch.allclose(seen.sum((1, 2, 3)), torch.ones(100), atol=1e-4)
     assert seen[:, [0, 1, 3]].abs().max() == 0  # in the plane
     peak = seen.amax((1, 2, 3))
@@ -217,8 +218,8 @@ def test_neighbour_dropout_takes_light_beside_the_object_and_never_its_own() -> 
     seen = view(torch.ones(400, *window), window, Augmentation(neighbour_dropout=0.25, voxel_um=VOXEL_UM), generator())
     assert torch.allclose(seen[:, distance <= 1.5], torch.ones(()), atol=1e-4)
     assert seen.min() > -1e-4
-    spoilt = seen.amin((1, 2, 3)) < 0.5
-    assert float(spoilt.float().mean()) == pytest.approx(0.25, abs=0.07)
+    spoilt = seen.amin((1, 2, 3)) < 0.9
+    assert float(spoilt.float().mean()) == pytest.approx(0.25, abs=0.05)
     dark = (seen[spoilt] < 0.5).float().mean(0)  # how often each place was taken away
     assert dark[:, :12].sum() == pytest.approx(float(dark[:, 13:].sum()), rel=0.3)  # on any side
 
@@ -244,15 +245,16 @@ def test_noise_is_not_blurred() -> None:
 
 
 @pytest.mark.parametrize("rotation", [20.0, 180.0])
-@pytest.mark.parametrize("tilt", [0.0, 10.0])
+@pytest.mark.parametrize("tilt", [0.0, 20.0])
 def test_crops_as_large_as_said_are_never_left(rotation: float, tilt: float) -> None:
+    window = (5, 20, 20)
     strong = Augmentation(rotation_deg=rotation, tilt_deg=tilt, scale=0.15, shift_vox=1.2, shift_z_vox=0.7, voxel_um=VOXEL_UM)
-    enough = least_crop(WINDOW, strong)
-    larger = torch.rand(300, enough[0] + 8, enough[1] + 20, enough[2] + 20, generator=generator(1))
-    full = view(larger, WINDOW, strong, generator())
-    assert torch.allclose(view(centre_window(larger, enough), WINDOW, strong, generator()), full, atol=1e-3)
-    smaller = (enough[0] - 2, enough[1] - 6, enough[2] - 6)  # and no larger than needed
-    assert not torch.allclose(view(centre_window(larger, smaller), WINDOW, strong, generator()), full, atol=1e-3)
+    enough = least_crop(window, strong)
+    larger = torch.rand(400, enough[0] + 8, enough[1] + 20, enough[2] + 20, generator=generator(1))
+    full = view(larger, window, strong, generator())
+    assert torch.allclose(view(centre_window(larger, enough), window, strong, generator()), full, atol=1e-3)
+    for smaller in ((enough[0] - 4, *enough[1:]), (enough[0], enough[1] - 6, enough[2] - 6)):  # and hardly larger than needed
+        assert not torch.allclose(view(centre_window(larger, smaller), window, strong, generator()), full, atol=1e-3)
 
 
 def test_the_least_crop_of_no_change_is_the_window() -> None:

@@ -1,4 +1,4 @@
-"""Two fast passes against the map itself, evaluated exactly."""
+"""What is read, against the map itself, evaluated exactly."""
 
 import math
 
@@ -58,7 +58,7 @@ def by_hand(angle: float, tilt: tuple[float, float], factor: tuple[float, float,
         (0.5, (0.2, -0.3), (1.2, 0.8, 1.1), (0.2, -0.5, 0.5)),
     ],
 )
-def test_two_passes_show_what_the_map_in_um_says(angle, tilt, factor, shift) -> None:
+def test_a_view_shows_what_the_map_in_um_says(angle, tilt, factor, shift) -> None:
     um = torch.tensor(VOXEL_UM, dtype=torch.float64)
     crops = scene(coordinates(LARGE) * um).float()[None]
     seen = read(crops, WINDOW, one_map(angle, tilt, factor, shift))[0]
