@@ -137,10 +137,21 @@ class TrainConfig(_Section):
     embedding_dim: int = Field(64, ge=2, le=4096, description="Length of an embedding.")
     projector_dims: tuple[Count, ...] = Field((512, 512, 256), description="Widths of the projector, which is dropped after training.")
     rotation_deg: float = Field(60.0, ge=0, le=180, description="Views are rotated about z by up to this angle.")
+    rotation: Literal["per_object", "shared"] = Field(
+        "per_object", description="Every nucleus of a view turns by an angle of its own, or all by the same one (shared)."
+    )
+    tilt_deg: float = Field(0.0, ge=0, le=30, description="Views are tilted about x and about y by up to this angle each.")
+    scale: float = Field(0.0, ge=0, le=0.5, description="Views are enlarged or made smaller along z, y and x by up to this share.")
     elastic_vox: float = Field(1.5, ge=0, description="Elastic deformation of views, in voxels of the crop grid.")
     shift_vox: float = Field(0.5, ge=0, description="Shift of views, in voxels of the crop grid.")
+    shift_z_vox: float = Field(0.0, ge=0, description="Further shift of views along z alone, in voxels of the crop grid.")
     noise: float = Field(0.02, ge=0, description="Noise added to views, after scaling, as a share of the brightest neuron.")
     brightness: Share = Field(0.05, description="Views are scaled in brightness by up to this share.")
+    blur_vox: float = Field(
+        0.0, ge=0, le=10, description="Views are blurred in the plane by up to this spread, in voxels of the crop grid."
+    )
+    neighbour_dropout: Share = Field(0.0, description="Probability that light beside the nucleus is taken out of a view.")
+    missing_planes: Share = Field(0.0, description="Probability of each plane of a view to be dark.")
     held_out: Share = Field(0.1, description="Share of the training volumes kept aside to measure agreement.")
 
 

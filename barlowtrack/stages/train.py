@@ -18,7 +18,7 @@ from barlowtrack.data import CropBatch, Crops, FloatArray, IntArray, Progress, s
 from barlowtrack.embedding.diagnosis import Watch
 from barlowtrack.errors import InputError
 from barlowtrack.nn.agreement import effective_rank, mutual_neighbours
-from barlowtrack.nn.augment import Augmentation, two_views
+from barlowtrack.nn.augment import Augmentation, least_crop, two_views
 from barlowtrack.nn.device import deterministic, half_precision, pick_device
 from barlowtrack.nn.encoder import Encoder, EncoderSpec, Projector, build
 from barlowtrack.nn.learner import Learner
@@ -96,7 +96,7 @@ class _Training:
         self.used, self.watched = _split(len(crops), config.held_out)
         self.made_from = {"train": config.model_dump(mode="json"), "seed": seed, "crops": _fingerprint(crops)}
         self.seen: list[FloatArray] = []  # embeddings of the watched volumes, when last looked at
-        self.augmentation = Augmentation(config.rotation_deg, config.elastic_vox, config.shift_vox, config.brightness, config.noise)
+        self.augmentation = _augmentation(config, crops)
 
     def start(self) -> TrainState:
         """Returns the random start, its losses measured on the watched volumes."""
@@ -184,6 +184,32 @@ def _learner(spec: EncoderSpec, config: TrainConfig) -> Learner:
     )
     encoder, projector = Encoder(spec), Projector(config.embedding_dim, config.projector_dims)
     return Learner(encoder, projector, OBJECTIVES[config.objective], barlow, config.temperature)
+
+
+def _augmentation(config: TrainConfig, crops: Crops) -> Augmentation:
+    """Returns the ranges of the views, and warns where they reach beyond the crops."""
+    z, y, x = (size / n for size, n in zip(crops.size_um, crops.window, strict=True))
+    augmentation = Augmentation(
+        rotation_deg=config.rotation_deg,
+        elastic_vox=config.elastic_vox,
+        shift_vox=config.shift_vox,
+        brightness=config.brightness,
+        noise=config.noise,
+        shared_rotation=config.rotation == "shared",
+        tilt_deg=config.tilt_deg,
+        scale=config.scale,
+        shift_z_vox=config.shift_z_vox,
+        blur_vox=config.blur_vox,
+        neighbour_dropout=config.neighbour_dropout,
+        missing_planes=config.missing_planes,
+        voxel_um=(z, y, x),
+    )
+    needed, have = least_crop(crops.window, augmentation), crops.read(0).values.shape[1:]
+    if any(least > size + 2 for least, size in zip(needed, have, strict=True)):  # a voxel on either side is hardly seen
+        margin = math.ceil(100 * max(least / n for least, n in zip(needed, crops.window, strict=True))) / 100
+        said = "views reach beyond the crops, whose edges they repeat: crops of %s voxels, %s needed; set crop.margin to %.2f"
+        log.warning(f"{said}, or less rotation_deg, tilt_deg, scale or shift in [train]", have, needed, margin)
+    return augmentation
 
 
 def _split(n: int, held_out: float) -> tuple[IntArray, IntArray]:

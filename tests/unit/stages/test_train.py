@@ -1,5 +1,6 @@
 import logging
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -32,9 +33,9 @@ COMPUTE = ComputeConfig(device="cpu", workers=2)
 SMALL = TrainConfig(epochs=4, embedding_dim=16, projector_dims=(32, 24), held_out=0.25)
 
 
-def make_crops(film: Callable, counts: list[int], seed: int = 0) -> Crops:
+def make_crops(film: Callable, counts: list[int], seed: int = 0, margin: float = 1.4) -> Crops:
     recording, detections = film(counts, seed=seed)
-    config = CropConfig(size_um=(9.0, 8.0, 8.0), grid=(4, 16, 16))
+    config = CropConfig(size_um=(9.0, 8.0, 8.0), grid=(4, 16, 16), margin=margin)
     return Crops(
         Batches(list(crop(recording, detections, looks_of(detections), config=config, compute=COMPUTE))), config.grid, config.size_um
     )
@@ -222,3 +223,30 @@ def test_garbage_and_other_kinds_are_refused(film: Callable) -> None:
     for data in (b"", b"no", b"\x80\x04\x95" * 20, state.encoder().to_bytes(), state.to_bytes()[:-50]):
         with pytest.raises(InputError):
             TrainState.from_bytes(data)
+
+
+def test_views_that_reach_beyond_the_crops_are_said_with_the_fix(film: Callable, caplog: pytest.LogCaptureFixture) -> None:
+    crops = make_crops(film, [6] * 3)
+    run(crops, SMALL.model_copy(update={"epochs": 0}))
+    assert "reach beyond" not in caplog.text
+    wide = SMALL.model_copy(update={"epochs": 0, "rotation_deg": 180.0, "scale": 0.4})
+    run(crops, wide)
+    said = re.search(r"reach beyond the crops.* set crop\.margin to (\d\.\d\d)", caplog.text)
+    assert said is not None
+
+    caplog.clear()
+    run(make_crops(film, [6] * 3, margin=float(said[1])), wide)
+    assert "reach beyond" not in caplog.text
+
+
+def test_every_view_setting_reaches_the_views(film: Callable) -> None:
+    crops = make_crops(film, [6] * 3)
+    settings = {"tilt_deg": 5.0, "scale": 0.1, "shift_z_vox": 0.5, "blur_vox": 1.0, "neighbour_dropout": 1.0, "missing_planes": 0.3}
+    plain = start_loss(crops, SMALL)
+    assert plain == start_loss(crops, SMALL)
+    for changed in [*({name: value} for name, value in settings.items()), {"rotation": "shared"}]:
+        assert start_loss(crops, SMALL.model_copy(update=changed)) != plain, changed
+
+
+def start_loss(crops: Crops, config: TrainConfig) -> float:
+    return run(crops, config.model_copy(update={"epochs": 0}))[0].history[0].loss
