@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from stardist.geometry import polyhedron_to_label
 from stardist.rays3d import Rays_Explicit
 
 from barlowtrack.config import SegmentConfig
@@ -18,6 +17,7 @@ from barlowtrack.data import FloatArray, IntArray
 from barlowtrack.detect.found import Found, keep, renumber
 from barlowtrack.detect.volume import background, contrast, grain, noise
 from barlowtrack.errors import InputError
+from barlowtrack.nn import geometry
 from barlowtrack.nn.candidates import TILE_VOXELS, Candidates, candidates
 from barlowtrack.nn.instances import suppress
 from barlowtrack.nn.resample import Sizes, resample
@@ -151,6 +151,6 @@ def draw(
     order = np.lexsort(points.T[::-1])
     points, prob, dist = points[order], prob[order], dist[order]
     rays = Rays_Explicit((spec.ray_table.vertices * ratio).tolist(), spec.ray_table.faces.tolist())
-    labels = polyhedron_to_label(np.maximum(dist, 1e-3), points, rays=rays, prob=prob, shape=shape, verbose=False)
+    labels = geometry.drawn(np.maximum(dist, 1e-3), points, prob, rays, shape)
     shows = np.bincount(labels.ravel(), minlength=len(points) + 1)[1:] > 0
     return renumber(labels, shows), prob[shows]
