@@ -1,7 +1,7 @@
 """How well volumes overlap in segment: volumes a second with one thread, with threads side by side, and in two processes of half each.
 
-Two processes share nothing, so no pool of them can do better. Rounds alternate between the three. Then, with a network's whole answer at hand: how
-long a thread that wants the interpreter, as one does that feeds a GPU, is kept waiting while another suppresses and draws.
+Two processes share nothing, so no pool of them can do better. Rounds alternate between the three. Then, with a network's answer at
+hand: how long a thread that wants the interpreter, as one does that feeds a GPU, is kept waiting while another suppresses and draws.
 
     OMP_NUM_THREADS=1 python benchmarks/bench_overlap.py --volumes 8
 """
@@ -67,10 +67,21 @@ def seconds(recording: Recording, filters: int, workers: int) -> float:
 
 def seconds_in_processes(arguments: argparse.Namespace, n: int) -> float:
     """Of as many volumes in n processes, from the moment on when all have started."""
-    command = [sys.executable, __file__, "--child", "--volumes", arguments.volumes // n, "--filters", arguments.filters, "--shape", *arguments.shape]
+    command = [
+        sys.executable,
+        __file__,
+        "--child",
+        "--volumes",
+        arguments.volumes // n,
+        "--filters",
+        arguments.filters,
+        "--shape",
+        *arguments.shape,
+    ]
     children = [subprocess.Popen([str(c) for c in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(n)]
     for child in children:
-        assert child.stdout is not None and child.stdout.readline().strip() == READY
+        assert child.stdout is not None
+        assert child.stdout.readline().strip() == READY
     started = time.perf_counter()
     for child in children:
         assert child.stdin is not None
@@ -112,7 +123,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--volumes", type=int, default=8)
     parser.add_argument("--shape", type=int, nargs=3, default=(24, 256, 512))
-    parser.add_argument("--filters", type=int, default=16, help="of the first level: 16 is the model that comes along, 32 StarDist's default")
+    parser.add_argument(
+        "--filters", type=int, default=16, help="of the first level: 16 is the model that comes along, 32 StarDist's default"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -133,7 +146,8 @@ def main() -> None:
         for way, run in ways.items():
             took[way].append(run())
     for way, times in took.items():
-        print(f"{way:12}: {arguments.volumes / np.median(times):.3f} volumes/s ({arguments.volumes / max(times):.3f} to {arguments.volumes / min(times):.3f})")
+        median, slowest, fastest = (arguments.volumes / f(times) for f in (np.median, max, min))
+        print(f"{way:12}: {median:.3f} volumes/s ({slowest:.3f} to {fastest:.3f})")
     torch.set_num_threads(1)
     work, longest, lost = np.median([waiting(arguments) for _ in range(arguments.rounds)], axis=0)
     print(f"suppression and drawing {work:.3f} s; meanwhile another thread waits {longest:.3f} s at the longest, {lost:.3f} s in all")

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from barlowtrack.data import FloatArray, IntArray
+from barlowtrack.data import FloatArray, IntArray, VoxelArray
 from barlowtrack.errors import BarlowtrackError
 from barlowtrack.nn.starconvex_spec import Triple
 
@@ -36,7 +36,7 @@ _TRIES = 1000  # far more than anyone presses Ctrl-C
 _lock, _running, _theirs = threading.Lock(), 0, None
 
 
-def kept(dist: FloatArray, points: FloatArray, prob: FloatArray, rays: Any, nms_thresh: float) -> NDArray[np.bool_]:
+def kept(dist: FloatArray, points: VoxelArray, prob: FloatArray, rays: Any, nms_thresh: float) -> NDArray[np.bool_]:
     """Says which polyhedra StarDist's suppression keeps.
 
     Args:
@@ -63,7 +63,7 @@ def kept(dist: FloatArray, points: FloatArray, prob: FloatArray, rays: Any, nms_
     return said.astype(bool)
 
 
-def drawn(dist: FloatArray, points: FloatArray, prob: FloatArray, rays: Any, shape: Triple) -> IntArray:
+def drawn(dist: FloatArray, points: VoxelArray, prob: FloatArray, rays: Any, shape: Triple) -> IntArray:
     """Draws polyhedra into a volume, as StarDist's polyhedron_to_label does; where they overlap the more probable one shows.
 
     A ray longer than the volume's three sides together is cut there.
