@@ -104,18 +104,6 @@ def test_signals_change_no_answer_and_none_is_swallowed():
     assert len(told) > 3  # two that come close together count as one, as ever
 
 
-def test_a_signal_in_the_middle_of_suppression_interrupts():
-    dist, points, prob = crowd(600, seed=3)
-
-    def forever():
-        while True:
-            geometry.kept(dist, points, prob, RAYS, 0.1)
-
-    threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
-    with pytest.raises(KeyboardInterrupt):
-        forever()
-
-
 def test_many_threads_ask_at_once_and_the_signal_goes_back_to_its_owner():
     crowds = [crowd(60, seed) for seed in range(6)]
     ask = [lambda c=c: (geometry.kept(*c, RAYS, 0.1), geometry.drawn(*c, RAYS, SHAPE)) for c in crowds]
