@@ -9,6 +9,7 @@ that was cut short is known by a mark, asked for again, and the signal is passed
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import signal
 import threading
@@ -25,10 +26,13 @@ from barlowtrack.data import FloatArray, IntArray, VoxelArray
 from barlowtrack.errors import BarlowtrackError
 from barlowtrack.nn.starconvex_spec import Triple
 
+log = logging.getLogger(__name__)
+
 _SUPPRESS = "_Z38_COMMON_non_maximum_suppression_sparsePKfS0_S0_iiiS0_PKifiiiPb"
 _DRAW = "_Z27_COMMON_polyhedron_to_labelPKfS0_S0_PKiiiiS2_iiiiiiiPi"
 _HANDLER = "_Z17my_signal_handleri"
-"""Their names hold the types of their arguments: a StarDist that wants others has none of these names."""
+"""Their names hold the types of their arguments: a StarDist that wants others has none of these names. Compilers other
+than gcc and clang name things differently; then StarDist's own functions serve, with their faults."""
 
 _UNSAID = 2  # neither 0 nor 1
 _TRIES = 1000  # far more than anyone presses Ctrl-C
@@ -49,6 +53,12 @@ def kept(dist: FloatArray, points: VoxelArray, prob: FloatArray, rays: Any, nms_
     Reference:
         Weigert et al. 2020, "Star-convex Polyhedra for 3D Object Detection and Segmentation in Microscopy".
     """
+    library = _library()
+    if library is None:
+        from stardist.lib.stardist3d import c_non_max_suppression_inds
+
+        ends = (1, 1, 0, np.float32(nms_thresh))
+        return np.asarray(c_non_max_suppression_inds(_float(dist), _float(points), *_table(rays), _float(prob), *ends), bool)
     said = np.empty(len(dist), np.uint8)
     arrays = [_float(a) for a in (prob, dist, points)]
     sizes, (vertices, faces) = (*dist.shape, len(rays.faces)), _table(rays)
@@ -56,10 +66,10 @@ def kept(dist: FloatArray, points: VoxelArray, prob: FloatArray, rays: Any, nms_
     def ask() -> bool:
         said.fill(_UNSAID)
         ends = _at(vertices), _at(faces), ctypes.c_float(nms_thresh), 1, 1, 0, _at(said)  # bounding boxes, a tree, nothing printed
-        getattr(_library(), _SUPPRESS)(*map(_at, arrays), *sizes, *ends)
+        getattr(library, _SUPPRESS)(*map(_at, arrays), *sizes, *ends)
         return not (said == _UNSAID).any()
 
-    _until_said(ask)
+    _until_said(library, ask)
     return said.astype(bool)
 
 
@@ -78,6 +88,11 @@ def drawn(dist: FloatArray, points: VoxelArray, prob: FloatArray, rays: Any, sha
     Returns:
         (Z, Y, X) int32; polyhedron k is k + 1, 0 is background.
     """
+    library = _library()
+    if library is None:
+        from stardist.geometry import polyhedron_to_label
+
+        return np.asarray(polyhedron_to_label(dist, points, rays=rays, prob=prob, shape=shape, verbose=False), np.int32)
     order = np.argsort(prob)[::-1]  # as StarDist does it, equals included
     points, (vertices, faces) = _float(points[order]), _table(rays)
     dist = np.minimum(_float(dist[order]), _float(sum(shape) / np.linalg.norm(vertices, axis=1)))
@@ -92,17 +107,17 @@ def drawn(dist: FloatArray, points: VoxelArray, prob: FloatArray, rays: Any, sha
     def ask() -> bool:
         labels.fill(0)
         arrays = map(_at, (dist, points, vertices, faces))
-        getattr(_library(), _DRAW)(*arrays, *sizes, _at(names), *labels.shape, 0, 0, 0, 0, _at(labels))
+        getattr(library, _DRAW)(*arrays, *sizes, _at(names), *labels.shape, 0, 0, 0, 0, _at(labels))
         return bool(labels[0, 0, mark])
 
-    _until_said(ask)
+    _until_said(library, ask)
     return np.ascontiguousarray(labels[:, :, : shape[2]])
 
 
-def _until_said(ask: Callable[[], bool]) -> None:
-    _library().omp_set_num_threads(torch.get_num_threads())  # of this thread alone: others may ask at the same time
+def _until_said(library: ctypes.CDLL, ask: Callable[[], bool]) -> None:
+    library.omp_set_num_threads(torch.get_num_threads())  # of this thread alone: others may ask at the same time
     for _ in range(_TRIES):
-        with _borrowed_signal():
+        with _borrowed_signal(library):
             complete = ask()
         if complete:
             return
@@ -111,13 +126,13 @@ def _until_said(ask: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def _borrowed_signal() -> Iterator[None]:
+def _borrowed_signal(library: ctypes.CDLL) -> Iterator[None]:
     """Gives SIGINT back to whom it belongs when the last thread has left the compiled functions."""
     global _running, _theirs
     with _lock:
         if not _running:
             _theirs = _get_handler(signal.SIGINT)
-            if _theirs == ctypes.cast(getattr(_library(), _HANDLER), ctypes.c_void_p).value:
+            if _theirs == ctypes.cast(getattr(library, _HANDLER), ctypes.c_void_p).value:
                 _theirs = None  # somebody drew with StarDist itself: whose SIGINT was is lost, so it ends the process as it would
         _running += 1
     try:
@@ -128,7 +143,7 @@ def _borrowed_signal() -> Iterator[None]:
             _running -= 1
             if not _running:
                 _set_handler(signal.SIGINT, _theirs)
-                caught = ctypes.c_int.in_dll(_library(), "IS_TERMINATED")
+                caught = ctypes.c_int.in_dll(library, "IS_TERMINATED")
                 late, caught.value = bool(caught.value), 0  # it came when there was nothing left to cut short
         if late:
             _interrupt()
@@ -147,14 +162,15 @@ _set_handler.argtypes, _set_handler.restype = [ctypes.c_int, ctypes.c_void_p], c
 
 
 @cache
-def _library() -> ctypes.CDLL:
+def _library() -> ctypes.CDLL | None:
+    """Returns StarDist's compiled library, or None where its build hides the functions or gives them other arguments."""
     from stardist.lib import stardist3d
 
     library = ctypes.CDLL(stardist3d.__file__)
-    missing = [name for name in (_SUPPRESS, _DRAW, _HANDLER, "IS_TERMINATED", "omp_set_num_threads") if not hasattr(library, name)]
-    if missing:
-        raise BarlowtrackError(f"expected a StarDist with {missing}, found none in {stardist3d.__file__}; install stardist from PyPI")
-    return library
+    if all(hasattr(library, name) for name in (_SUPPRESS, _DRAW, _HANDLER, "IS_TERMINATED", "omp_set_num_threads")):
+        return library
+    log.warning("this build of StarDist hides its functions, so its own for Python are used: do not press Ctrl-C while nuclei are sought")
+    return None
 
 
 def _float(values: Any) -> NDArray[np.float32]:
