@@ -96,12 +96,8 @@ def _prototypes(width: int) -> nn.Module:
     return Prototypes(width, N_PROTOTYPES)
 
 
-def _wide(width: int) -> nn.Module:
-    return Predictor(width, 2 * width)  # published: 16 widths of 256
-
-
-def _bottleneck(width: int) -> nn.Module:
-    return Predictor(width, max(width // 4, 1))
+def _predictor(width: int) -> nn.Module:
+    return Predictor(width, 2 * width)  # published: 16 widths (BYOL); a quarter (SimSiam), with which it unlearned here
 
 
 OBJECTIVES: dict[str, Objective] = {
@@ -112,7 +108,7 @@ OBJECTIVES: dict[str, Objective] = {
     "simclr": Objective(lambda seen: nt_xent(*seen.projections, seen.temperature), temperature=0.1),
     "moco": Objective(_moco, momentum=STEADY, queue=QUEUE, temperature=0.07),
     "swav": Objective(lambda seen: swav(*seen.outputs, seen.temperature, EPSILON), head=_prototypes, temperature=0.1),
-    "byol": Objective(lambda seen: byol(*seen.outputs, *map(centred, seen.targets)), head=_wide, momentum=RISING),
-    "simsiam": Objective(lambda seen: simsiam(*seen.outputs, *map(centred, seen.targets)), head=_bottleneck),
+    "byol": Objective(lambda seen: byol(*seen.outputs, *map(centred, seen.targets)), head=_predictor, momentum=RISING),
+    "simsiam": Objective(lambda seen: simsiam(*seen.outputs, *map(centred, seen.targets)), head=_predictor),
     "dino": Objective(_dino, head=_prototypes, momentum=QUICKER, teaches_head=True, temperature=0.1),
 }
