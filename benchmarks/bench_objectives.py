@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=TrainConfig().epochs)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--objectives", nargs="+", choices=list(OBJECTIVES), default=list(OBJECTIVES))
+    parser.add_argument("--size-um", type=float, nargs=3, default=CropConfig().size_um, help="of the crops, z y x")
     parser.add_argument("--set", action="append", default=[], metavar="SETTING=VALUE", help="of [train], such as object_scale=per_object")
     args = parser.parse_args()
 
@@ -41,8 +42,9 @@ def main() -> None:
     recording = Recording(**{**vars(worm.recording), "source": Kept(worm.recording)})
     detections, neuron = true_detections(worm, recording, args.jitter_vox)
     alike = VolumeLooks(np.bincount(detections.t, minlength=args.volumes), np.ones(args.volumes), np.ones(args.volumes))
-    batches = list(crop(recording, detections, alike, config=CropConfig(), compute=ComputeConfig()))
-    crops = Crops(InMemory(batches), CropConfig().grid, CropConfig().size_um)
+    boxes = CropConfig(size_um=tuple(args.size_um))
+    batches = list(crop(recording, detections, alike, config=boxes, compute=ComputeConfig()))
+    crops = Crops(InMemory(batches), boxes.grid, boxes.size_um)
 
     pixels = np.concatenate([window.reshape(len(window), -1) for window in windows(batches, crops.window)])
     rows = np.concatenate([batch.row for batch in batches])
