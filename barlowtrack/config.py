@@ -106,7 +106,7 @@ class SegmentConfig(_Section):
 class CropConfig(_Section):
     """crop: cut a box around every nucleus."""
 
-    size_um: Lengths = Field((12.0, 16.0, 16.0), description="Size of the box along z, y, x in um.")
+    size_um: Lengths = Field((12.0, 24.0, 24.0), description="Size of the box along z, y, x in um.")
     grid: tuple[Count, Count, Count] = Field((8, 32, 32), description="Voxels of the box along z, y, x, whatever the recording's own.")
     margin: float = Field(
         1.4, ge=1, le=3, description="Training crops are this much larger, so that no augmented view shows an empty corner."
@@ -117,7 +117,23 @@ class CropConfig(_Section):
 class TrainConfig(_Section):
     """train: teach the encoder what makes a neuron itself."""
 
-    epochs: int = Field(20, ge=0, description="Passes over the training volumes; 0 keeps the random weights.")
+    mode: Literal["zero-shot", "fine-tune", "scratch"] = Field(
+        "zero-shot",
+        description="zero-shot: take an encoder as it is; fine-tune: train it further on this recording; scratch: from random weights.",
+    )
+    start: str = Field(
+        "", description="zero-shot, fine-tune: encoder.safetensors of another run, or of training on many; empty: the one that comes along."
+    )
+    epochs: int | None = Field(
+        None, ge=0, description="Passes over the training volumes; empty: 20 from scratch, 5 to fine-tune. zero-shot makes none."
+    )
+    rounds: int = Field(
+        0,
+        ge=0,
+        le=20,
+        description="Rounds of self-training: before each, the tracker says which nuclei of different volumes are surely one neuron,"
+        " and they are shown as two views; 0: views of one volume alone.",
+    )
     learning_rate: Positive = Field(5e-4, description="Step size of Adam.")
     objective: Literal["barlow-object", "barlow", "object", "vicreg", "simclr", "moco", "swav", "byol", "simsiam", "dino"] = Field(
         "barlow-object", description="What training minimises; barlow-object: Barlow Twins over features and over objects."
@@ -134,7 +150,7 @@ class TrainConfig(_Section):
         None, ge=0, description="Weight of off-diagonal correlations in the object term; empty: lambda_off_diagonal, as published."
     )
     schedule: Literal["constant", "cosine"] = Field("cosine", description="Step size over training: constant, or falling to zero.")
-    embedding_dim: int = Field(64, ge=2, le=4096, description="Length of an embedding.")
+    embedding_dim: int = Field(64, ge=2, le=4096, description="scratch: length of an embedding.")
     projector_dims: tuple[Count, ...] = Field((512, 512, 256), description="Widths of the projector, which is dropped after training.")
     rotation_deg: float = Field(60.0, ge=0, le=180, description="Views are rotated about z by up to this angle.")
     rotation: Literal["per_object", "shared"] = Field(
@@ -153,6 +169,13 @@ class TrainConfig(_Section):
     neighbour_dropout: Share = Field(0.0, description="Probability that light beside the nucleus is taken out of a view.")
     missing_planes: Share = Field(0.0, description="Probability of each plane of a view to be dark.")
     held_out: Share = Field(0.1, description="Share of the training volumes kept aside to measure agreement.")
+
+    @property
+    def n_epochs(self) -> int:
+        """Passes over the training volumes in this mode."""
+        if self.mode == "zero-shot":
+            return 0
+        return self.epochs if self.epochs is not None else {"fine-tune": 5, "scratch": 20}[self.mode]
 
 
 class EmbedConfig(_Section):

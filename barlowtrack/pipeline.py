@@ -76,9 +76,10 @@ STAGES = (
     ),
     Stage(
         "train",
-        needs=("crops",),
+        needs=("crops", "detections", "start"),
         makes=("encoder", "history"),
-        does="Teach an encoder to tell the neurons apart, without labels.",
+        does="Get an encoder ready that tells the neurons apart, without labels.",
+        version=2,
         sections=("train",),
         seeded=True,
     ),
@@ -118,8 +119,9 @@ STAGES = (
     ),
 )
 
-GIVEN = ("recording", "segmenter")
-"""What stages need and no stage makes: the recording, and the star-convex model of the settings (None where they ask for none)."""
+GIVEN = ("recording", "segmenter", "start")
+"""What stages need and no stage makes: the recording, the star-convex model of the settings, and the encoder that training starts from
+(each None where the settings ask for none)."""
 
 MAKER = {artefact: stage.name for stage in STAGES for artefact in stage.makes}
 
@@ -153,7 +155,7 @@ def plan(folder: RunFolder | None, card: Mapping[str, Any], config: Config) -> l
     if lacking:
         raise StorageError(f"run.json does not say the recording's {', '.join(sorted(lacking))}; run it once with the recording at hand")
     planned: list[PlannedStage] = []
-    keys = {"segmenter": _segmenter_digest(folder, config)}
+    keys = {"segmenter": _segmenter_digest(folder, config), "start": _start_digest(folder, config)}
     for stage in STAGES:
         expected = _expected(stage, card, config, keys)
         keys.update(dict.fromkeys(stage.makes, expected.key))
@@ -257,10 +259,11 @@ def _expected(stage: Stage, card: Mapping[str, Any], config: Config, keys: Mappi
 
 def _keyed(stage: Stage, record: StageRecord) -> StageRecord:
     """Returns the record without what does not change the result: where a model lies, since its content is among the inputs."""
-    if "segmenter" not in stage.needs:
-        return record
-    segment = {name: value for name, value in record.settings["segment"].items() if name != "model"}
-    return replace(record, settings={**record.settings, "segment": segment})
+    settings = dict(record.settings)
+    for given, section, where in (("segmenter", "segment", "model"), ("start", "train", "start")):
+        if given in stage.needs:
+            settings[section] = {name: value for name, value in settings[section].items() if name != where}
+    return replace(record, settings=settings)
 
 
 def _segmenter_digest(folder: RunFolder | None, config: Config) -> str:
@@ -274,6 +277,19 @@ def _segmenter_digest(folder: RunFolder | None, config: Config) -> str:
     if not path.exists() and record is not None and record.settings.get("segment", {}).get("model") == config.segment.model:
         return record.inputs.get("segmenter", "none")
     return model_digest(path)
+
+
+def _start_digest(folder: RunFolder | None, config: Config) -> str:
+    """Returns a hash of the encoder to start from; of one that is not at hand, what the run folder last saw."""
+    from barlowtrack.io.start import encoder_digest, start_path
+
+    path = start_path(config.train)
+    if path is None:
+        return "none"
+    record = folder.record("train") if folder else None
+    if not path.exists() and record is not None and record.settings.get("train", {}).get("start") == config.train.start:
+        return record.inputs.get("start", "none")
+    return encoder_digest(path)
 
 
 def _compare(folder: RunFolder | None, stage: Stage, expected: StageRecord) -> PlannedStage:
@@ -308,7 +324,10 @@ def _why(old: StageRecord, new: StageRecord) -> Iterator[str]:
     yield from differences(old.settings, new.settings)
     for name, key in new.inputs.items():
         if old.inputs.get(name) != key:
-            yield f"other {name} ({MAKER[name]})" if name in MAKER else f"another {name} model"
+            yield f"other {name} ({MAKER[name]})" if name in MAKER else _ANOTHER[name]
+
+
+_ANOTHER = {"segmenter": "another segmenter model", "start": "another encoder to start from"}
 
 
 def refuse_another(folder: RunFolder, location: Path, card: Mapping[str, Any]) -> None:
@@ -354,6 +373,10 @@ def _run_stage(item: PlannedStage, recording: Recording, folder: RunFolder, conf
 def _given(name: str, recording: Recording, config: Config) -> Any:
     if name == "recording":
         return recording
+    if name == "start":
+        from barlowtrack.io.start import open_start
+
+        return open_start(config.train)
     from barlowtrack.io.segmenter import open_segmenter
 
     return open_segmenter(config.segment)

@@ -20,7 +20,7 @@ from make_encoder_crops import SIZE_UM
 from torch import Tensor
 
 from barlowtrack.config import CropConfig, TrainConfig
-from barlowtrack.data import FloatArray, IntArray
+from barlowtrack.data import FloatArray
 from barlowtrack.nn.augment import Augmentation, centre_window, view
 from barlowtrack.nn.encoder import Encoder, EncoderSpec, Projector
 from barlowtrack.nn.learner import Learner
@@ -68,7 +68,10 @@ def agreement(taught: Learner, worms: list[Worm]) -> float:
     right = []
     for i, worm in enumerate(worms):
         with torch.inference_mode():
-            z1, z2 = (taught.encoder(centre_window(torch.from_numpy(c).float(), taught.encoder.spec.window)) for c in worm.pair(np.random.default_rng(i)))
+            z1, z2 = (
+                taught.encoder(centre_window(torch.from_numpy(c).float(), taught.encoder.spec.window))
+                for c in worm.pair(np.random.default_rng(i))
+            )
         right.append(float(((z1 @ z2.T).argmax(1) == torch.arange(len(z1))).float().mean()))
     taught.train()
     return float(np.mean(right))
@@ -109,7 +112,7 @@ def main() -> None:
         terms.loss.backward()
         adam.step()
         taught.after_step(step, arguments.steps)
-        losses.append(float(terms.loss))
+        losses.append(float(terms.loss.detach()))
         if (step + 1) % arguments.every == 0:
             took, loss = time.perf_counter() - began, float(np.mean(losses[-arguments.every :]))
             print(f"step {step + 1}: loss {loss:.4f}, nearest is itself {agreement(taught, held):.3f}, {took:.0f} s", flush=True)

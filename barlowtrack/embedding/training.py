@@ -1,0 +1,256 @@
+"""The training of an encoder on a recording's own crops, one epoch at a time: modules, optimiser, split, and what is watched."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from barlowtrack.config import ComputeConfig, TrainConfig
+from barlowtrack.data import UNKNOWN, CropBatch, Crops, Detections, FloatArray, IntArray
+from barlowtrack.embedding.rounds import round_starts
+from barlowtrack.errors import InputError
+from barlowtrack.identity.positives import sure_identities
+from barlowtrack.nn.agreement import effective_rank, mutual_neighbours, round_trips
+from barlowtrack.nn.augment import Augmentation, centre_window, least_crop, view
+from barlowtrack.nn.device import deterministic, half_precision, n_workers, pick_device
+from barlowtrack.nn.encoder import Encoder, EncoderSpec, Projector, build
+from barlowtrack.nn.learner import Learner
+from barlowtrack.nn.objectives.barlow import barlow_terms
+from barlowtrack.nn.objectives.table import OBJECTIVES
+from barlowtrack.nn.resume import kept, restore_adam, split
+from barlowtrack.nn.state import Epoch, TrainState
+
+log = logging.getLogger(__name__)
+
+_MOST_WATCHED = 20  # held-out volumes looked at each epoch
+_FEWEST_FOR_TRIPS = 3
+
+
+class Training:
+    """The modules, the optimiser and the split, for as long as train runs."""
+
+    def __init__(
+        self, crops: Crops, detections: Detections, start: Encoder | None, config: TrainConfig, compute: ComputeConfig, seed: int
+    ) -> None:
+        self.crops, self.detections, self.config, self.compute, self.seed = crops, detections, config, compute, seed
+        self.device = device = pick_device(compute)
+        self.spec = EncoderSpec(crops.window, crops.size_um, config.embedding_dim) if start is None else _seen_by(start, crops)
+        with torch.random.fork_rng(devices=[]):  # the modules draw their first weights from torch's own generator
+            torch.manual_seed(seed)
+            self.learner = _learner(self.spec, config)
+        if start is not None:
+            self.learner.encoder.load_state_dict(start.state_dict())
+        self.learner.to(device)
+        self.adam = torch.optim.Adam(self.learner.taught(), lr=config.learning_rate)
+        self.used, self.watched = _split(len(crops), config.held_out)
+        self.made_from = {"train": config.model_dump(mode="json"), "seed": seed, "crops": _fingerprint(crops, start)}
+        self.believed = torch.full((len(detections),), UNKNOWN)
+        self.seen: list[FloatArray] = []  # embeddings of the watched volumes, when last looked at
+        self.augmentation = _augmentation(config, crops)
+
+    def start(self) -> TrainState:
+        """Returns the start, its losses measured on the watched volumes."""
+        terms, *rest = self.watch()
+        return self.state(Epoch(0, *terms, *rest), None)
+
+    def resume(self, checkpoint: TrainState) -> None:
+        if checkpoint.made_from != self.made_from or checkpoint.spec != self.spec:
+            raise InputError("train: expected a checkpoint of this training, got one with other settings, seed or crops")
+        build(self.learner, checkpoint.part("learner"), "training state")
+        restore_adam(self.adam, self.learner.taught(), checkpoint.part("adam"))
+        self.believed = checkpoint.weights["believed"]
+
+    def advance(self, before: TrainState, epoch: int) -> TrainState:
+        """Passes over the training volumes once."""
+        if epoch - 1 in round_starts(self.config.rounds, self.config.n_epochs):
+            self.believe(epoch)
+        generator = _generator(self.device, self.seed, epoch)
+        rng = np.random.default_rng([self.seed, epoch])
+        order = rng.permutation(self.used)
+        partner = rng.choice(self.used, len(order))
+        self.learner.train()
+        losses = []
+        with deterministic(), ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(self.read, int(order[0]), int(partner[0]))
+            for i in range(len(order)):
+                batch, again = waiting.result()
+                if i + 1 < len(order):
+                    waiting = pool.submit(self.read, int(order[i + 1]), int(partner[i + 1]))
+                step, n_steps = (epoch - 1) * len(order) + i, self.config.n_epochs * len(order)
+                self.set_step_size(step, n_steps)
+                losses.append(self.step(batch, again, generator))
+                self.learner.after_step(step, n_steps)
+        _, *rest = self.watch()
+        loss, feature, object_ = (math.fsum(values) / len(losses) for values in zip(*losses, strict=True))
+        row = Epoch(epoch, loss, feature, object_, *rest)
+        said = "epoch %d: loss %.4f, held-out agreement %.3f, effective rank %.1f, round trips %.3f"
+        log.info(said, epoch, loss, row.held_out_agreement, row.effective_rank, row.round_trips)
+        return self.state(row, before)
+
+    def believe(self, epoch: int) -> None:
+        """Asks the tracker which nuclei of the training volumes are surely one neuron; a random encoder has no say in it."""
+        vectors = None
+        if epoch > 1 or self.config.mode != "scratch":
+            vectors = np.zeros((len(self.detections), self.spec.embedding_dim), np.float32)
+            for index in self.used:
+                batch = self.crops.read(int(index))
+                vectors[batch.row] = self.embed(batch).cpu().numpy()
+        used = np.array([self.crops.read(int(index)).t for index in self.used])
+        who = sure_identities(self.detections, used, vectors, seed=self.seed, workers=n_workers(self.compute))
+        self.believed = torch.from_numpy(who)
+        log.info("epoch %d: %d of %d nuclei have a sure identity", epoch, (who >= 0).sum(), np.isin(self.detections.t, used).sum())
+
+    def read(self, index: int, partner: int) -> tuple[CropBatch, FloatArray]:
+        """Returns the crops of a volume, and those of the same neurons in another one, where that is sure, else the same."""
+        batch = self.crops.read(index)
+        again = np.array(batch.values)
+        if self.config.rounds and partner != index:
+            other = self.crops.read(partner)
+            mine, theirs = self.believed.numpy()[batch.row], self.believed.numpy()[other.row]
+            _, i, j = np.intersect1d(np.where(mine >= 0, mine, -1), np.where(theirs >= 0, theirs, -2), return_indices=True)
+            again[i] = other.values[j]
+        return batch, again
+
+    def set_step_size(self, step: int, n_steps: int) -> None:
+        falling = 0.5 * (1 + math.cos(math.pi * step / n_steps)) if self.config.schedule == "cosine" else 1.0
+        for group in self.adam.param_groups:
+            group["lr"] = self.config.learning_rate * falling
+
+    def step(self, batch: CropBatch, again: FloatArray, generator: torch.Generator) -> tuple[float, float, float]:
+        terms = self.learner.loss(self.view(batch.values, generator), self.view(again, generator))
+        if not bool(torch.isfinite(terms.loss)):
+            raise InputError(f"train: volume {batch.t}: expected a finite loss, got {terms.loss.item()}; try a smaller train.learning_rate")
+        self.adam.zero_grad(set_to_none=True)
+        terms.loss.backward()  # type: ignore[no-untyped-call]
+        self.adam.step()
+        return float(terms.loss.detach()), float(terms.feature.detach()), float(terms.object.detach())
+
+    def view(self, values: FloatArray, generator: torch.Generator) -> Tensor:
+        there = torch.from_numpy(np.asarray(values, dtype=np.float32)).to(self.device)  # (N, Z', Y', X')
+        return view(there, self.crops.window, self.augmentation, generator)
+
+    @torch.no_grad()
+    def embed(self, batch: CropBatch) -> Tensor:
+        """Returns (N, D) unit vectors of the nuclei as they are."""
+        values = torch.from_numpy(np.asarray(batch.values, dtype=np.float32)).to(self.device)
+        with half_precision(self.device):
+            z: Tensor = self.learner.encoder(centre_window(values, self.crops.window))
+        return z.float()
+
+    @torch.no_grad()
+    def watch(self) -> tuple[tuple[float, float, float], float, float, float]:
+        """Returns losses, agreement, effective rank and round trips on the watched volumes, with the same views every epoch."""
+        self.learner.eval()
+        generator = _generator(self.device, self.seed, 0)
+        losses, agree, vectors, plain = [], [], [], []
+        with deterministic():
+            for index in self.watched[:_MOST_WATCHED]:
+                batch = self.crops.read(int(index))
+                views = self.view(batch.values, generator), self.view(batch.values, generator)
+                losses.append([float(term) for term in self.learner.loss(*views)])
+                with half_precision(self.device):
+                    z1, z2 = self.learner.encoder(views[0]), self.learner.encoder(views[1])  # (N, D)
+                agree.append(mutual_neighbours(z1, z2).cpu())
+                vectors.append(z1.float().cpu())
+                plain.append(self.embed(batch))
+            if len(plain) < _FEWEST_FOR_TRIPS:  # of so few the trained ones have to serve as well: it is still no label that is asked for
+                every = np.union1d(self.watched, self.used)[:_MOST_WATCHED]
+                plain = [self.embed(self.crops.read(int(index))) for index in every]
+        self.seen = [part.numpy() for part in vectors]
+        loss, feature, object_ = (math.fsum(values) / len(losses) for values in zip(*losses, strict=True))
+        rank = effective_rank(torch.cat(vectors))
+        return (loss, feature, object_), float(torch.cat(agree).double().mean()), rank, round_trips(plain)
+
+    def state(self, row: Epoch, before: TrainState | None) -> TrainState:
+        history = (*(before.history if before else ()), row)
+        weights = {f"learner.{name}": value for name, value in self.learner.state_dict().items()}
+        for i, entries in self.adam.state_dict()["state"].items():
+            weights |= {f"adam.{i}.{name}": value for name, value in entries.items()}
+        weights["believed"] = self.believed
+        is_best = before is None or not row.round_trips < before.history[before.best].round_trips  # also where it is NaN
+        best = self.learner.encoder.state_dict() if is_best or before is None else before.part("best")
+        weights |= {f"best.{name}": value for name, value in best.items()}
+        return TrainState(
+            row.epoch, self.spec, kept(weights), history, self.made_from, row.epoch if is_best or before is None else before.best
+        )
+
+
+def _seen_by(start: Encoder, crops: Crops) -> EncoderSpec:
+    """Returns what the start sees, if that is what the crops show."""
+    if (start.spec.window, start.spec.size_um) != (crops.window, crops.size_um):
+        want, have = start.spec, crops
+        raise InputError(
+            f"train: the encoder to start from sees {want.window} voxels in {want.size_um} um (z y x),"
+            f" got crops of {have.window} in {have.size_um};"
+            f' set [crop] grid and size_um to what it sees, or [train] mode = "scratch"'
+        )
+    return start.spec
+
+
+def _learner(spec: EncoderSpec, config: TrainConfig) -> Learner:
+    barlow = partial(
+        barlow_terms,
+        alpha=config.alpha,
+        lambda_off_diagonal=config.lambda_off_diagonal,
+        lambda_object=config.lambda_object,
+        per_object=config.object_scale == "per_object",
+    )
+    encoder, projector = Encoder(spec), Projector(config.embedding_dim, config.projector_dims)
+    return Learner(encoder, projector, OBJECTIVES[config.objective], barlow, config.temperature)
+
+
+def _augmentation(config: TrainConfig, crops: Crops) -> Augmentation:
+    """Returns the ranges of the views, and warns where they reach beyond the crops."""
+    z, y, x = (size / n for size, n in zip(crops.size_um, crops.window, strict=True))
+    augmentation = Augmentation(
+        rotation_deg=config.rotation_deg,
+        elastic_vox=config.elastic_vox,
+        shift_vox=config.shift_vox,
+        brightness=config.brightness,
+        noise=config.noise,
+        shared_rotation=config.rotation == "shared",
+        tilt_deg=config.tilt_deg,
+        scale=config.scale,
+        shift_z_vox=config.shift_z_vox,
+        blur_vox=config.blur_vox,
+        neighbour_dropout=config.neighbour_dropout,
+        missing_planes=config.missing_planes,
+        voxel_um=(z, y, x),
+    )
+    needed, have = least_crop(crops.window, augmentation), crops.read(0).values.shape[1:]
+    if any(least > size + 2 for least, size in zip(needed, have, strict=True)):  # a voxel on either side is hardly seen
+        margin = math.ceil(100 * max(least / n for least, n in zip(needed, crops.window, strict=True))) / 100
+        said = "views reach beyond the crops, whose edges they repeat: crops of %s voxels, %s needed; set crop.margin to %.2f"
+        log.warning(f"{said}, or less rotation_deg, tilt_deg, scale or shift in [train]", have, needed, margin)
+    return augmentation
+
+
+def _split(n: int, held_out: float) -> tuple[IntArray, IntArray]:
+    """Returns the volumes to train on and those to watch, the latter evenly spread; a single volume is both."""
+    if n == 1:
+        return np.arange(1), np.arange(1)
+    return split(n, held_out)
+
+
+def _generator(device: torch.device, seed: int, epoch: int) -> torch.Generator:
+    """Returns a generator that depends on seed and epoch alone, so that no generator needs to be saved."""
+    words = np.random.SeedSequence([seed, epoch]).generate_state(2, np.uint32)
+    return torch.Generator(device).manual_seed(int(words[0]) << 31 ^ int(words[1]))
+
+
+def _fingerprint(crops: Crops, start: Encoder | None) -> str:
+    """Returns a hash of the start and of the first and last volume's crops: enough to notice another run's checkpoint."""
+    digest = hashlib.sha256(repr((len(crops), crops.window, crops.size_um)).encode())
+    if start is not None:
+        digest.update(start.to_bytes())
+    for index in (0, len(crops) - 1):
+        batch = crops.read(index)
+        digest.update(repr((batch.t, batch.values.shape)).encode() + np.ascontiguousarray(batch.values).tobytes())
+    return digest.hexdigest()

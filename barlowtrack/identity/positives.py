@@ -1,0 +1,49 @@
+"""Who is who in the training volumes, as far as it is sure: what self-training takes for the same neuron in different volumes.
+
+Reference:
+    Yarowsky 1995, "Unsupervised word sense disambiguation", for learning from one's own sure decisions.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from barlowtrack.data import UNKNOWN, Detections, IntArray
+from barlowtrack.identity import solve
+from barlowtrack.identity.identify import identify
+
+SURE = 0.9
+"""Least probability of an identity that is taken for true."""
+FEWEST_VOLUMES = 10
+"""With fewer no shape is learned that could contradict the looks, and the first atlas' mistakes would be taught."""
+
+
+def sure_identities(
+    detections: Detections, used: IntArray, vectors: NDArray[np.floating[Any]] | None, *, seed: int, workers: int
+) -> NDArray[np.int64]:
+    """Says who the detections of some volumes are, where that is sure.
+
+    Args:
+        detections: N detections of the recording.
+        used: Volumes to look at.
+        vectors: (N, D) embeddings, right in the rows of those volumes; None: to go by position alone.
+        seed: Of the tracker.
+        workers: Threads; how many does not change the result.
+
+    Returns:
+        (N,) neuron from 0; UNKNOWN where it is not sure, in the other volumes, and everywhere where the volumes are too few.
+    """
+    neuron = np.full(len(detections), UNKNOWN)
+    rows = np.flatnonzero(np.isin(detections.t, used))
+    if len(np.unique(detections.t[rows])) < FEWEST_VOLUMES:
+        return neuron
+    volumes = solve.volumes_of(detections.subset(rows), None if vectors is None else vectors[rows])
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
+        who, probability, _ = identify(volumes, pool, seed=seed)
+    neuron[rows] = np.where(probability >= SURE, who, UNKNOWN)
+    return neuron
