@@ -12,12 +12,11 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
-from bench_encoder import InMemory, Kept, embed_all, identity_accuracy, true_detections, windows
-from sklearn.decomposition import PCA
+from embedding_scores import InMemory, Kept, all_alike, embed_all, identity_accuracy, reduced, true_detections, windows
 
 from barlowtrack import config as settings
 from barlowtrack.config import ComputeConfig, CropConfig, TrainConfig
-from barlowtrack.data import Crops, Detections, IntArray, Recording, VolumeLooks
+from barlowtrack.data import Crops, Detections, IntArray, Recording
 from barlowtrack.nn.objectives.table import OBJECTIVES
 from barlowtrack.stages.crop import crop
 from barlowtrack.stages.train import train
@@ -30,8 +29,7 @@ def main() -> None:
     parser.add_argument("--volumes", type=int, default=60)
     parser.add_argument("--neurons", type=int, default=80)
     parser.add_argument("--worm-seed", type=int, default=3)
-    parser.add_argument("--jitter-vox", type=float, default=0.25)
-    parser.add_argument("--epochs", type=int, default=TrainConfig().epochs)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--objectives", nargs="+", choices=list(OBJECTIVES), default=list(OBJECTIVES))
     parser.add_argument("--size-um", type=float, nargs=3, default=CropConfig().size_um, help="of the crops, z y x")
@@ -40,21 +38,20 @@ def main() -> None:
 
     worm = simulate(preset(args.preset, n_volumes=args.volumes, n_neurons=args.neurons), seed=args.worm_seed)
     recording = Recording(**{**vars(worm.recording), "source": Kept(worm.recording)})
-    detections, neuron = true_detections(worm, recording, args.jitter_vox)
-    alike = VolumeLooks(np.bincount(detections.t, minlength=args.volumes), np.ones(args.volumes), np.ones(args.volumes))
+    detections, neuron = true_detections(worm, recording)
+    alike = all_alike(detections)
     boxes = CropConfig(size_um=tuple(args.size_um))
     batches = list(crop(recording, detections, alike, config=boxes, compute=ComputeConfig()))
     crops = Crops(InMemory(batches), boxes.grid, boxes.size_um)
 
-    pixels = np.concatenate([window.reshape(len(window), -1) for window in windows(batches, crops.window)])
+    pixels = reduced(np.concatenate(list(windows(batches, crops.window))))
     rows = np.concatenate([batch.row for batch in batches])
-    reduced = PCA(min(64, *pixels.shape), svd_solver="randomized", random_state=0).fit_transform(pixels)
     print(
         f"{len(crops)} volumes, {len(detections) / args.volumes:.0f} neurons in each, {args.epochs} epochs, seeds {args.seeds}", flush=True
     )
     print(f"{'':16s} {'identity accuracy':>24s} {'agreement':>10s} {'rank':>6s} {'seconds':>8s}")
-    print(f"{'pixels, PCA 64':16s} {identity_accuracy(reduced, detections.t[rows], neuron[rows]):24.3f}", flush=True)
-    base = settings.load(overrides=[f"train.{text}" for text in args.set]).train
+    print(f"{'pixels, PCA 64':16s} {identity_accuracy(pixels, detections.t[rows], neuron[rows]):24.3f}", flush=True)
+    base = settings.load(overrides=["train.mode=scratch", *(f"train.{text}" for text in args.set)]).train
     ways = {"random weights": {"epochs": 0}} | {name: {"epochs": args.epochs, "objective": name} for name in args.objectives}
     for name, changed in ways.items():
         report(name, [one(recording, detections, neuron, crops, base.model_copy(update=changed), seed) for seed in args.seeds])
@@ -63,7 +60,7 @@ def main() -> None:
 def one(recording: Recording, detections: Detections, neuron: IntArray, crops: Crops, config: TrainConfig, seed: int) -> list[float]:
     """Returns accuracy, agreement, rank and seconds of one training."""
     began = time.perf_counter()
-    *_, state = train(crops, config=config, compute=ComputeConfig(), seed=seed)
+    *_, state = train(crops, detections, None, config=config, compute=ComputeConfig(), seed=seed)
     took, last = time.perf_counter() - began, state.history[-1]
     vectors = embed_all(recording, detections, state.encoder(), ComputeConfig())
     return [identity_accuracy(vectors, detections.t, neuron), last.held_out_agreement, last.effective_rank, took]

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from embedding_scores import peaks
 from make_segmentation_pairs import clutter, draw_config, process
 
 from barlowtrack.config import CropConfig
-from barlowtrack.data import FloatArray, VoxelArray
 from barlowtrack.nn.crops import crop_volume, larger_grid, scale_volume
 from barlowtrack.synthetic import SyntheticConfig, simulate
 
@@ -31,15 +31,6 @@ def draw_worm(rng: np.random.Generator, scale: float) -> SyntheticConfig:
     drawn = draw_config(rng, scale)
     changes = {"turn_deg": float(rng.uniform(5, 60)), "n_neurons": int(rng.integers(50, 180)), "blurred_volumes": 0.05}
     return drawn.model_copy(update={**changes, "missed_planes": 0.005 if rng.random() < 0.3 else 0.0})
-
-
-def peaks(volume: VoxelArray, voxel: FloatArray) -> FloatArray:
-    """Returns the brightest of the 27 voxels around each place (n, 3), as a detector would know a nucleus' peak."""
-    padded = np.pad(volume, 1, mode="edge")
-    corner = np.rint(voxel).astype(int)
-    around = np.stack(np.meshgrid(*[range(3)] * 3, indexing="ij"), -1).reshape(-1, 3)
-    z, y, x = np.moveaxis(corner[:, None] + around, -1, 0)
-    return np.asarray(padded[z, y, x].max(axis=1))
 
 
 def draw(index: int, seed: int, n_volumes: int, to: Path) -> int:
