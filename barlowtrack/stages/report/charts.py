@@ -114,7 +114,7 @@ def training_chart(history: Mapping[str, FloatArray], best: int) -> Picture:
         panel.axvline(epoch[best], color=SOFT, linestyle=":", linewidth=0.9)
         panel.set(title=title, xlabel="epoch")
     middle.set_ylim(0, 1.02)
-    right.set_ylim(bottom=0)
+    right.set_ylim(0, max(1.0, 1.08 * float(np.max(history["effective_rank"]))))
     closed = f"round trips from {trips[0]:.2f} to {trips[-1]:.2f}, " if has_trips else ""
     alt = (
         f"Training over {counted(len(epoch) - 1, 'epoch')}: {closed}held-out agreement from {agreement[0]:.2f} to {agreement[-1]:.2f}, "

@@ -123,8 +123,8 @@ def _of_the_rounds(done: int, config: TrainConfig) -> Iterator[str]:
     if not config.rounds:
         return
     yield (
-        f"{counted(config.rounds, 'round')} of self-training: at its beginning the tracker says which nuclei of different volumes are "
-        "surely one neuron, and training shows these as two views of one."
+        f"{counted(config.rounds, 'round')} of self-training: before each the tracker says which nuclei of different volumes are surely "
+        "one neuron, and training shows these as two views of one."
     )
     if done < config.n_epochs:
         yield f"It stopped after epoch {done} of {config.n_epochs}, for a round had made round trips close less often."
