@@ -1,5 +1,6 @@
 """What an embedding shows, and whether it is sound: numbers from vectors, volumes and identities. No truth is needed, none is used."""
 
+from barlowtrack.embedding.best import best_epoch, gauge
 from barlowtrack.embedding.diagnosis import Watch, diagnose
 from barlowtrack.embedding.drift import Drift, drift
 from barlowtrack.embedding.health import Finding, Health, findings, health
@@ -16,11 +17,13 @@ __all__ = [
     "Pair",
     "Retrieval",
     "Watch",
+    "best_epoch",
     "consistency",
     "diagnose",
     "drift",
     "feature_similarity",
     "findings",
+    "gauge",
     "health",
     "nearest",
     "object_similarity",

@@ -18,6 +18,8 @@ DEAD = 0.01  # of the spread that D equal dimensions of unit vectors have
 SOME_DEAD, MANY_DEAD = 0.1, 0.5  # of the dimensions
 SOME_SHARED, MUCH_SHARED = 0.1, 0.3  # of the variance
 _MOST_ROWS = 20_000
+_TRAIN_BETTER = "Train longer, or lower train.learning_rate."
+_TRAIN_IT = "Check the voxel size, on which depends what the encoder sees; then train it on this recording: --set train.mode=fine-tune."
 
 
 @dataclass(frozen=True)
@@ -99,40 +101,47 @@ def _shared(values: FloatArray, t: IntArray) -> float:
     return max(0.0, 1 - within * (n - 1) / (n - v))
 
 
-def findings(found: Health) -> list[Finding]:
-    """Says in plain words what the numbers mean, each with the threshold it is held against; nothing of fewer than two nuclei."""
+def findings(found: Health, *, trained: bool = True) -> list[Finding]:
+    """Says in plain words what the numbers mean, each with the threshold it is held against; nothing of fewer than two nuclei.
+
+    Args:
+        found: The embedding in numbers.
+        trained: Whether its encoder was trained on this recording: what to try depends on it.
+    """
     if found.n < 2:
         return []
-    return [_of_rank(found), _of_dead(found), *([] if math.isnan(found.shared) else [_of_shared(found)])]
+    more = _TRAIN_BETTER if trained else _TRAIN_IT
+    return [_of_rank(found, more), _of_dead(found, more), *([] if math.isnan(found.shared) else [_of_shared(found, trained)])]
 
 
-def _of_rank(found: Health) -> Finding:
+def _of_rank(found: Health, more: str) -> Finding:
     uses = f"The embedding uses {found.rank:.3g} of {found.dims} directions (effective rank)"
     if found.collapsed:
         said = f"{uses}: it has collapsed, nearly all nuclei look alike to it (below {COLLAPSED_RANK:g})."
-        return Finding("rank", "poor", said, "Lower train.learning_rate or train longer.")
+        return Finding("rank", "poor", said, more)
     if found.rank < LOW_RANK and min(found.n - 1, found.dims) >= 2 * LOW_RANK:
         said = f"{uses}: few, so that many neurons look alike to it (below {LOW_RANK:g})."
-        return Finding("rank", "care", said, "Train longer, or lower train.learning_rate.")
+        return Finding("rank", "care", said, more)
     return Finding("rank", "good", f"{uses}: it has not collapsed (below {COLLAPSED_RANK:g} it would have).")
 
 
-def _of_dead(found: Health) -> Finding:
+def _of_dead(found: Health, more: str) -> Finding:
     said = f"{found.dead} of {found.dims} dimensions of the embedding are dead: the same for every nucleus"
     for grade, limit, meaning in (("poor", MANY_DEAD, "most of it says nothing"), ("care", SOME_DEAD, "a part of it says nothing")):
         if found.dead > limit * found.dims:
-            return Finding("dead", grade, f"{said}; {meaning} (above {_percent(limit)}).", "Train longer, or lower train.learning_rate.")
+            return Finding("dead", grade, f"{said}; {meaning} (above {_percent(limit)}).", more)
     return Finding("dead", "good", f"{said} (up to {_percent(SOME_DEAD)} do no harm).")
 
 
-def _of_shared(found: Health) -> Finding:
+def _of_shared(found: Health, trained: bool) -> Finding:
     said = f"{_percent(found.shared)} of the embedding's variance is shared by all nuclei of a volume"
     for grade, limit, meaning in (
         ("poor", MUCH_SHARED, "volumes as much as neurons, or more"),
         ("care", SOME_SHARED, "something of the volume"),
     ):
         if found.shared > limit:
-            remedy = "Look for volumes that are blurred, dark or turned; raise train.brightness or train.rotation_deg accordingly."
+            remedy = "Look for volumes that are blurred, dark or turned; raise train.brightness or train.rotation_deg accordingly"
+            remedy += "." if trained else " and train the encoder on this recording: --set train.mode=fine-tune."
             return Finding("shared", grade, f"{said}: it describes {meaning} (above {_percent(limit)}).", remedy)
     return Finding("shared", "good", f"{said}: it describes nuclei, not volumes (below {_percent(SOME_SHARED)}).")
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from barlowtrack.data import Detections, FloatArray, Recording, Traces
-from barlowtrack.embedding.diagnosis import PERFECT
+from barlowtrack.data import Detections, Recording, Traces
 from barlowtrack.embedding.health import Health, findings
 from barlowtrack.stages.report.verdict import MANY_JUMPS, UNCERTAIN, Verdict
 from barlowtrack.stages.report.words import counted, percent
@@ -29,7 +28,7 @@ def advice(recording: Recording, detections: Detections, traces: Traces, verdict
         detections: Its nuclei.
         traces: Of its neurons.
         verdict: The run in numbers.
-        embedding: What to do about the embedding; see about_the_embedding.
+        embedding: What to do about the embedding; see about_the_embedding and about_the_training.
     """
     if any(not said.startswith("volumes a second") for said in recording.assumptions):  # of the rate the last line speaks
         yield "Check the assumptions below; if one is wrong, give the right value and run again: all that follows hangs on them."
@@ -49,17 +48,11 @@ def advice(recording: Recording, detections: Detections, traces: Traces, verdict
         yield "The volume rate is unknown, so time is counted in volumes; give it with --rate."
 
 
-def about_the_embedding(health: Health, history: Mapping[str, FloatArray]) -> Iterator[str]:
-    """Yields what is wrong with the embedding or its training, and what to try."""
-    for finding in findings(health):
+def about_the_embedding(health: Health, trained: bool) -> Iterator[str]:
+    """Yields what is wrong with the embedding, and what to try; trained: whether its encoder was trained on this recording."""
+    for finding in findings(health, trained=trained):
         if finding.grade != "good":
             yield f"{finding.said} {finding.remedy}"
-    agreement = np.asarray(history.get("held_out_agreement", []), np.float64)
-    if len(agreement) > 1 and agreement[-1] <= agreement[0] < PERFECT:
-        yield (
-            f"Training did not beat its random start: agreement on held-out volumes was {agreement[0]:.2f} before it and is "
-            f"{agreement[-1]:.2f} after it. Look at its curves, lower train.learning_rate, or give it more volumes (crop.training_volumes)."
-        )
 
 
 def _about_identities(n_volumes: int, verdict: Verdict) -> Iterator[str]:

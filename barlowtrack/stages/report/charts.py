@@ -26,7 +26,7 @@ from barlowtrack.stages.report.drawing import (
 )
 from barlowtrack.stages.report.page import Picture
 from barlowtrack.stages.report.verdict import Verdict
-from barlowtrack.stages.report.words import percent
+from barlowtrack.stages.report.words import counted, percent
 
 TRACES_A_FIGURE = 10
 
@@ -94,28 +94,37 @@ def probability_histogram(tracks: Tracks) -> Picture:
     return Picture(as_svg(figure), alt, f"{percent(high)} of the identities have a probability of .9 or more.", wide=True)
 
 
-def training_chart(history: Mapping[str, FloatArray]) -> Picture:
-    """Loss, agreement on volumes that training never saw, and how many directions the embedding uses."""
-    epoch = np.asarray(history["epoch"], np.float64)
+def training_chart(history: Mapping[str, FloatArray], best: int) -> Picture:
+    """Loss, how well nuclei of volumes that training never saw are found again, and how many directions the embedding uses."""
+    epoch, trips = np.asarray(history["epoch"], np.float64), np.asarray(history["round_trips"], np.float64)
+    agreement, has_trips = np.asarray(history["held_out_agreement"], np.float64), bool(np.isfinite(trips).all())
     figure = canvas(9.4, 2.5)
-    loss, agreement, rank = figure.subplots(1, 3)
+    left, middle, right = panels = figure.subplots(1, 3)
     marker = "o-" if len(epoch) < 40 else "-"
     for name, colour, label in (("loss", INK, "loss"), ("feature_term", ACCENT, "feature term"), ("object_term", SECOND, "object term")):
         if name in history:
-            loss.plot(epoch, history[name], marker, color=colour, markersize=2.5, label=label)
-    loss.legend(fontsize=7.5)
-    loss.set(title="Loss", xlabel="epoch")
-    agreement.plot(epoch, history["held_out_agreement"], marker, color=ACCENT, markersize=2.5)
-    agreement.set(title="Agreement on held-out volumes", xlabel="epoch", ylim=(0, 1.02))
-    rank.plot(epoch, history["effective_rank"], marker, color=ACCENT, markersize=2.5)
-    rank.set(title="Effective rank of the embedding", xlabel="epoch")
-    rank.set_ylim(bottom=0)
-    start, end = float(history["held_out_agreement"][0]), float(history["held_out_agreement"][-1])
-    last_rank = float(history["effective_rank"][-1])
-    alt = f"Training over {len(epoch)} epochs: held-out agreement from {start:.2f} to {end:.2f}, effective rank {last_rank:.1f}."
+            left.plot(epoch, history[name], marker, color=colour, markersize=2.5, label=label)
+    left.legend(fontsize=7.5)
+    if has_trips:
+        middle.plot(epoch, trips, marker, color=ACCENT, markersize=2.5, label="round trips")
+    middle.plot(epoch, agreement, marker, color=SECOND, markersize=2.5, label="agreement")
+    middle.legend(fontsize=7.5)
+    right.plot(epoch, history["effective_rank"], marker, color=ACCENT, markersize=2.5)
+    for panel, title in zip(panels, ("Loss", "Held-out volumes", "Effective rank of the embedding"), strict=True):
+        panel.axvline(epoch[best], color=SOFT, linestyle=":", linewidth=0.9)
+        panel.set(title=title, xlabel="epoch")
+    middle.set_ylim(0, 1.02)
+    right.set_ylim(0, max(1.0, 1.08 * float(np.max(history["effective_rank"]))))
+    closed = f"round trips from {trips[0]:.2f} to {trips[-1]:.2f}, " if has_trips else ""
+    alt = (
+        f"Training over {counted(len(epoch) - 1, 'epoch')}: {closed}held-out agreement from {agreement[0]:.2f} to {agreement[-1]:.2f}, "
+        f"effective rank {float(history['effective_rank'][-1]):.1f}; epoch {epoch[best]:.0f} is used."
+    )
     caption = (
-        "Agreement: how often two views of a nucleus find each other among all nuclei of a volume that training did not see. "
-        "An effective rank near 1 would mean that all nuclei look alike to the encoder."
+        "Epoch 0 is the start; the dotted line is the epoch that is used. Round trips: how often the way from a nucleus to the one most "
+        "like it in a second volume, from there to a third and back ends where it began. Agreement: how often two views of a nucleus find "
+        "each other among all nuclei of a volume that training did not see. An effective rank near 1 would mean that all nuclei look "
+        "alike to the encoder."
     )
     return Picture(as_svg(figure), alt, caption, wide=True)
 

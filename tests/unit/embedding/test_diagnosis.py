@@ -54,6 +54,13 @@ def test_a_training_that_fell_below_its_start_is_told_at_the_end():
     assert "no help" not in diagnose([0.5, 0.6, 0.4], SOUND, SOUND, 3)
 
 
+def test_the_start_is_called_the_start_whatever_it_was():
+    for kind, sentence in diagnose([0.5, 0.4, 0.4], SOUND, SOUND, 2, "round trips").items():
+        assert "round trips" in sentence, kind
+        assert "0.500 at the start" in sentence, kind
+        assert "random" not in sentence, kind
+
+
 def history(agreement: list[float]) -> list[Epoch]:
     return [Epoch(k, 0.0, 0.0, 0.0, value, 0.0) for k, value in enumerate(agreement)]
 
@@ -82,3 +89,15 @@ def test_the_watch_remembers_how_it_started(caplog: pytest.LogCaptureFixture):
         for epoch in range(4):
             watch.look(list(start if epoch == 0 else shared), history([0.1, 0.2, 0.3, 0.4][: epoch + 1]))
         assert len(caplog.records) == n_said
+
+
+def test_what_should_rise_is_round_trips_where_they_are_known(caplog: pytest.LogCaptureFixture):
+    sound = list(np.random.default_rng(0).normal(size=(3, 20, 8)).astype(np.float32))
+    falling, rising = [0.9, 0.8, 0.7], [0.3, 0.4, 0.5]
+    for trips, agreement, said in ((falling, rising, "round trips"), (rising, falling, ""), ([float("nan")] * 3, falling, "agreement")):
+        caplog.clear()
+        watch = Watch(2)
+        for epoch in range(3):
+            pairs = zip(agreement[: epoch + 1], trips, strict=False)
+            watch.look(sound, [Epoch(k, 0.0, 0.0, 0.0, views, 0.0, closed) for k, (views, closed) in enumerate(pairs)])
+        assert (said in caplog.text) if said else not caplog.records

@@ -5,21 +5,23 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from barlowtrack.config import ReportConfig
+from barlowtrack.config import ReportConfig, TrainConfig
 from barlowtrack.data import UNKNOWN, Detections, Embeddings, Recording, Traces, Tracks, VolumeLooks
 from barlowtrack.embedding import health
 from barlowtrack.errors import InputError
 from barlowtrack.stages.report import report
 from barlowtrack.stages.report.advice import about_the_embedding, advice
-from barlowtrack.stages.report.charts import probability_histogram, training_chart
+from barlowtrack.stages.report.charts import probability_histogram
 from barlowtrack.stages.report.drawing import TimeAxis, in_blocks
 from barlowtrack.stages.report.pictures import choose_volumes
+from barlowtrack.stages.report.training import about_the_training, is_trained
 from barlowtrack.stages.report.verdict import judge
 from barlowtrack.stages.report.words import percent
 from tests.cases import looks_of
 
-COLUMNS = ("epoch", "loss", "feature_term", "object_term", "held_out_agreement", "effective_rank")
-HISTORY = dict(zip(COLUMNS, np.linspace([0, 1, 1, 1, 0.4, 8], [5, 0.2, 0.1, 0.3, 0.9, 12], 6).T, strict=True))
+COLUMNS = ("epoch", "loss", "feature_term", "object_term", "held_out_agreement", "effective_rank", "round_trips")
+HISTORY = dict(zip(COLUMNS, np.linspace([0, 1, 1, 1, 0.4, 8, 0.3], [5, 0.2, 0.1, 0.3, 0.9, 12, 0.8], 6).T, strict=True))
+SCRATCH = TrainConfig(mode="scratch")
 
 
 class Noise:
@@ -128,7 +130,7 @@ def test_the_same_input_gives_the_same_bytes_whatever_matplotlib_is_set_to():
 
 def test_texts_of_the_user_show_as_text():
     evil = "<script>alert(1)</script> & $\\frac$ \"'"
-    html = page_of(case(name=evil, channel_names=(evil, "<b>"), assumptions=(evil,), fingerprint=evil), settings=f'x = "{evil}"')
+    html = page_of(case(name=evil, channel_names=(evil, "<b>"), assumptions=(evil,), fingerprint=evil), settings=f"x = '''{evil}'''")
     tags = Tags(html)
     assert tags.text.count(evil) >= 6
     assert not {"script", "b"} & {tag for tag, _ in tags.tags}
@@ -195,14 +197,6 @@ def test_points_that_were_read_but_have_no_change_are_told_from_those_not_seen()
     assert "Grey: the neuron was not seen, or has no positive R0 to divide by." in html
 
 
-def test_without_training_the_page_says_so():
-    run = case(n_volumes=2)
-    assert "not trained" in page_of(run | {"history": {}})
-    one = {name: column[:1] for name, column in HISTORY.items()}
-    assert "Training over 1 epochs" in training_chart(one).alt
-    assert "from 0.40 to 0.90" in training_chart(HISTORY).alt
-
-
 def test_only_a_few_volumes_are_read():
     run = case(n_volumes=40)
     page_of(run)
@@ -230,8 +224,9 @@ def verdict_of(run: dict):
     return judge(run["detections"], run["volumes"], run["tracks"], run["traces"])
 
 
-def steps_of(run: dict) -> list[str]:
-    embedding = list(about_the_embedding(health(run["embeddings"].vectors, run["detections"].t), run["history"]))
+def steps_of(run: dict, training: TrainConfig = SCRATCH) -> list[str]:
+    sound = health(run["embeddings"].vectors, run["detections"].t)
+    embedding = [*about_the_embedding(sound, is_trained(run["history"])), *about_the_training(run["history"], training)]
     return list(advice(run["recording"], run["detections"], run["traces"], verdict_of(run), embedding))
 
 
