@@ -7,6 +7,7 @@ Reference:
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,9 +41,11 @@ def sure_identities(
     """
     neuron = np.full(len(detections), UNKNOWN)
     rows = np.flatnonzero(np.isin(detections.t, used))
-    if len(np.unique(detections.t[rows])) < FEWEST_VOLUMES:
+    times, t = np.unique(detections.t[rows], return_inverse=True)
+    if len(times) < FEWEST_VOLUMES:
         return neuron
-    volumes = solve.volumes_of(detections.subset(rows), None if vectors is None else vectors[rows])
+    alone = replace(detections.subset(rows), n_volumes=len(times), t=t)  # or samples of volumes would mostly find empty ones
+    volumes = solve.volumes_of(alone, None if vectors is None else vectors[rows])
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
         who, probability, _ = identify(volumes, pool, seed=seed)
     neuron[rows] = np.where(probability >= SURE, who, UNKNOWN)
