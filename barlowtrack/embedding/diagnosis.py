@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 FIRST_EPOCH = 2
 """Before it nothing is said: the first steps move an embedding anywhere."""
-PATIENCE = 1 / 3  # of the epochs, without any gain over the random start
+PATIENCE = 1 / 3  # of the epochs, without any gain over the start
 GREW = 0.1  # of the variance, since the start
 PERFECT = 0.99  # an agreement that leaves nothing to gain
 
@@ -25,9 +25,9 @@ def diagnose(agreement: Sequence[float], now: Health, at_start: Health, n_epochs
     """Says what is wrong with a training after some epochs.
 
     Args:
-        agreement: Held-out agreement of every epoch so far; the first is that of the random start.
+        agreement: Held-out agreement of every epoch so far; the first is that of the start.
         now: The embedding of the watched volumes.
-        at_start: Likewise, at the random start.
+        at_start: Likewise, at the start.
         n_epochs: Epochs that are asked for.
 
     Returns:
@@ -51,10 +51,10 @@ def diagnose(agreement: Sequence[float], now: Health, at_start: Health, n_epochs
     if epoch >= max(FIRST_EPOCH, math.ceil(PATIENCE * n_epochs)) and start < PERFECT and best <= start:
         said["no gain"] = (
             f"training has not helped so far: after {epoch} of {n_epochs} epochs held-out agreement is {best:.3f} at best, and was "
-            f"{start:.3f} with random weights"
+            f"{start:.3f} at the start"
         )
     if epoch == n_epochs and agreement[-1] < start:
-        said["no help"] = f"training did not help: held-out agreement fell from {start:.3f} (random weights) to {agreement[-1]:.3f}"
+        said["no help"] = f"training did not help: held-out agreement fell from {start:.3f} at the start to {agreement[-1]:.3f}"
     return said
 
 
@@ -75,7 +75,7 @@ class Watch:
 
         Args:
             watched: Embeddings (n, D) of each watched volume.
-            history: Every epoch so far, the random start first.
+            history: Every epoch so far, the start first.
 
         Raises:
             InputError: embeddings that are not finite.
