@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--neurons", type=int, default=80)
     parser.add_argument("--worm-seed", type=int, default=3)
     parser.add_argument("--jitter-vox", type=float, default=0.25)
-    parser.add_argument("--epochs", type=int, default=TrainConfig().epochs)
+    parser.add_argument("--epochs", type=int, default=TrainConfig(mode="scratch").n_epochs)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--objectives", nargs="+", choices=list(OBJECTIVES), default=list(OBJECTIVES))
     parser.add_argument("--size-um", type=float, nargs=3, default=CropConfig().size_um, help="of the crops, z y x")
@@ -54,7 +54,7 @@ def main() -> None:
     )
     print(f"{'':16s} {'identity accuracy':>24s} {'agreement':>10s} {'rank':>6s} {'seconds':>8s}")
     print(f"{'pixels, PCA 64':16s} {identity_accuracy(reduced, detections.t[rows], neuron[rows]):24.3f}", flush=True)
-    base = settings.load(overrides=[f"train.{text}" for text in args.set]).train
+    base = settings.load(overrides=["train.mode=scratch", *(f"train.{text}" for text in args.set)]).train
     ways = {"random weights": {"epochs": 0}} | {name: {"epochs": args.epochs, "objective": name} for name in args.objectives}
     for name, changed in ways.items():
         report(name, [one(recording, detections, neuron, crops, base.model_copy(update=changed), seed) for seed in args.seeds])
@@ -63,10 +63,10 @@ def main() -> None:
 def one(recording: Recording, detections: Detections, neuron: IntArray, crops: Crops, config: TrainConfig, seed: int) -> list[float]:
     """Returns accuracy, agreement, rank and seconds of one training."""
     began = time.perf_counter()
-    *_, state = train(crops, config=config, compute=ComputeConfig(), seed=seed)
-    took, last = time.perf_counter() - began, state.history[-1]
+    *_, state = train(crops, detections, None, config=config, compute=ComputeConfig(), seed=seed)
+    took, kept = time.perf_counter() - began, state.history[state.best]
     vectors = embed_all(recording, detections, state.encoder(), ComputeConfig())
-    return [identity_accuracy(vectors, detections.t, neuron), last.held_out_agreement, last.effective_rank, took]
+    return [identity_accuracy(vectors, detections.t, neuron), kept.held_out_agreement, kept.effective_rank, took]
 
 
 def report(name: str, runs: Sequence[Sequence[float]]) -> None:

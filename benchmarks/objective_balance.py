@@ -20,9 +20,9 @@ from bench_encoder import InMemory, Kept, true_detections
 from torch import Tensor
 
 from barlowtrack.config import ComputeConfig, CropConfig, TrainConfig
-from barlowtrack.data import Crops, Recording, VolumeLooks
+from barlowtrack.data import Crops, Detections, Recording, VolumeLooks
 from barlowtrack.nn.augment import Augmentation, two_views
-from barlowtrack.nn.encoder import Projector
+from barlowtrack.nn.encoder import Encoder, Projector
 from barlowtrack.nn.objectives.barlow import diagonal_and_rest, feature_correlation, object_correlation
 from barlowtrack.nn.state import TrainState
 from barlowtrack.stages.crop import crop
@@ -63,7 +63,8 @@ def drawn(n: int, d: int, regime: str, generator: torch.Generator) -> list[Tenso
 
 def of_network(state: TrainState, crops: Crops, config: TrainConfig) -> tuple[Tensor, Tensor, list[Tensor]]:
     """Returns projections of two views of the first volume, and the weights they hang on."""
-    encoder, projector = state.encoder(), Projector(config.embedding_dim, config.projector_dims)
+    encoder, projector = Encoder(state.spec), Projector(config.embedding_dim, config.projector_dims)
+    encoder.load_state_dict(state.part("learner.encoder"))  # of this epoch, be it the best or not
     projector.load_state_dict({k.removeprefix("projector."): v for k, v in state.part("learner").items() if k.startswith("projector.")})
     augmentation = Augmentation(config.rotation_deg, config.elastic_vox, config.shift_vox, config.brightness, config.noise)
     values = torch.from_numpy(np.asarray(crops.read(0).values, np.float32))
@@ -71,13 +72,13 @@ def of_network(state: TrainState, crops: Crops, config: TrainConfig) -> tuple[Te
     return z1, z2, [*encoder.parameters(), *projector.parameters()]
 
 
-def worm_crops(name: str, volumes: int, neurons: int) -> Crops:
+def worm_crops(name: str, volumes: int, neurons: int) -> tuple[Crops, Detections]:
     worm = simulate(preset(name, n_volumes=volumes, n_neurons=neurons), seed=3)
     recording = Recording(**{**vars(worm.recording), "source": Kept(worm.recording)})
     detections, _ = true_detections(worm, recording, 0.25)
     alike = VolumeLooks(np.bincount(detections.t, minlength=volumes), np.ones(volumes), np.ones(volumes))
     batches = list(crop(recording, detections, alike, config=CropConfig(), compute=ComputeConfig()))
-    return Crops(InMemory(batches), CropConfig().grid, CropConfig().size_um)
+    return Crops(InMemory(batches), CropConfig().grid, CropConfig().size_um), detections
 
 
 def show(what: str, z1: Tensor, z2: Tensor, inputs: Sequence[Tensor], config: TrainConfig) -> None:
@@ -100,7 +101,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=12)
     args = parser.parse_args()
 
-    config = TrainConfig(epochs=args.epochs)
+    config = TrainConfig(mode="scratch", epochs=args.epochs)
     print(f"{'':28s}" + "".join(f"{part:>14s}" for part in PARTS) + "   feature C     object C        lambda that")
     print(f"{'':84s}   diag  r.m.s.   diag  r.m.s.   evens object")
     for regime in REGIMES:
@@ -109,8 +110,8 @@ def main() -> None:
                 views = drawn(n, d, regime, torch.Generator().manual_seed(0))
                 show(f"{regime:8s} N {n:3d} D {d:3d}", *views, views, config)
     for neurons in args.neurons:
-        crops = worm_crops(args.preset, args.volumes, neurons)
-        states = list(train(crops, config=config, compute=ComputeConfig(), seed=0))
+        crops, detections = worm_crops(args.preset, args.volumes, neurons)
+        states = list(train(crops, detections, None, config=config, compute=ComputeConfig(), seed=0))
         for state in (states[0], states[-1]):
             z1, z2, weights = of_network(state, crops, config)
             show(f"network N {len(z1):3d} D {z1.shape[1]:3d} epoch {state.epoch}", z1, z2, weights, config)
