@@ -42,6 +42,8 @@ class Training:
         self, crops: Crops, detections: Detections, start: Encoder | None, config: TrainConfig, compute: ComputeConfig, seed: int
     ) -> None:
         self.crops, self.detections, self.config, self.compute, self.seed = crops, detections, config, compute, seed
+        if config.mode == "scratch":
+            start = None
         self.device = device = pick_device(compute)
         with torch.random.fork_rng(devices=[]):  # the modules draw their first weights from torch's own generator
             torch.manual_seed(seed)
@@ -194,10 +196,10 @@ class Training:
 
 def _first_encoder(crops: Crops, start: Encoder | None, config: TrainConfig) -> Encoder:
     """Returns a copy of the start, or random weights."""
-    if config.mode == "scratch":
-        return Encoder(EncoderSpec(crops.window, crops.size_um, config.embedding_dim))
-    if start is None:
+    if start is None and config.mode != "scratch":
         raise InputError(f"train: expected an encoder to start from in mode {config.mode}, got none")
+    if start is None:
+        return Encoder(EncoderSpec(crops.window, crops.size_um, config.embedding_dim))
     expect_crops(vars(start.spec), crops.window, crops.size_um)
     return build(Encoder(start.spec), start.state_dict(), "encoder to start from")
 
