@@ -359,10 +359,11 @@ def _chosen(planned: list[PlannedStage], only: str | None, upto: str | None) -> 
 
 def _refuse_early(planned: list[PlannedStage], config: Config) -> None:
     """Refuses what a stage to come is sure to refuse, before hours are spent on those in front of it."""
-    from barlowtrack.io.start import refuse_misfit
+    from barlowtrack.io.start import open_start, refuse_misfit
 
     if any("start" in item.stage.needs and item.state != "cached" for item in planned):
         refuse_misfit(config.train, config.crop)
+        open_start(config.train)  # a copy that was cut off has a whole header
 
 
 def _run_stage(item: PlannedStage, recording: Recording, folder: RunFolder, config: Config, listener: Listener) -> None:
