@@ -20,7 +20,7 @@ from barlowtrack.errors import InputError
 from barlowtrack.identity.positives import sure_identities
 from barlowtrack.nn.agreement import effective_rank, mutual_neighbours, round_trips
 from barlowtrack.nn.augment import Augmentation, centre_window, least_crop, view
-from barlowtrack.nn.device import deterministic, half_precision, n_workers, pick_device
+from barlowtrack.nn.device import deterministic, half_precision, pick_device
 from barlowtrack.nn.encoder import Encoder, EncoderSpec, Projector, build
 from barlowtrack.nn.facts import expect_crops
 from barlowtrack.nn.learner import Learner
@@ -111,7 +111,7 @@ class Training:
                 used.append(batch.t)
                 if vectors is not None:
                     vectors[batch.row] = self.embed(batch).cpu().numpy()
-        who = sure_identities(self.detections, np.array(used), vectors, seed=self.seed, workers=n_workers(self.compute))
+        who = sure_identities(self.detections, np.array(used), vectors, seed=self.seed, compute=self.compute)
         self.believed = torch.from_numpy(who)
         n_sure, n = np.count_nonzero(who >= 0), np.count_nonzero(np.isin(self.detections.t, used))
         log.info("epoch %d: %d of %d nuclei have a sure identity", epoch, n_sure, n)

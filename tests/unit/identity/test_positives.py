@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
+from barlowtrack.config import ComputeConfig
 from barlowtrack.data import UNKNOWN, Detections, Truth
 from barlowtrack.identity.positives import FEWEST_VOLUMES, sure_identities
 from tests.cases import CASES, detections_at
 
 
 def sure(detections: Detections, used: np.ndarray, vectors: np.ndarray | None = None, workers: int = 1, seed: int = 0) -> np.ndarray:
-    return sure_identities(detections, used, vectors, seed=seed, workers=workers)
+    return sure_identities(detections, used, vectors, seed=seed, compute=ComputeConfig(workers=workers))
 
 
 def precision(detections: Detections, neuron: np.ndarray, truth: Truth) -> float:
