@@ -115,8 +115,9 @@ def _with_whole_path(settings: Config) -> Config:
     """Returns the settings with the relative path of a model or encoder made whole, so that they mean the same from any folder."""
     for section, name in (("segment", "model"), ("train", "start")):
         old = getattr(settings, section)
-        if getattr(old, name):  # an absolute path stays as it is
-            settings = settings.model_copy(update={section: old.model_copy(update={name: os.path.abspath(getattr(old, name))})})
+        path = getattr(old, name)
+        if path and not os.path.isabs(path):
+            settings = settings.model_copy(update={section: old.model_copy(update={name: os.path.abspath(path)})})
     return settings
 
 

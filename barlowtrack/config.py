@@ -115,7 +115,7 @@ class CropConfig(_Section):
 
 
 class TrainConfig(_Section):
-    """train: teach the encoder what makes a neuron itself."""
+    """train: get an encoder ready that tells the neurons apart."""
 
     mode: Literal["zero-shot", "fine-tune", "scratch"] = Field(
         "zero-shot",

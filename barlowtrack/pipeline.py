@@ -189,7 +189,7 @@ def run(
 
     Raises:
         StorageError: the folder is in use, belongs to another recording's path, or lacks what `only` needs.
-        InputError: the recording cannot be used.
+        InputError: the recording cannot be used, or the encoder to start from.
     """
     from barlowtrack.config import to_toml
 
@@ -199,6 +199,7 @@ def run(
         card = recording_card(recording)
         refuse_another(folder, location, card)
         planned = _chosen(plan(folder, card, config), only, upto)
+        _refuse_early(planned, config)
         folder.describe(location, card, to_toml(config))
         for item in planned:
             if item.state != "cached":
@@ -288,7 +289,9 @@ def _start_digest(folder: RunFolder | None, config: Config) -> str:
         return "none"
     record = folder.record("train") if folder else None
     if not path.exists() and record is not None and record.settings.get("train", {}).get("start") == config.train.start:
-        return record.inputs.get("start", "none")
+        seen = record.inputs.get("start", "none")
+        if seen != "none":  # or it was named only, in a mode that does not read it
+            return seen
     return encoder_digest(path)
 
 
@@ -323,7 +326,7 @@ def _why(old: StageRecord, new: StageRecord) -> Iterator[str]:
         yield "the recording's files changed"
     yield from differences(old.settings, new.settings)
     for name, key in new.inputs.items():
-        if old.inputs.get(name) != key:
+        if old.inputs.get(name, key) != key:  # what an older version did not need has not changed
             yield f"other {name} ({MAKER[name]})" if name in MAKER else _ANOTHER[name]
 
 
@@ -352,6 +355,15 @@ def _chosen(planned: list[PlannedStage], only: str | None, upto: str | None) -> 
             hint = f"run 'barlowtrack {item.stage.name}' first, or 'barlowtrack run' for everything"
             raise StorageError(f"{only} needs {' and '.join(lacking)}, {item.state} ({why}); {hint}")
     return [chosen]
+
+
+def _refuse_early(planned: list[PlannedStage], config: Config) -> None:
+    """Refuses what a stage to come is sure to refuse, before hours are spent on those in front of it."""
+    from barlowtrack.io.start import open_start, refuse_misfit
+
+    if any("start" in item.stage.needs and item.state != "cached" for item in planned):
+        refuse_misfit(config.train, config.crop)
+        open_start(config.train)  # a copy that was cut off has a whole header
 
 
 def _run_stage(item: PlannedStage, recording: Recording, folder: RunFolder, config: Config, listener: Listener) -> None:

@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--volumes", type=int, default=60)
     parser.add_argument("--neurons", type=int, default=80)
     parser.add_argument("--worm-seed", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=TrainConfig(mode="scratch").n_epochs)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--objectives", nargs="+", choices=list(OBJECTIVES), default=list(OBJECTIVES))
     parser.add_argument("--size-um", type=float, nargs=3, default=CropConfig().size_um, help="of the crops, z y x")
@@ -61,9 +61,9 @@ def one(recording: Recording, detections: Detections, neuron: IntArray, crops: C
     """Returns accuracy, agreement, rank and seconds of one training."""
     began = time.perf_counter()
     *_, state = train(crops, detections, None, config=config, compute=ComputeConfig(), seed=seed)
-    took, last = time.perf_counter() - began, state.history[-1]
+    took, kept = time.perf_counter() - began, state.history[state.best]
     vectors = embed_all(recording, detections, state.encoder(), ComputeConfig())
-    return [identity_accuracy(vectors, detections.t, neuron), last.held_out_agreement, last.effective_rank, took]
+    return [identity_accuracy(vectors, detections.t, neuron), kept.held_out_agreement, kept.effective_rank, took]
 
 
 def report(name: str, runs: Sequence[Sequence[float]]) -> None:

@@ -22,7 +22,7 @@ from torch import Tensor
 from barlowtrack.config import ComputeConfig, CropConfig, TrainConfig
 from barlowtrack.data import Crops, Detections, Recording, VolumeLooks
 from barlowtrack.nn.augment import Augmentation, two_views
-from barlowtrack.nn.encoder import Projector
+from barlowtrack.nn.encoder import Encoder, Projector
 from barlowtrack.nn.objectives.barlow import diagonal_and_rest, feature_correlation, object_correlation
 from barlowtrack.nn.state import TrainState
 from barlowtrack.stages.crop import crop
@@ -63,7 +63,8 @@ def drawn(n: int, d: int, regime: str, generator: torch.Generator) -> list[Tenso
 
 def of_network(state: TrainState, crops: Crops, config: TrainConfig) -> tuple[Tensor, Tensor, list[Tensor]]:
     """Returns projections of two views of the first volume, and the weights they hang on."""
-    encoder, projector = state.encoder(), Projector(config.embedding_dim, config.projector_dims)
+    encoder, projector = Encoder(state.spec), Projector(config.embedding_dim, config.projector_dims)
+    encoder.load_state_dict(state.part("learner.encoder"))  # of this epoch, be it the best or not
     projector.load_state_dict({k.removeprefix("projector."): v for k, v in state.part("learner").items() if k.startswith("projector.")})
     augmentation = Augmentation(config.rotation_deg, config.elastic_vox, config.shift_vox, config.brightness, config.noise)
     values = torch.from_numpy(np.asarray(crops.read(0).values, np.float32))

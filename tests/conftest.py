@@ -14,6 +14,7 @@ SHARED = ROOT.parent / "shared" / "data"
 SAMPLE = ROOT / "sample_data"
 
 FAST = [
+    "train.mode=scratch",
     "train.epochs=2",
     "train.projector_dims=[32, 16]",
     "train.embedding_dim=8",

@@ -15,12 +15,14 @@ from torch import Tensor
 from barlowtrack.config import ComputeConfig, TrainConfig
 from barlowtrack.data import UNKNOWN, CropBatch, Crops, Detections, FloatArray, IntArray
 from barlowtrack.embedding.rounds import round_starts
+from barlowtrack.embedding.sample import spread
 from barlowtrack.errors import InputError
 from barlowtrack.identity.positives import sure_identities
 from barlowtrack.nn.agreement import effective_rank, mutual_neighbours, round_trips
 from barlowtrack.nn.augment import Augmentation, centre_window, least_crop, view
-from barlowtrack.nn.device import deterministic, half_precision, n_workers, pick_device
+from barlowtrack.nn.device import deterministic, half_precision, pick_device
 from barlowtrack.nn.encoder import Encoder, EncoderSpec, Projector, build
+from barlowtrack.nn.facts import expect_crops
 from barlowtrack.nn.learner import Learner
 from barlowtrack.nn.objectives.barlow import barlow_terms
 from barlowtrack.nn.objectives.table import OBJECTIVES
@@ -40,17 +42,19 @@ class Training:
         self, crops: Crops, detections: Detections, start: Encoder | None, config: TrainConfig, compute: ComputeConfig, seed: int
     ) -> None:
         self.crops, self.detections, self.config, self.compute, self.seed = crops, detections, config, compute, seed
+        if config.mode == "scratch":
+            start = None
         self.device = device = pick_device(compute)
-        self.spec = EncoderSpec(crops.window, crops.size_um, config.embedding_dim) if start is None else _seen_by(start, crops)
         with torch.random.fork_rng(devices=[]):  # the modules draw their first weights from torch's own generator
             torch.manual_seed(seed)
-            self.learner = _learner(self.spec, config)
-        if start is not None:
-            self.learner.encoder.load_state_dict(start.state_dict())
+            encoder = _first_encoder(crops, start, config)
+            self.learner = _learner(encoder, config)
+        self.spec = encoder.spec
         self.learner.to(device)
         self.adam = torch.optim.Adam(self.learner.taught(), lr=config.learning_rate)
         self.used, self.watched = _split(len(crops), config.held_out)
-        self.made_from = {"train": config.model_dump(mode="json"), "seed": seed, "crops": _fingerprint(crops, start)}
+        settings = config.model_dump(mode="json", exclude={"start"})  # where it lies is nothing to a training that goes on
+        self.made_from = {"train": settings, "seed": seed, "crops": _fingerprint(crops, detections, start)}
         self.believed = torch.full((len(detections),), UNKNOWN)
         self.seen: list[FloatArray] = []  # embeddings of the watched volumes, when last looked at
         self.augmentation = _augmentation(config, crops)
@@ -99,23 +103,32 @@ class Training:
         vectors = None
         if epoch > 1 or self.config.mode != "scratch":
             vectors = np.zeros((len(self.detections), self.spec.embedding_dim), np.float32)
+        used = []
+        self.learner.eval()
+        with deterministic():
             for index in self.used:
                 batch = self.crops.read(int(index))
-                vectors[batch.row] = self.embed(batch).cpu().numpy()
-        used = np.array([self.crops.read(int(index)).t for index in self.used])
-        who = sure_identities(self.detections, used, vectors, seed=self.seed, workers=n_workers(self.compute))
+                used.append(batch.t)
+                if vectors is not None:
+                    vectors[batch.row] = self.embed(batch).cpu().numpy()
+        who = sure_identities(self.detections, np.array(used), vectors, seed=self.seed, compute=self.compute)
         self.believed = torch.from_numpy(who)
-        log.info("epoch %d: %d of %d nuclei have a sure identity", epoch, (who >= 0).sum(), np.isin(self.detections.t, used).sum())
+        n_sure, n = np.count_nonzero(who >= 0), np.count_nonzero(np.isin(self.detections.t, used))
+        log.info("epoch %d: %d of %d nuclei have a sure identity", epoch, n_sure, n)
+        if not n_sure:
+            log.warning("epoch %d: no nucleus of the %d training volumes has a sure identity: self-training adds nothing", epoch, len(used))
 
     def read(self, index: int, partner: int) -> tuple[CropBatch, FloatArray]:
         """Returns the crops of a volume, and those of the same neurons in another one, where that is sure, else the same."""
         batch = self.crops.read(index)
+        if not self.config.rounds or partner == index:
+            return batch, batch.values
+        other = self.crops.read(partner)
+        mine, theirs = self.believed.numpy()[batch.row], self.believed.numpy()[other.row]
+        both, i, j = np.intersect1d(mine, theirs, return_indices=True)  # nobody is twice in a volume, but for UNKNOWN
+        sure = both != UNKNOWN
         again = np.array(batch.values)
-        if self.config.rounds and partner != index:
-            other = self.crops.read(partner)
-            mine, theirs = self.believed.numpy()[batch.row], self.believed.numpy()[other.row]
-            _, i, j = np.intersect1d(np.where(mine >= 0, mine, -1), np.where(theirs >= 0, theirs, -2), return_indices=True)
-            again[i] = other.values[j]
+        again[i[sure]] = other.values[j[sure]]
         return batch, again
 
     def set_step_size(self, step: int, n_steps: int) -> None:
@@ -159,10 +172,10 @@ class Training:
                     z1, z2 = self.learner.encoder(views[0]), self.learner.encoder(views[1])  # (N, D)
                 agree.append(mutual_neighbours(z1, z2).cpu())
                 vectors.append(z1.float().cpu())
-                plain.append(self.embed(batch))
+                plain.append(self.embed(batch).cpu())
             if len(plain) < _FEWEST_FOR_TRIPS:  # of so few the trained ones have to serve as well: it is still no label that is asked for
-                every = np.union1d(self.watched, self.used)[:_MOST_WATCHED]
-                plain = [self.embed(self.crops.read(int(index))) for index in every]
+                every = spread(len(self.crops), _MOST_WATCHED)
+                plain = [self.embed(self.crops.read(int(index))).cpu() for index in every]
         self.seen = [part.numpy() for part in vectors]
         loss, feature, object_ = (math.fsum(values) / len(losses) for values in zip(*losses, strict=True))
         rank = effective_rank(torch.cat(vectors))
@@ -174,27 +187,24 @@ class Training:
         for i, entries in self.adam.state_dict()["state"].items():
             weights |= {f"adam.{i}.{name}": value for name, value in entries.items()}
         weights["believed"] = self.believed
-        is_best = before is None or not row.round_trips < before.history[before.best].round_trips  # also where it is NaN
-        best = self.learner.encoder.state_dict() if is_best or before is None else before.part("best")
-        weights |= {f"best.{name}": value for name, value in best.items()}
-        return TrainState(
-            row.epoch, self.spec, kept(weights), history, self.made_from, row.epoch if is_best or before is None else before.best
-        )
+        best, encoder = row.epoch, self.learner.encoder.state_dict()
+        if before is not None and row.round_trips < before.history[before.best].round_trips:  # never where they are NaN
+            best, encoder = before.best, before.part("best")
+        weights |= {f"best.{name}": value for name, value in encoder.items()}
+        return TrainState(row.epoch, self.spec, kept(weights), history, self.made_from, best)
 
 
-def _seen_by(start: Encoder, crops: Crops) -> EncoderSpec:
-    """Returns what the start sees, if that is what the crops show."""
-    if (start.spec.window, start.spec.size_um) != (crops.window, crops.size_um):
-        want, have = start.spec, crops
-        raise InputError(
-            f"train: the encoder to start from sees {want.window} voxels in {want.size_um} um (z y x),"
-            f" got crops of {have.window} in {have.size_um};"
-            f' set [crop] grid and size_um to what it sees, or [train] mode = "scratch"'
-        )
-    return start.spec
+def _first_encoder(crops: Crops, start: Encoder | None, config: TrainConfig) -> Encoder:
+    """Returns a copy of the start, or random weights."""
+    if start is None and config.mode != "scratch":
+        raise InputError(f"train: expected an encoder to start from in mode {config.mode}, got none")
+    if start is None:
+        return Encoder(EncoderSpec(crops.window, crops.size_um, config.embedding_dim))
+    expect_crops(vars(start.spec), crops.window, crops.size_um)
+    return build(Encoder(start.spec), start.state_dict(), "encoder to start from")
 
 
-def _learner(spec: EncoderSpec, config: TrainConfig) -> Learner:
+def _learner(encoder: Encoder, config: TrainConfig) -> Learner:
     barlow = partial(
         barlow_terms,
         alpha=config.alpha,
@@ -202,7 +212,7 @@ def _learner(spec: EncoderSpec, config: TrainConfig) -> Learner:
         lambda_object=config.lambda_object,
         per_object=config.object_scale == "per_object",
     )
-    encoder, projector = Encoder(spec), Projector(config.embedding_dim, config.projector_dims)
+    projector = Projector(encoder.spec.embedding_dim, config.projector_dims)
     return Learner(encoder, projector, OBJECTIVES[config.objective], barlow, config.temperature)
 
 
@@ -245,9 +255,11 @@ def _generator(device: torch.device, seed: int, epoch: int) -> torch.Generator:
     return torch.Generator(device).manual_seed(int(words[0]) << 31 ^ int(words[1]))
 
 
-def _fingerprint(crops: Crops, start: Encoder | None) -> str:
-    """Returns a hash of the start and of the first and last volume's crops: enough to notice another run's checkpoint."""
+def _fingerprint(crops: Crops, detections: Detections, start: Encoder | None) -> str:
+    """Returns a hash of start, detections and the first and last volume's crops: enough to notice another run's checkpoint."""
     digest = hashlib.sha256(repr((len(crops), crops.window, crops.size_um)).encode())
+    digest.update(np.ascontiguousarray(detections.t, np.int64).tobytes())
+    digest.update(np.ascontiguousarray(detections.position_um, np.float64).tobytes())
     if start is not None:
         digest.update(start.to_bytes())
     for index in (0, len(crops) - 1):

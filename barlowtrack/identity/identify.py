@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -9,12 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from barlowtrack.config import ComputeConfig
 from barlowtrack.data import UNKNOWN, Progress, silent
 from barlowtrack.identity import solve
 from barlowtrack.identity.confidence import evidence, probabilities, stability
+from barlowtrack.identity.registration import N_ANGLES
 from barlowtrack.identity.solve import Volume
 
 STRETCH = 64
+BYTES_A_PAIR = N_ANGLES * 4 * 4
+"""Of a neuron and a detection: in four arrays of single precision at a time, for every turn that is tried."""
 
 
 def identify(
@@ -63,6 +68,14 @@ def identify(
         probability[known] = probabilities(believed[known], believed[rows], held, neuron[known])
     tick()
     return neuron, np.clip(probability, 0, 1), atlas.n_neurons
+
+
+def side_by_side(volumes: Sequence[Volume], compute: ComputeConfig) -> int:
+    """Returns how many of at least one volume are worked on side by side: as many as there are threads, and as fit the memory."""
+    wanted = compute.workers or min(os.cpu_count() or 1, 8)
+    # The atlas has about as many neurons as the fullest volume has detections.
+    per_volume = BYTES_A_PAIR * max(len(volume.rows) for volume in volumes) ** 2
+    return max(1, min(wanted, int(compute.memory_gb * 1e9 / per_volume)))
 
 
 def _in_order(pool: ThreadPoolExecutor, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:

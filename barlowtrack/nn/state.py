@@ -22,7 +22,7 @@ class Epoch:
     """One row of the history of a training.
 
     Attributes:
-        epoch: 0 is the random start: measured, not trained.
+        epoch: 0 is the start: measured, not trained.
         loss: Of the objective; mean over the training volumes.
         feature_term: Of Barlow Twins, before its weight, whatever the objective; likewise.
         object_term: Likewise.
@@ -52,7 +52,7 @@ class TrainState:
         spec: Of the encoder.
         weights: All that learns or helps to ("learner.", of it the encoder "learner.encoder."), the optimiser ("adam."), the best
             encoder ("best.") and what self-training believes ("believed"), on the CPU.
-        history: One row an epoch, row 0 the random start.
+        history: One row an epoch, row 0 the start.
         made_from: Settings, seed and fingerprint of the crops; a checkpoint of another training is refused.
         best: The epoch whose encoder is to be used, kept beside ("best."); the last one where nothing could be told.
     """

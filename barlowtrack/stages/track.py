@@ -7,8 +7,6 @@ the volumes does not matter.
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -18,13 +16,9 @@ from barlowtrack.config import ComputeConfig, TrackConfig
 from barlowtrack.data import UNKNOWN, Detections, Embeddings, FloatArray, IntArray, Progress, Tracks, VolumeLooks, silent
 from barlowtrack.errors import ConfigError, InputError
 from barlowtrack.identity import solve
-from barlowtrack.identity.identify import identify
-from barlowtrack.identity.registration import N_ANGLES
+from barlowtrack.identity.identify import identify, side_by_side
 
 log = logging.getLogger(__name__)
-
-BYTES_A_PAIR = N_ANGLES * 4 * 4
-"""Of a neuron and a detection: in four arrays of single precision at a time, for every turn that is tried."""
 
 
 def track(
@@ -70,19 +64,11 @@ def track(
     seen = solve.volumes_of(detections, embeddings.vectors if config.appearance else None)
     junk = volumes.is_junk
     teachers = [volume for volume in seen if not junk[detections.t[volume.rows[0]]]] or seen
-    workers = _workers(seen, compute)
+    workers = side_by_side(seen, compute)
     # One thread a volume: more would only fight over the cores, and make sums depend on their number.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
         neuron, probability, _ = identify(seen, pool, teachers=teachers, position=config.position, seed=seed, progress=progress)
     return _named(detections, neuron, probability, config.min_probability)
-
-
-def _workers(volumes: Sequence[solve.Volume], compute: ComputeConfig) -> int:
-    """Returns how many volumes are worked on side by side: as many as there are threads, and as fit the memory."""
-    wanted = compute.workers or min(os.cpu_count() or 1, 8)
-    # The atlas has about as many neurons as the fullest volume has detections.
-    per_volume = BYTES_A_PAIR * max(len(volume.rows) for volume in volumes) ** 2
-    return max(1, min(wanted, int(compute.memory_gb * 1e9 / per_volume)))
 
 
 def _named(detections: Detections, neuron: IntArray, probability: FloatArray, min_probability: float) -> Tracks:

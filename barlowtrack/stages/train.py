@@ -39,7 +39,7 @@ def train(
     Args:
         crops: One batch a training volume.
         detections: Of the recording; self-training asks the tracker who they are.
-        start: Encoder to start from; None, and not used, where the mode is "scratch".
+        start: Encoder to start from; not used, and may be None, where the mode is "scratch".
         config: Mode, objective, augmentation, optimiser.
         compute: Device.
         seed: Of weights, order and augmentation.
@@ -50,12 +50,14 @@ def train(
         The state after every epoch, first the start (epoch 0); the last one holds the encoder that counts.
 
     Raises:
-        InputError: no crops, crops that the start cannot see, a checkpoint of another training, or a loss that is not finite.
+        InputError: no crops, no start or one that sees something else, a checkpoint of another training, or a loss that is not finite.
     """
     if not len(crops):
         raise InputError(
             "train: expected crops of at least one volume with two nuclei, got none; try another [segment] probability or radius_um"
         )
+    if config.mode == "zero-shot" and (config.epochs or config.rounds):
+        log.warning('[train] epochs and rounds are not used in mode "zero-shot", which takes the encoder as it is')
     training = Training(crops, detections, start, config, compute, seed)
     watch, n_epochs = Watch(config.n_epochs), config.n_epochs
     if checkpoint is None:
@@ -74,6 +76,7 @@ def train(
         watch.look(training.seen, state.history)
         yield state
         progress(epoch, n_epochs)
-    progress(n_epochs, n_epochs)
-    if config.n_epochs and state.best < state.epoch:
+    if state.epoch < n_epochs:
+        progress(n_epochs, n_epochs)
+    if state.best < state.epoch:
         log.info("the encoder of epoch %d is kept: later ones find fewer nuclei again", state.best)

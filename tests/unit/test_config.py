@@ -80,6 +80,21 @@ def test_any_override_gives_settings_or_a_config_error(text):
         config.load(overrides=[text])
 
 
+@pytest.mark.parametrize(
+    ("overrides", "n_epochs"),
+    [
+        ([], 0),
+        (["train.epochs=7"], 0),
+        (["train.mode=fine-tune"], 5),
+        (["train.mode=scratch"], 20),
+        (["train.mode=fine-tune", "train.epochs=7"], 7),
+        (["train.mode=scratch", "train.epochs=0"], 0),
+    ],
+)
+def test_epochs_depend_on_the_mode_and_zero_shot_makes_none(overrides, n_epochs):
+    assert config.load(overrides=overrides).train.n_epochs == n_epochs
+
+
 def test_every_setting_is_explained():
     for name, section in config.sections():
         for key, info in section.model_fields.items():

@@ -2,47 +2,19 @@ import logging
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import torch
 
-from barlowtrack.config import ComputeConfig, CropConfig, TrainConfig
-from barlowtrack.data import CropBatch, Crops
+from barlowtrack.config import TrainConfig
+from barlowtrack.data import CropBatch, Crops, Detections
+from barlowtrack.embedding.training import Training, _generator
 from barlowtrack.errors import InputError
 from barlowtrack.nn.encoder import Encoder, Projector
 from barlowtrack.nn.objectives.table import OBJECTIVES
-from barlowtrack.stages.crop import crop
-from barlowtrack.stages.train import HISTORY_COLUMNS, TrainState, _generator, _Training, train
-from tests.cases import looks_of
-
-
-@dataclass(frozen=True)
-class Batches:
-    batches: list[CropBatch]
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def read(self, index: int) -> CropBatch:
-        return self.batches[index]
-
-
-COMPUTE = ComputeConfig(device="cpu", workers=2)
-SMALL = TrainConfig(epochs=4, embedding_dim=16, projector_dims=(32, 24), held_out=0.25)
-
-
-def make_crops(film: Callable, counts: list[int], seed: int = 0, margin: float = 1.4) -> Crops:
-    recording, detections = film(counts, seed=seed)
-    config = CropConfig(size_um=(9.0, 8.0, 8.0), grid=(4, 16, 16), margin=margin)
-    return Crops(
-        Batches(list(crop(recording, detections, looks_of(detections), config=config, compute=COMPUTE))), config.grid, config.size_um
-    )
-
-
-def run(crops: Crops, config: TrainConfig = SMALL, seed: int = 5, **rest) -> list[TrainState]:
-    return list(train(crops, config=config, compute=COMPUTE, seed=seed, **rest))
+from barlowtrack.stages.train import HISTORY_COLUMNS, TrainState, train
+from tests.unit.stages.trainings import COMPUTE, SMALL, Batches, make_crops, run, with_batches
 
 
 def test_a_state_after_every_epoch_and_one_before(film: Callable) -> None:
@@ -53,11 +25,12 @@ def test_a_state_after_every_epoch_and_one_before(film: Callable) -> None:
     assert steps == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
     history = states[-1].history
     assert [row.epoch for row in history] == [0, 1, 2, 3, 4]
-    assert HISTORY_COLUMNS == ("epoch", "loss", "feature_term", "object_term", "held_out_agreement", "effective_rank")
+    assert HISTORY_COLUMNS == ("epoch", "loss", "feature_term", "object_term", "held_out_agreement", "effective_rank", "round_trips")
     for row in history:
         assert row.loss == pytest.approx(0.33 * row.feature_term + 0.67 * row.object_term, rel=1e-4)
         assert 0 <= row.held_out_agreement <= 1
         assert 1 < row.effective_rank <= 16
+        assert 0 <= row.round_trips <= 1
 
 
 def test_training_lowers_the_loss_and_tells_nuclei_apart_better_than_random_weights(film: Callable) -> None:
@@ -97,7 +70,9 @@ def test_the_seed_decides_and_nothing_else_does(film: Callable) -> None:
 def test_few_volumes_and_few_nuclei_train(film: Callable, counts: list[int], epochs: int) -> None:
     last = run(make_crops(film, counts), SMALL.model_copy(update={"epochs": epochs}))[-1]
     assert last.epoch == epochs
-    assert all(math.isfinite(value) for row in last.history for value in vars(row).values())
+    assert all(math.isfinite(value) for row in last.history for name, value in vars(row).items() if name != "round_trips")
+    assert all(math.isnan(row.round_trips) == (len(counts) < 3) for row in last.history)
+    assert last.best == epochs or len(counts) >= 3  # where nothing can be told, it is the last one
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -122,7 +97,7 @@ def test_held_out_volumes_are_not_trained_on(film: Callable) -> None:
     crops = make_crops(film, [5] * 4)
     held = 2  # the middle of the only stretch: a quarter of four
     spoiled = [CropBatch(b.t, b.row, b.values * (0 if i == held else 1)) for i, b in enumerate(crops.source.batches)]
-    plain, other = run(crops)[-1], run(Crops(Batches(spoiled), crops.window, crops.size_um))[-1]
+    plain, other = run(crops)[-1], run(with_batches(crops, spoiled))[-1]
     assert all(
         torch.equal(plain.part("learner.encoder")[name], other.part("learner.encoder")[name]) for name in plain.part("learner.encoder")
     )
@@ -141,7 +116,7 @@ def test_a_checkpoint_of_another_training_is_refused(film: Callable, change: str
 
 def test_no_crops_are_refused() -> None:
     with pytest.raises(InputError, match="at least one volume with two nuclei"):
-        run(Crops(Batches([]), (4, 16, 16), (9.0, 8.0, 8.0)))
+        run(Crops(Batches([], Detections.empty(3)), (4, 16, 16), (9.0, 8.0, 8.0)))
 
 
 def test_nan_is_an_error_that_names_the_volume(film: Callable) -> None:
@@ -157,7 +132,7 @@ def test_collapse_is_said(film: Callable, caplog: pytest.LogCaptureFixture) -> N
     same = [CropBatch(b.t, b.row, np.ones_like(b.values)) for b in crops.source.batches]
     still = SMALL.model_copy(update={"epochs": 1, "noise": 0.0, "brightness": 0.0})
     with caplog.at_level(logging.WARNING):
-        run(Crops(Batches(same), crops.window, crops.size_um), still)
+        run(with_batches(crops, same), still)
     assert "collapsed" in caplog.text
 
 
@@ -165,14 +140,15 @@ def test_collapse_is_said_while_training_goes_on_and_once(film: Callable, caplog
     crops = make_crops(film, [4] * 3)
     same = [CropBatch(b.t, b.row, np.ones_like(b.values)) for b in crops.source.batches]
     still = SMALL.model_copy(update={"epochs": 4, "noise": 0.0, "brightness": 0.0})
-    training = train(Crops(Batches(same), crops.window, crops.size_um), config=still, compute=COMPUTE, seed=5)
+    training = train(with_batches(crops, same), crops.source.detections, None, config=still, compute=COMPUTE, seed=5)
     said = [("collapsed" in caplog.text) for state in training if state.epoch >= 1]
     assert said == [False, True, True, True]
     assert caplog.text.count("collapsed") == 1
 
 
 def test_weights_that_become_nan_are_said_before_anything_is_made_of_them(film: Callable) -> None:
-    training = _Training(make_crops(film, [4] * 3), SMALL, torch.device("cpu"), seed=0)
+    crops = make_crops(film, [4] * 3)
+    training = Training(crops, crops.source.detections, None, SMALL, COMPUTE, seed=0)
     with torch.no_grad():
         next(iter(training.learner.encoder.parameters())).fill_(float("nan"))
     with pytest.raises(InputError, match="expected finite numbers"):
@@ -195,9 +171,10 @@ def slow_term(a: np.ndarray, b: np.ndarray, weight: float) -> float:
 
 def test_the_default_settings_minimise_the_published_formula_over_one_volume(film: Callable) -> None:
     crops = make_crops(film, [7, 5])
-    training = _Training(crops, TrainConfig(projector_dims=(32, 24)), torch.device("cpu"), seed=0)
+    training = Training(crops, crops.source.detections, None, TrainConfig(mode="scratch", projector_dims=(32, 24)), COMPUTE, seed=0)
     for index, n in enumerate((7, 5)):
-        views = training.views(crops.read(index), _generator(torch.device("cpu"), 0, 1))
+        values, generator = crops.read(index).values, _generator(torch.device("cpu"), 0, 1)
+        views = training.view(values, generator), training.view(values, generator)
         z1, z2 = (training.learner.projector(training.learner.encoder.represent(v)).detach().double().numpy() for v in views)
         assert len(z1) == n
         expected = (1 - 0.67) * slow_term(z1.T, z2.T, 0.0051) + 0.67 * slow_term(z1, z2, 0.0051)
