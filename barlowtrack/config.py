@@ -152,7 +152,13 @@ class TrainConfig(_Section):
     schedule: Literal["constant", "cosine"] = Field("cosine", description="Step size over training: constant, or falling to zero.")
     embedding_dim: int = Field(64, ge=2, le=4096, description="scratch: length of an embedding.")
     projector_dims: tuple[Count, ...] = Field((512, 512, 256), description="Widths of the projector, which is dropped after training.")
-    rotation_deg: float = Field(60.0, ge=0, le=180, description="Views are rotated about z by up to this angle.")
+    rotation_deg: float | None = Field(
+        None,
+        ge=0,
+        le=180,
+        description="Views are rotated about z by up to this angle; empty: as far as the surroundings of nuclei turn in this recording,"
+        " measured on positions, and 60 where too few volumes tell.",
+    )
     rotation: Literal["per_object", "shared"] = Field(
         "per_object", description="Every nucleus of a view turns by an angle of its own, or all by the same one (shared)."
     )

@@ -5,16 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from barlowtrack.embedding.health import COLLAPSED_RANK
 
-def best_epoch(round_trips: Sequence[float]) -> int:
+
+def best_epoch(round_trips: Sequence[float], rank: Sequence[float]) -> int:
     """Returns the epoch whose encoder is used: of the best the last, and simply the last where nothing can be told.
+
+    One that has collapsed is none of the best: a few nuclei that lie far apart are found again even by what is left of an embedding.
 
     Args:
         round_trips: Of the start and of every epoch; NaN where there are too few volumes.
+        rank: Effective rank, likewise.
     """
     best = 0
     for epoch, closed in enumerate(round_trips):
-        if not closed < round_trips[best]:
+        fell = rank[epoch] < COLLAPSED_RANK <= rank[best]
+        if not (fell or closed < round_trips[best]):
             best = epoch
     return best
 

@@ -13,10 +13,12 @@ import torch
 from torch import Tensor
 
 from barlowtrack.config import ComputeConfig, TrainConfig
-from barlowtrack.data import UNKNOWN, CropBatch, Crops, Detections, FloatArray, IntArray
+from barlowtrack.data import UNKNOWN, CropBatch, Crops, Detections, FloatArray, IntArray, VolumeLooks
+from barlowtrack.embedding.best import best_epoch
 from barlowtrack.embedding.rounds import round_starts
 from barlowtrack.embedding.sample import spread
 from barlowtrack.errors import InputError
+from barlowtrack.identity.motion import motion_range
 from barlowtrack.identity.positives import sure_identities
 from barlowtrack.nn.agreement import effective_rank, mutual_neighbours, round_trips
 from barlowtrack.nn.augment import Augmentation, centre_window, least_crop, view
@@ -30,6 +32,11 @@ from barlowtrack.nn.resume import kept, restore_adam, split
 from barlowtrack.nn.state import Epoch, TrainState
 
 log = logging.getLogger(__name__)
+
+ROTATION_DEG = 60.0
+"""Where the recording does not tell."""
+LEAST_ROTATION_DEG = 5.0
+"""Of a still animal: rotations interpolate, which the encoder should overlook as well."""
 
 _MOST_WATCHED = 20  # held-out volumes looked at each epoch
 _FEWEST_FOR_TRIPS = 3
@@ -57,7 +64,23 @@ class Training:
         self.made_from = {"train": settings, "seed": seed, "crops": _fingerprint(crops, detections, start)}
         self.believed = torch.full((len(detections),), UNKNOWN)
         self.seen: list[FloatArray] = []  # embeddings of the watched volumes, when last looked at
-        self.augmentation = _augmentation(config, crops)
+        self.augmentation = _augmentation(config, crops, self.rotation_deg())
+
+    def rotation_deg(self) -> float:
+        """Returns how far views are turned either way: half of the difference that two of them may have."""
+        if self.config.rotation_deg is not None:
+            return self.config.rotation_deg
+        if not self.config.n_epochs:  # nothing learns from it
+            return ROTATION_DEG
+        rows = np.flatnonzero(np.isin(self.detections.t, [self.crops.read(int(index)).t for index in self.used]))
+        seen, alike = self.detections.subset(rows), np.ones(self.detections.n_volumes)
+        found = motion_range(seen, VolumeLooks(np.bincount(seen.t, minlength=len(alike)), alike, alike), self.seed)
+        if not found.n_neighbourhoods:
+            log.info("too few volumes or nuclei to measure how far surroundings turn: views turn by up to %.0f degrees", ROTATION_DEG)
+            return ROTATION_DEG
+        turn = min(max(found.rotation_deg / 2, LEAST_ROTATION_DEG), 180.0)
+        log.info("surroundings turn by up to %.0f degrees between volumes: views by up to %.0f either way", found.rotation_deg, turn)
+        return turn
 
     def start(self) -> TrainState:
         """Returns the start, its losses measured on the watched volumes."""
@@ -187,9 +210,9 @@ class Training:
         for i, entries in self.adam.state_dict()["state"].items():
             weights |= {f"adam.{i}.{name}": value for name, value in entries.items()}
         weights["believed"] = self.believed
-        best, encoder = row.epoch, self.learner.encoder.state_dict()
-        if before is not None and row.round_trips < before.history[before.best].round_trips:  # never where they are NaN
-            best, encoder = before.best, before.part("best")
+        best = best_epoch([past.round_trips for past in history], [past.effective_rank for past in history])
+        is_new = before is None or best == row.epoch
+        encoder = self.learner.encoder.state_dict() if is_new or before is None else before.part("best")
         weights |= {f"best.{name}": value for name, value in encoder.items()}
         return TrainState(row.epoch, self.spec, kept(weights), history, self.made_from, best)
 
@@ -216,11 +239,11 @@ def _learner(encoder: Encoder, config: TrainConfig) -> Learner:
     return Learner(encoder, projector, OBJECTIVES[config.objective], barlow, config.temperature)
 
 
-def _augmentation(config: TrainConfig, crops: Crops) -> Augmentation:
+def _augmentation(config: TrainConfig, crops: Crops, rotation_deg: float) -> Augmentation:
     """Returns the ranges of the views, and warns where they reach beyond the crops."""
     z, y, x = (size / n for size, n in zip(crops.size_um, crops.window, strict=True))
     augmentation = Augmentation(
-        rotation_deg=config.rotation_deg,
+        rotation_deg=rotation_deg,
         elastic_vox=config.elastic_vox,
         shift_vox=config.shift_vox,
         brightness=config.brightness,

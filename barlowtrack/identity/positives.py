@@ -19,7 +19,7 @@ from barlowtrack.data import UNKNOWN, Detections, IntArray
 from barlowtrack.identity import solve
 from barlowtrack.identity.identify import identify, side_by_side
 
-SURE = 0.9
+SURE = 0.95
 """Least probability of an identity that is taken for true."""
 FEWEST_VOLUMES = 10
 """With fewer no shape is learned that could contradict the looks, and the first atlas' mistakes would be taught."""

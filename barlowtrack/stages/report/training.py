@@ -48,7 +48,7 @@ def training_part(history: Mapping[str, FloatArray], config: TrainConfig) -> str
         said = [_untrained(config), *_of_the_start(history)]
         return page.section("training", TITLE, "", *(page.paragraph(text) for text in said))
     intro = f"{OBJECTIVES[config.objective]} on the nuclei of single volumes, no labels. {_begins(config)}"
-    best = best_epoch(list(history["round_trips"]))
+    best = best_epoch(history["round_trips"].tolist(), history["effective_rank"].tolist())
     said = [*_of_the_rounds(len(history["epoch"]) - 1, config), _of_the_best(history, best)]
     return page.section("training", TITLE, intro, *(page.paragraph(text) for text in said), page.figure(training_chart(history, best)))
 
@@ -67,7 +67,7 @@ def about_the_training(history: Mapping[str, FloatArray], config: TrainConfig) -
             )
         return
     what, values = gauge(trips.tolist(), history["held_out_agreement"].tolist())
-    lost = best_epoch(values) == 0 if what == "round trips" else values[-1] <= values[0]
+    lost = best_epoch(values, history["effective_rank"].tolist()) == 0 if what == "round trips" else values[-1] <= values[0]
     if lost and values[0] < PERFECT:
         start = "its random start" if config.mode == "scratch" else "the encoder it started from"
         were = "were" if what == "round trips" else "was"

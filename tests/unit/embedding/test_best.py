@@ -19,8 +19,21 @@ NAN = float("nan")
     ],
 )
 def test_the_best_epoch_is_the_last_of_the_best(round_trips: list[float], best: int):
-    assert best_epoch(round_trips) == best
-    assert best_epoch(np.array(round_trips)) == best
+    rank = [20.0] * len(round_trips)
+    assert best_epoch(round_trips, rank) == best
+    assert best_epoch(np.array(round_trips), np.array(rank)) == best
+
+
+@pytest.mark.parametrize(
+    ("rank", "best"),
+    [
+        ([20.0, 10.0, 1.5], 1),  # the last has collapsed
+        ([1.2, 1.4, 1.5], 2),  # all have: nothing better is at hand
+        ([1.2, 30.0, 1.5], 1),
+    ],
+)
+def test_an_epoch_that_has_collapsed_is_none_of_the_best(rank: list[float], best: int):
+    assert best_epoch([0.5, 0.6, 1.0], rank) == best
 
 
 def test_views_are_asked_only_where_round_trips_are_not_known():

@@ -9,11 +9,12 @@ import torch
 
 from barlowtrack.config import TrainConfig
 from barlowtrack.data import UNKNOWN, CropBatch, Crops
-from barlowtrack.embedding.training import Training
+from barlowtrack.embedding.training import LEAST_ROTATION_DEG, ROTATION_DEG, Training
 from barlowtrack.errors import InputError
 from barlowtrack.nn.encoder import Encoder, EncoderSpec
 from barlowtrack.stages.train import TrainState, train
-from tests.unit.stages.trainings import COMPUTE, changed, make_crops, run, with_batches
+from tests.cases import arrangement, detections_at
+from tests.unit.stages.trainings import COMPUTE, Batches, changed, make_crops, run, with_batches
 
 SPEC = EncoderSpec((4, 16, 16), (9.0, 8.0, 8.0), embedding_dim=12, channels=(8, 12))
 TAKEN = changed(mode="zero-shot")
@@ -264,3 +265,25 @@ def test_self_training_that_leads_astray_ends(film: Callable, caplog: pytest.Log
     assert same(states[-1].encoder().state_dict(), start.state_dict())
     # killed between the last epoch and the end: nothing is left to do
     assert run(crops, config, start=start, checkpoint=TrainState.from_bytes(states[-1].to_bytes())) == []
+
+
+def views_turn(config: TrainConfig, degrees: float, n: int = 20) -> float:
+    """How far views are turned of 12 volumes of n nuclei that turn as a whole by up to so much either way."""
+    rng = np.random.default_rng(0)
+    rest, angles = 4 * arrangement(n, rng), np.deg2rad(rng.uniform(-degrees, degrees, 12))
+    turned = [rest @ np.array([[1, 0, 0], [0, np.cos(a), np.sin(a)], [0, -np.sin(a), np.cos(a)]]) for a in angles]
+    detections = detections_at(np.repeat(np.arange(12), n), np.concatenate(turned), 12)
+    values = np.zeros((n, 6, 24, 24), np.float32)
+    crops = Crops(
+        Batches([CropBatch(t, np.arange(t * n, (t + 1) * n), values) for t in range(12)], detections), (4, 16, 16), (9.0, 8.0, 8.0)
+    )
+    return Training(crops, detections, None, config, COMPUTE, 0).augmentation.rotation_deg
+
+
+def test_views_turn_as_far_as_the_recording_unless_told() -> None:
+    free = changed(rotation_deg=None)
+    assert 15 < views_turn(free, 30) < 31  # differences are up to 60; 95 % of them are less
+    assert views_turn(free, 0) == LEAST_ROTATION_DEG
+    assert views_turn(free, 30, n=5) == ROTATION_DEG  # too few neighbours to measure anything
+    assert views_turn(changed(rotation_deg=12.0), 30) == 12.0
+    assert views_turn(changed(rotation_deg=None, epochs=0), 30) == ROTATION_DEG  # nothing is trained
