@@ -136,7 +136,7 @@ class TrainConfig(_Section):
     )
     learning_rate: Positive = Field(5e-4, description="Step size of Adam.")
     objective: Literal["barlow-object", "barlow", "object", "vicreg", "simclr", "moco", "swav", "byol", "simsiam", "dino"] = Field(
-        "barlow-object", description="What training minimises; barlow-object: Barlow Twins over features and over objects."
+        "simclr", description="What training minimises; barlow-object, as published: Barlow Twins over features and over objects."
     )
     temperature: float | None = Field(
         None, ge=1e-3, le=1e3, description="simclr, moco, swav, dino: how softly similarities are compared; empty: as published."

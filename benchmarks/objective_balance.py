@@ -101,7 +101,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=12)
     args = parser.parse_args()
 
-    config = TrainConfig(mode="scratch", epochs=args.epochs)
+    config = TrainConfig(mode="scratch", objective="barlow-object", epochs=args.epochs)
     print(f"{'':28s}" + "".join(f"{part:>14s}" for part in PARTS) + "   feature C     object C        lambda that")
     print(f"{'':84s}   diag  r.m.s.   diag  r.m.s.   evens object")
     for regime in REGIMES:

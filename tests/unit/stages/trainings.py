@@ -26,7 +26,9 @@ class Batches:
 
 
 COMPUTE = ComputeConfig(device="cpu", workers=2)
-SMALL = TrainConfig(mode="scratch", epochs=4, embedding_dim=16, projector_dims=(32, 24), held_out=0.25, rotation_deg=60.0)
+SMALL = TrainConfig(
+    mode="scratch", objective="barlow-object", epochs=4, embedding_dim=16, projector_dims=(32, 24), held_out=0.25, rotation_deg=60.0
+)
 
 
 def make_crops(film: Callable, counts: list[int], seed: int = 0, margin: float = 1.4) -> Crops:
