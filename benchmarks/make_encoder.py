@@ -116,7 +116,6 @@ def main() -> None:
         if (step + 1) % arguments.every == 0:
             took, loss = time.perf_counter() - began, float(np.mean(losses[-arguments.every :]))
             print(f"step {step + 1}: loss {loss:.4f}, nearest is itself {agreement(taught, held):.3f}, {took:.0f} s", flush=True)
-            taught.encoder.epoch = step + 1
             arguments.out.mkdir(parents=True, exist_ok=True)
             (arguments.out / "encoder.safetensors").write_bytes(taught.encoder.to_bytes())
 
