@@ -158,6 +158,21 @@ def test_looks_that_say_nothing_have_no_weight() -> None:
     assert np.abs(learned.log_ratio(rng.normal(size=(30, 8)))).max() < 0.5
 
 
+def test_an_embedding_without_any_differences_teaches_no_looks() -> None:
+    mean, axes = components(np.ones((40, 8)))
+    looks = [(np.ones((30, 8)) - mean) @ axes] * 4  # (30, 0)
+    assert learn_appearance(looks, [np.arange(30)] * 4, [np.ones(30)] * 4, 30) is None
+
+
+def test_a_single_match_to_learn_from_is_not_enough_and_no_error() -> None:
+    rng = np.random.default_rng(0)
+    looks, trust = [rng.normal(size=(70, 8)) for _ in range(4)], [np.ones(70), *(np.zeros(70) for _ in range(3))]
+    trust[1][0] = 1  # all that is left when the first volume is held out
+    learned = learn_appearance(looks, [np.arange(70)] * 4, trust, 70)
+    assert learned is not None
+    assert np.abs(learned.log_ratio(looks[2])).max() < 1e-9
+
+
 def test_round_trips_close_only_where_looks_tell() -> None:
     rng = np.random.default_rng(0)
     own = rng.normal(size=(60, 32))
