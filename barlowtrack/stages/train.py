@@ -56,8 +56,7 @@ def train(
         raise InputError(
             "train: expected crops of at least one volume with two nuclei, got none; try another [segment] probability or radius_um"
         )
-    if config.mode == "zero-shot" and (config.epochs or config.rounds):
-        log.warning('[train] epochs and rounds are not used in mode "zero-shot", which takes the encoder as it is')
+    _warn_of_unused(config)
     training = Training(crops, detections, start, config, compute, seed)
     watch, n_epochs = Watch(config.n_epochs), config.n_epochs
     if checkpoint is None:
@@ -80,3 +79,15 @@ def train(
         progress(n_epochs, n_epochs)
     if state.best < state.epoch:
         log.info("the encoder of epoch %d is kept: later ones find fewer nuclei again", state.best)
+
+
+def _warn_of_unused(config: TrainConfig) -> None:
+    """Says which settings contradict the mode, so that nobody takes them for followed."""
+    if config.mode == "zero-shot" and (config.epochs or config.rounds):
+        log.warning('[train] epochs and rounds are not used in mode "zero-shot", which takes the encoder as it is')
+    if config.mode == "scratch" and config.start:
+        log.warning('[train] start is not used in mode "scratch", which begins with random weights')
+    if config.rounds > config.n_epochs > 0:
+        log.warning(
+            "[train] %d rounds of self-training are asked for in %d epochs: one begins with every epoch", config.rounds, config.n_epochs
+        )

@@ -48,6 +48,16 @@ def test_from_scratch_no_file_is_asked_for(tmp_path: Path) -> None:
     refuse_misfit(config, CropConfig(grid=(3, 3, 3)))
 
 
+def test_a_recording_named_by_mistake_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "recording.tif"
+    with path.open("wb") as file:
+        file.truncate(2**40)  # takes no room, and more than any memory
+    config = TrainConfig(start=str(path))
+    for ask in (lambda: encoder_digest(path), lambda: refuse_misfit(config, CROP), lambda: open_start(config)):
+        with pytest.raises(InputError, match=r"recording\.tif, which has 1099\.5 GB"):
+            ask()
+
+
 def test_crops_that_it_cannot_see_are_said_with_the_fix(file: Path) -> None:
     with pytest.raises(InputError) as caught:
         refuse_misfit(TrainConfig(start=str(file)), CropConfig())
