@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 
 from barlowtrack.config import ComputeConfig, TrainConfig
@@ -77,6 +78,8 @@ def train(
         progress(epoch, n_epochs)
     if state.epoch < n_epochs:
         progress(n_epochs, n_epochs)
+    if state.epoch and math.isnan(state.history[-1].round_trips):
+        log.warning("fewer than three volumes: nobody can say whether training helped, and the last epoch is used")
     if state.best < state.epoch:
         log.info("the encoder of epoch %d is kept: later ones find fewer nuclei again", state.best)
 
