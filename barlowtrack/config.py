@@ -24,6 +24,8 @@ Length = Annotated[float, Field(ge=0.001, le=1000)]
 """In um; beyond lies a mistake of units, and numbers that overflow."""
 Lengths = tuple[Length, Length, Length]
 Place = Annotated[float, Field(ge=-1e6, le=1e6)]
+LARGEST_MARGIN = 3.0
+"""Of crop.margin: crops grow with its square."""
 
 
 class _Section(BaseModel):
@@ -109,7 +111,7 @@ class CropConfig(_Section):
     size_um: Lengths = Field((12.0, 24.0, 24.0), description="Size of the box along z, y, x in um.")
     grid: tuple[Count, Count, Count] = Field((8, 32, 32), description="Voxels of the box along z, y, x, whatever the recording's own.")
     margin: float = Field(
-        1.4, ge=1, le=3, description="Training crops are this much larger, so that no augmented view shows an empty corner."
+        1.4, ge=1, le=LARGEST_MARGIN, description="Training crops are this much larger, so that no augmented view shows an empty corner."
     )
     training_volumes: int = Field(100, ge=1, description="Volumes, evenly spread, whose crops are kept for training.")
 

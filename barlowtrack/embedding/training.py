@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from barlowtrack.config import ComputeConfig, TrainConfig
+from barlowtrack.config import LARGEST_MARGIN, ComputeConfig, TrainConfig
 from barlowtrack.data import UNKNOWN, CropBatch, Crops, Detections, FloatArray, IntArray, VolumeLooks
 from barlowtrack.embedding.best import best_epoch
 from barlowtrack.embedding.rounds import round_starts
@@ -260,8 +260,11 @@ def _augmentation(config: TrainConfig, crops: Crops, rotation_deg: float) -> Aug
     needed, have = least_crop(crops.window, augmentation), crops.read(0).values.shape[1:]
     if any(least > size + 2 for least, size in zip(needed, have, strict=True)):  # a voxel on either side is hardly seen
         margin = math.ceil(100 * max(least / n for least, n in zip(needed, crops.window, strict=True))) / 100
-        said = "views reach beyond the crops, whose edges they repeat: crops of %s voxels, %s needed; set crop.margin to %.2f"
-        log.warning(f"{said}, or less rotation_deg, tilt_deg, scale or shift in [train]", have, needed, margin)
+        fix = f"set crop.margin to {margin:.2f}, or" if margin <= LARGEST_MARGIN else "set"
+        said = (
+            "views reach beyond the crops, whose edges they repeat: crops of %s voxels, %s needed; %s less rotation_deg, tilt_deg, scale or"
+        )
+        log.warning(f"{said} shift in [train]", have, needed, fix)
     return augmentation
 
 

@@ -77,7 +77,7 @@ def learn_appearance(features: list[Float], neuron: list[NDArray[np.int64]], tru
         The appearance, or None where there is too little to learn from.
     """
     matches = sum(int(((who >= 0) & (sure > 0.5)).sum()) for who, sure in zip(neuron, trust, strict=True))
-    if matches < LEAST_MATCHES or n_neurons < 3 or len(features) < 4:
+    if matches < LEAST_MATCHES or n_neurons < 3 or len(features) < 4 or not features[0].shape[1]:
         return None
     scores, same = [], []
     n_folds = 2 if len(features) >= FEW_VOLUMES else len(features)
@@ -177,7 +177,7 @@ def _shrunk(x: Float, freedom: float) -> Float:
     Reference:
         Ledoit & Wolf 2004, "A well-conditioned estimator for large-dimensional covariance matrices".
     """
-    if len(x) == 0:
+    if len(x) < 2:  # a single match is its own mean
         return np.zeros((x.shape[1], x.shape[1]))
     covariance, _ = ledoit_wolf(x, assume_centered=True)
     return np.asarray(covariance) * len(x) / freedom

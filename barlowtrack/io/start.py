@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from barlowtrack.config import CropConfig, TrainConfig
     from barlowtrack.nn.encoder import Encoder
 
+LARGEST = 2**30
+"""Bytes of an encoder's file; ours has a million. A recording that is named by mistake is not to be read into memory."""
 SHIPPED = Path(__file__).parents[1] / "weights" / "encoder" / "encoder.safetensors"
 
 
@@ -77,3 +79,6 @@ def _expect_file(path: Path) -> None:
     if not path.is_file():
         found = "a folder" if path.is_dir() else "not there"
         raise InputError(f"[train] start: expected the encoder.safetensors of a run, got {path}, which is {found}")
+    if path.stat().st_size > LARGEST:
+        found = f"has {path.stat().st_size / 1e9:.1f} GB"
+        raise InputError(f"[train] start: expected the encoder.safetensors of a run, got {path}, which {found}")

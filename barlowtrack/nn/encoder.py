@@ -39,7 +39,7 @@ class EncoderSpec:
         numbers = (*self.window, self.embedding_dim, *self.channels)
         good = len(self.window) == len(self.size_um) == 3 and all(isinstance(n, int) and n > 0 for n in numbers)
         if not (good and all(math.isfinite(s) and s > 0 for s in self.size_um)):
-            raise InputError(f"encoder: expected positive sizes (Z, Y, X), got {self}")
+            raise InputError(f"encoder: expected positive sizes (Z, Y, X), got {str(self)[:200]!r}")
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> EncoderSpec:
@@ -52,7 +52,7 @@ class EncoderSpec:
             plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
             return cls(**plain)
         except (TypeError, AttributeError) as error:
-            raise InputError(f"encoder: expected the spec of an encoder, got {facts} ({error})") from None
+            raise InputError(f"encoder: expected the spec of an encoder, got {str(facts)[:200]!r} ({error})") from None
 
 
 class SqueezeExcitation(nn.Module):

@@ -16,6 +16,8 @@ ENCODER_VERSION = 1
 LONGEST_HEADER = 2**24
 """Bytes; one of ours has a few thousand, and whoever asks for more is not to be given the memory."""
 
+LONGEST_KIND = 40
+
 
 @dataclass(frozen=True)
 class Said:
@@ -56,6 +58,8 @@ def said_of(kind: str, version: int, data: bytes) -> Said:
         facts, digest = dict(said["facts"]), said.get("digest")
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         raise InputError(f"{kind}: expected a file that barlowtrack wrote, got other weights") from None
+    if not (isinstance(found[0], str) and isinstance(found[1], int) and len(found[0]) <= LONGEST_KIND and found[0].isprintable()):
+        raise InputError(f"{kind}: expected a file that barlowtrack wrote, got other weights")  # and nothing it says reaches a terminal
     if found != (kind, version):
         raise InputError(f"{kind}: expected {kind} version {version}, got {found[0]} version {found[1]}")
     return Said(facts, digest)
@@ -74,9 +78,11 @@ def expect_crops(spec: Mapping[str, Any], window: tuple[int, ...], size_um: tupl
     """
     try:
         (z, y, x), (z_um, y_um, x_um) = spec["window"], spec["size_um"]
+        sees, sees_um = (z, y, x), (z_um, y_um, x_um)
+        if not all(isinstance(size, int | float) for size in (*sees, *sees_um)):
+            raise TypeError
     except (KeyError, TypeError, ValueError):
-        raise InputError(f"encoder: expected the spec of an encoder, got {str(spec)[:200]}") from None
-    sees, sees_um = (z, y, x), (z_um, y_um, x_um)
+        raise InputError(f"encoder: expected the spec of an encoder, got {str(spec)[:200]!r}") from None
     if (sees, sees_um) != (window, size_um):
         raise InputError(
             f"train: the encoder to start from sees {_told(sees)} voxels in {_told(sees_um)} um (z y x),"
@@ -85,5 +91,5 @@ def expect_crops(spec: Mapping[str, Any], window: tuple[int, ...], size_um: tupl
         )
 
 
-def _told(sizes: tuple[Any, ...]) -> str:
-    return " x ".join(f"{size:g}" if isinstance(size, (int, float)) else str(size) for size in sizes)
+def _told(sizes: tuple[float, ...]) -> str:
+    return " x ".join(f"{size:g}" for size in sizes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 
 from barlowtrack.config import ComputeConfig, TrainConfig
@@ -56,8 +57,7 @@ def train(
         raise InputError(
             "train: expected crops of at least one volume with two nuclei, got none; try another [segment] probability or radius_um"
         )
-    if config.mode == "zero-shot" and (config.epochs or config.rounds):
-        log.warning('[train] epochs and rounds are not used in mode "zero-shot", which takes the encoder as it is')
+    _warn_of_unused(config)
     training = Training(crops, detections, start, config, compute, seed)
     watch, n_epochs = Watch(config.n_epochs), config.n_epochs
     if checkpoint is None:
@@ -78,5 +78,19 @@ def train(
         progress(epoch, n_epochs)
     if state.epoch < n_epochs:
         progress(n_epochs, n_epochs)
+    if state.epoch and math.isnan(state.history[-1].round_trips):
+        log.warning("fewer than three volumes: nobody can say whether training helped, and the last epoch is used")
     if state.best < state.epoch:
         log.info("the encoder of epoch %d is kept: later ones find fewer nuclei again", state.best)
+
+
+def _warn_of_unused(config: TrainConfig) -> None:
+    """Says which settings contradict the mode, so that nobody takes them for followed."""
+    if config.mode == "zero-shot" and (config.epochs or config.rounds):
+        log.warning('[train] epochs and rounds are not used in mode "zero-shot", which takes the encoder as it is')
+    if config.mode == "scratch" and config.start:
+        log.warning('[train] start is not used in mode "scratch", which begins with random weights')
+    if config.rounds > config.n_epochs > 0:
+        log.warning(
+            "[train] %d rounds of self-training are asked for in %d epochs: one begins with every epoch", config.rounds, config.n_epochs
+        )

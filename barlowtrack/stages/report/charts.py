@@ -104,11 +104,11 @@ def training_chart(history: Mapping[str, FloatArray], best: int) -> Picture:
     for name, colour, label in (("loss", INK, "loss"), ("feature_term", ACCENT, "feature term"), ("object_term", SECOND, "object term")):
         if name in history:
             left.plot(epoch, history[name], marker, color=colour, markersize=2.5, label=label)
-    left.legend(fontsize=7.5)
+    left.legend(loc="upper right", fontsize=7.5)  # "best" looks for a place, and warns where that takes long
     if has_trips:
         middle.plot(epoch, trips, marker, color=ACCENT, markersize=2.5, label="round trips")
     middle.plot(epoch, agreement, marker, color=SECOND, markersize=2.5, label="agreement")
-    middle.legend(fontsize=7.5)
+    middle.legend(loc="lower right", fontsize=7.5)
     right.plot(epoch, history["effective_rank"], marker, color=ACCENT, markersize=2.5)
     for panel, title in zip(panels, ("Loss", "Held-out volumes", "Effective rank of the embedding"), strict=True):
         panel.axvline(epoch[best], color=SOFT, linestyle=":", linewidth=0.9)

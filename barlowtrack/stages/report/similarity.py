@@ -55,7 +55,8 @@ def drift_chart(drift: Drift, time: TimeAxis) -> Picture:
     axes.set_ylim(min(0.0, float(np.nanmin(np.append(drift.other, drift.low)))), 1.02)
     axes.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, fontsize=7.5)
     ends = ", ".join(f"{drift.same[k]:.2f} after {drift.lag[k]}" for k in sorted({0, len(drift.lag) - 1}))
-    alt = f"Similarity of a neuron with itself over time: {ends} volumes; the most alike other neuron: {drift.closest[0]:.2f}."
+    closest = f"; the most alike other neuron: {drift.closest[0]:.2f}" if np.isfinite(drift.closest[0]) else ""
+    alt = f"Similarity of a neuron with itself over time: {ends} volumes{closest}."
     caption = (
         "Blue should stay high: where it falls with time, the embedding drifts (bleaching, focus, posture). Where the orange line enters "
         "the blue band, roughly a tenth of the nuclei or more look no more like themselves than like somebody else."

@@ -11,6 +11,7 @@ from barlowtrack.config import TrainConfig
 from barlowtrack.data import FloatArray
 from barlowtrack.embedding.best import best_epoch, gauge
 from barlowtrack.embedding.diagnosis import PERFECT
+from barlowtrack.embedding.rounds import round_starts
 from barlowtrack.stages.report import page
 from barlowtrack.stages.report.charts import training_chart
 from barlowtrack.stages.report.words import counted, percent
@@ -122,9 +123,10 @@ def _of_the_start(history: Mapping[str, FloatArray]) -> Iterator[str]:
 def _of_the_rounds(done: int, config: TrainConfig) -> Iterator[str]:
     if not config.rounds:
         return
+    begun = sum(first < done for first in round_starts(config.rounds, config.n_epochs))
     yield (
-        f"{counted(config.rounds, 'round')} of self-training: before each the tracker says which nuclei of different volumes are surely "
-        "one neuron, and training shows these as two views of one."
+        f"{counted(begun, 'round')} of self-training: before each the tracker says which nuclei of different volumes are surely "
+        "one neuron, and training shows these, if there are any, as two views of one."
     )
     if done < config.n_epochs:
         yield f"It stopped after epoch {done} of {config.n_epochs}, for a round had made round trips close less often."

@@ -1,12 +1,17 @@
 """Sure identities against the truth."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from barlowtrack.config import ComputeConfig
 from barlowtrack.data import UNKNOWN, Detections, Truth
+from barlowtrack.identity import solve
+from barlowtrack.identity.identify import identify
 from barlowtrack.identity.positives import FEWEST_VOLUMES, sure_identities
-from tests.cases import CASES, detections_at
+from tests.cases import CASES, SPACING_UM, arrangement, detections_at
 
 
 def sure(detections: Detections, used: np.ndarray, vectors: np.ndarray | None = None, workers: int = 1, seed: int = 0) -> np.ndarray:
@@ -39,6 +44,17 @@ def test_what_is_sure_is_right(case: str, least_known: float) -> None:
     assert np.mean(neuron != UNKNOWN) >= least_known
     pairs = np.stack([detections.t, neuron], axis=1)[neuron != UNKNOWN]
     assert len(np.unique(pairs, axis=0)) == len(pairs)
+
+
+def test_what_is_less_than_sure_is_not_shown() -> None:
+    rng = np.random.default_rng(0)
+    rest = arrangement(30, rng)
+    positions = np.concatenate([rest + 0.4 * SPACING_UM * rng.normal(size=rest.shape) for _ in range(10)])
+    detections = detections_at(np.repeat(np.arange(10), 30), positions, 10)
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(1) as pool:
+        who, probability, _ = identify(solve.volumes_of(detections, None), pool, seed=0)
+    assert np.any((who != UNKNOWN) & (probability < 0.95))
+    assert np.array_equal(sure(detections, np.arange(10)), np.where(probability >= 0.95, who, UNKNOWN))
 
 
 def test_only_the_volumes_asked_for_are_looked_at() -> None:

@@ -71,6 +71,7 @@ def test_drift_is_in_words_too():
     assert f"{found.same[0]:.2f} after 1, {found.same[-1]:.2f} after 16 volumes" in alt
     alone = drift(np.ones((2, 1), np.float32), np.arange(2), np.zeros(2, int))
     assert "1.00 after 1 volumes" in drift_chart(alone, TimeAxis(np.arange(2.0))).alt
+    assert "nan" not in drift_chart(alone, TimeAxis(np.arange(2.0))).alt  # there is no other neuron
 
 
 def test_both_matrices_say_their_diagonals():

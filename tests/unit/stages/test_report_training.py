@@ -73,6 +73,8 @@ def test_self_training_is_said_and_that_it_stopped():
     assert "3 rounds of self-training" in part(HISTORY, epochs=5, **asked).text
     assert "stopped" not in part(HISTORY, epochs=5, **asked).text
     assert "It stopped after epoch 5 of 9" in part(HISTORY, epochs=9, **asked).text
+    assert "2 rounds of self-training" in part(HISTORY, epochs=9, **asked).text  # those that had begun
+    assert "5 rounds of self-training" in part(HISTORY, mode="fine-tune", rounds=20, epochs=5).text
 
 
 def test_the_chart_tells_what_it_shows():

@@ -216,6 +216,9 @@ def test_views_that_reach_beyond_the_crops_are_said_with_the_fix(film: Callable,
     run(make_crops(film, [6] * 3, margin=float(said[1])), wide)
     assert "reach beyond" not in caplog.text
 
+    run(crops, wide.model_copy(update={"scale": 0.5, "tilt_deg": 30.0}))
+    assert "set less rotation_deg" in caplog.text  # no margin that crop.margin allows is enough
+
 
 def test_every_view_setting_reaches_the_views(film: Callable) -> None:
     crops = make_crops(film, [6] * 3)

@@ -49,6 +49,25 @@ def test_zero_shot_is_the_start_and_one_row(film: Callable, caplog: pytest.LogCa
     assert "not used in mode" not in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"mode": "scratch", "epochs": 1, "start": "/lab/encoder.safetensors"}, "start is not used"),
+        ({"mode": "scratch", "epochs": 1, "rounds": 3}, "3 rounds of self-training are asked for in 1 epochs"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_said(film: Callable, caplog: pytest.LogCaptureFixture, settings: dict, said: str) -> None:
+    crops = make_crops(film, [4] * 3)
+    next(train(crops, crops.source.detections, None, config=changed(**settings), compute=COMPUTE, seed=0))
+    assert said in caplog.text
+
+
+@pytest.mark.parametrize(("n_volumes", "mode", "warns"), [(2, "fine-tune", True), (3, "fine-tune", False), (2, "zero-shot", False)])
+def test_a_training_that_cannot_be_judged_is_said(film: Callable, caplog: pytest.LogCaptureFixture, n_volumes: int, mode: str, warns: bool):
+    run(make_crops(film, [6] * n_volumes), changed(mode=mode, epochs=1), start=some_encoder())
+    assert ("nobody can say whether training helped" in caplog.text) == warns
+
+
 def test_zero_shot_does_not_depend_on_the_seed(film: Callable) -> None:
     crops = make_crops(film, [6] * 4)
     kept = {run(crops, TAKEN, seed=seed, start=some_encoder())[-1].encoder().to_bytes() for seed in (1, 2)}
