@@ -102,7 +102,9 @@ def training_chart(history: Mapping[str, FloatArray], best: int) -> Picture:
     left, middle, right = panels = figure.subplots(1, 3)
     marker = "o-" if len(epoch) < 40 else "-"
     for name, colour, label in (("loss", INK, "loss"), ("feature_term", ACCENT, "feature term"), ("object_term", SECOND, "object term")):
-        if name in history:
+        if name in history and np.max(history[name]) > 0.01 * np.max(
+            history["loss"]
+        ):  # Barlow's terms beside the loss of another objective
             left.plot(epoch, history[name], marker, color=colour, markersize=2.5, label=label)
     left.legend(loc="upper right", fontsize=7.5)  # "best" looks for a place, and warns where that takes long
     if has_trips:

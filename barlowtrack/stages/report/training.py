@@ -48,7 +48,8 @@ def training_part(history: Mapping[str, FloatArray], config: TrainConfig) -> str
     if not is_trained(history):
         said = [_untrained(config), *_of_the_start(history)]
         return page.section("training", TITLE, "", *(page.paragraph(text) for text in said))
-    intro = f"{OBJECTIVES[config.objective]} on the nuclei of single volumes, no labels. {_begins(config)}"
+    shown = "nuclei of single volumes" if not config.rounds else "nuclei, also of different volumes where the tracker was sure of them"
+    intro = f"{OBJECTIVES[config.objective]} on {shown}, no labels. {_begins(config)}"
     best = best_epoch(history["round_trips"].tolist(), history["effective_rank"].tolist())
     said = [*_of_the_rounds(len(history["epoch"]) - 1, config), _of_the_best(history, best)]
     return page.section("training", TITLE, intro, *(page.paragraph(text) for text in said), page.figure(training_chart(history, best)))
