@@ -52,7 +52,7 @@ def test_an_encoder_that_was_not_trained_has_no_curves_but_says_where_it_comes_f
 )
 def test_a_training_says_its_objective_its_start_and_the_epoch_used(mode: str, begins: str):
     found = part(HISTORY, mode=mode, objective="simclr")
-    assert "SimCLR on the nuclei of single volumes" in found.text
+    assert "SimCLR on nuclei of single volumes" in found.text
     assert "Barlow" not in found.text
     assert begins in found.text
     assert "The encoder of epoch 5 is used: 80\u00a0% of the round trips close, and 30\u00a0% at the start." in found.text
@@ -71,6 +71,7 @@ def test_every_objective_has_its_words():
 def test_self_training_is_said_and_that_it_stopped():
     asked = {"mode": "fine-tune", "rounds": 3}
     assert "3 rounds of self-training" in part(HISTORY, epochs=5, **asked).text
+    assert "also of different volumes where the tracker was sure" in part(HISTORY, epochs=5, **asked).text
     assert "stopped" not in part(HISTORY, epochs=5, **asked).text
     assert "It stopped after epoch 5 of 9" in part(HISTORY, epochs=9, **asked).text
     assert "2 rounds of self-training" in part(HISTORY, epochs=9, **asked).text  # those that had begun
