@@ -112,11 +112,13 @@ def prepare(
 
 
 def _with_whole_path(settings: Config) -> Config:
-    """Returns the settings with a model's relative path made whole, so that they mean the same from any folder."""
-    model = settings.segment.model
-    if not model or os.path.isabs(model):
-        return settings
-    return settings.model_copy(update={"segment": settings.segment.model_copy(update={"model": os.path.abspath(model)})})
+    """Returns the settings with the relative path of a model or encoder made whole, so that they mean the same from any folder."""
+    for section, name in (("segment", "model"), ("train", "start")):
+        old = getattr(settings, section)
+        path = getattr(old, name)
+        if path and not os.path.isabs(path):
+            settings = settings.model_copy(update={section: old.model_copy(update={name: os.path.abspath(path)})})
+    return settings
 
 
 def run(

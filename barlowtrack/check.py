@@ -12,6 +12,7 @@ import numpy as np
 from barlowtrack.config import Config
 from barlowtrack.data import Recording, VoxelArray
 from barlowtrack.errors import InputError
+from barlowtrack.io.start import refuse_misfit
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,8 @@ def check(recording: Recording, *, config: Config, free_bytes: int | None = None
     Returns:
         Findings, the worst first.
     """
-    findings = [*_metadata(recording), *_sizes(recording, config), *_disk(recording, config, free_bytes), *_volumes(recording)]
+    looks = (_metadata(recording), _sizes(recording, config), _start(config), _disk(recording, config, free_bytes), _volumes(recording))
+    findings = [finding for look in looks for finding in look]
     order: list[Level] = ["stop", "warn", "ok"]
     return sorted(findings, key=lambda finding: order.index(finding.level))
 
@@ -120,6 +122,14 @@ def _sizes(recording: Recording, config: Config) -> Iterator[Finding]:
         yield Finding("warn", f"voxels of {said} are finer along z than in the plane", "check the order of the sizes: z y x")
     if recording.volume_shape[0] > 4 * max(recording.volume_shape[1:]):
         yield Finding("warn", f"{recording.volume_shape[0]} planes of a small picture: is that axis time?", "give [recording] axes")
+
+
+def _start(config: Config) -> Iterator[Finding]:
+    try:
+        refuse_misfit(config.train, config.crop)
+    except InputError as error:
+        what, _, fix = str(error).partition("; ")
+        yield Finding("stop", what, fix)
 
 
 def _disk(recording: Recording, config: Config, free_bytes: int | None) -> Iterator[Finding]:

@@ -24,6 +24,8 @@ Length = Annotated[float, Field(ge=0.001, le=1000)]
 """In um; beyond lies a mistake of units, and numbers that overflow."""
 Lengths = tuple[Length, Length, Length]
 Place = Annotated[float, Field(ge=-1e6, le=1e6)]
+LARGEST_MARGIN = 3.0
+"""Of crop.margin: crops grow with its square."""
 
 
 class _Section(BaseModel):
@@ -106,21 +108,43 @@ class SegmentConfig(_Section):
 class CropConfig(_Section):
     """crop: cut a box around every nucleus."""
 
-    size_um: Lengths = Field((12.0, 16.0, 16.0), description="Size of the box along z, y, x in um.")
+    size_um: Lengths = Field((12.0, 24.0, 24.0), description="Size of the box along z, y, x in um.")
     grid: tuple[Count, Count, Count] = Field((8, 32, 32), description="Voxels of the box along z, y, x, whatever the recording's own.")
     margin: float = Field(
-        1.4, ge=1, le=3, description="Training crops are this much larger, so that no augmented view shows an empty corner."
+        1.4, ge=1, le=LARGEST_MARGIN, description="Training crops are this much larger, so that no augmented view shows an empty corner."
     )
     training_volumes: int = Field(100, ge=1, description="Volumes, evenly spread, whose crops are kept for training.")
 
 
 class TrainConfig(_Section):
-    """train: teach the encoder what makes a neuron itself."""
+    """train: get an encoder ready that tells the neurons apart."""
 
-    epochs: int = Field(20, ge=0, description="Passes over the training volumes; 0 keeps the random weights.")
+    mode: Literal["zero-shot", "fine-tune", "scratch"] = Field(
+        "zero-shot",
+        description="zero-shot: take an encoder as it is; fine-tune: train it further on this recording; scratch: from random weights.",
+    )
+    start: str = Field(
+        "", description="zero-shot, fine-tune: encoder.safetensors of another run, or of training on many; empty: the one that comes along."
+    )
+    epochs: int | None = Field(
+        None, ge=0, description="Passes over the training volumes; empty: 20 from scratch, 5 to fine-tune. zero-shot makes none."
+    )
+    rounds: int = Field(
+        0,
+        ge=0,
+        le=20,
+        description="Rounds of self-training: before each, the tracker says which nuclei of different volumes are surely one neuron,"
+        " and they are shown as two views; 0: views of one volume alone.",
+    )
     learning_rate: Positive = Field(5e-4, description="Step size of Adam.")
-    alpha: Share = Field(0.67, description="Weight of the object term against the feature term; 0 is plain Barlow Twins.")
-    lambda_off_diagonal: float = Field(0.0051, ge=0, description="Weight of off-diagonal correlations in both terms.")
+    objective: Literal["barlow-object", "barlow", "object", "vicreg", "simclr", "moco", "swav", "byol", "simsiam", "dino"] = Field(
+        "simclr", description="What training minimises; barlow-object, as published: Barlow Twins over features and over objects."
+    )
+    temperature: float | None = Field(
+        None, ge=1e-3, le=1e3, description="simclr, moco, swav, dino: how softly similarities are compared; empty: as published."
+    )
+    alpha: Share = Field(0.67, description="barlow-object: weight of the object term against the feature term; 0 is plain Barlow Twins.")
+    lambda_off_diagonal: float = Field(0.0051, ge=0, description="Weight of off-diagonal correlations in both terms of Barlow Twins.")
     object_scale: Literal["published", "per_object"] = Field(
         "published", description="Divide the object term of N nuclei by N^2, as published, or by N (per_object): then it weighs more."
     )
@@ -128,14 +152,38 @@ class TrainConfig(_Section):
         None, ge=0, description="Weight of off-diagonal correlations in the object term; empty: lambda_off_diagonal, as published."
     )
     schedule: Literal["constant", "cosine"] = Field("cosine", description="Step size over training: constant, or falling to zero.")
-    embedding_dim: int = Field(64, ge=2, le=4096, description="Length of an embedding.")
+    embedding_dim: int = Field(64, ge=2, le=4096, description="scratch: length of an embedding.")
     projector_dims: tuple[Count, ...] = Field((512, 512, 256), description="Widths of the projector, which is dropped after training.")
-    rotation_deg: float = Field(60.0, ge=0, le=180, description="Views are rotated about z by up to this angle.")
+    rotation_deg: float | None = Field(
+        None,
+        ge=0,
+        le=180,
+        description="Views are rotated about z by up to this angle; empty: as far as the surroundings of nuclei turn in this recording,"
+        " measured on positions, and 60 where too few volumes tell.",
+    )
+    rotation: Literal["per_object", "shared"] = Field(
+        "per_object", description="Every nucleus of a view turns by an angle of its own, or all by the same one (shared)."
+    )
+    tilt_deg: float = Field(0.0, ge=0, le=30, description="Views are tilted about x and about y by up to this angle each.")
+    scale: float = Field(0.0, ge=0, le=0.5, description="Views are enlarged or made smaller along z, y and x by up to this share.")
     elastic_vox: float = Field(1.5, ge=0, description="Elastic deformation of views, in voxels of the crop grid.")
     shift_vox: float = Field(0.5, ge=0, description="Shift of views, in voxels of the crop grid.")
+    shift_z_vox: float = Field(0.0, ge=0, description="Further shift of views along z alone, in voxels of the crop grid.")
     noise: float = Field(0.02, ge=0, description="Noise added to views, after scaling, as a share of the brightest neuron.")
     brightness: Share = Field(0.05, description="Views are scaled in brightness by up to this share.")
+    blur_vox: float = Field(
+        0.0, ge=0, le=10, description="Views are blurred in the plane by up to this spread, in voxels of the crop grid."
+    )
+    neighbour_dropout: Share = Field(0.0, description="Probability that light beside the nucleus is taken out of a view.")
+    missing_planes: Share = Field(0.0, description="Probability of each plane of a view to be dark.")
     held_out: Share = Field(0.1, description="Share of the training volumes kept aside to measure agreement.")
+
+    @property
+    def n_epochs(self) -> int:
+        """Passes over the training volumes in this mode."""
+        if self.mode == "zero-shot":
+            return 0
+        return self.epochs if self.epochs is not None else {"fine-tune": 5, "scratch": 20}[self.mode]
 
 
 class EmbedConfig(_Section):

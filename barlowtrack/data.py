@@ -197,6 +197,11 @@ class Detections:
         none, whole = np.zeros(0, np.float32), np.zeros(0, np.int32)
         return cls(n_volumes, whole, whole, np.zeros((0, 3), np.float32), none, none, none, none, none, none, none)
 
+    def subset(self, rows: IntArray) -> Detections:
+        """Returns some rows, given in rising order; volumes keep their numbers."""
+        columns = [name for name in self.__dataclass_fields__ if name != "n_volumes"]
+        return Detections(self.n_volumes, **{name: getattr(self, name)[rows] for name in columns})
+
     @classmethod
     def concatenate(cls, parts: Sequence[Detections], n_volumes: int) -> Detections:
         """Joins the detections of successive volumes into those of a recording."""

@@ -76,9 +76,10 @@ STAGES = (
     ),
     Stage(
         "train",
-        needs=("crops",),
+        needs=("crops", "detections", "start"),
         makes=("encoder", "history"),
-        does="Teach an encoder to tell the neurons apart, without labels.",
+        does="Get an encoder ready that tells the neurons apart, without labels.",
+        version=2,
         sections=("train",),
         seeded=True,
     ),
@@ -111,15 +112,16 @@ STAGES = (
         needs=("recording", "detections", "volumes", "embeddings", "tracks", "traces", "history"),
         makes=("report",),
         does="Write the page that says what came out and how far to trust it.",
-        version=3,
+        version=4,
         aspects=("rate_hz", "name", "channel_names", "assumptions"),
         sections=("recording", "segment", "crop", "train", "embed", "track", "trace", "report"),
         seeded=True,
     ),
 )
 
-GIVEN = ("recording", "segmenter")
-"""What stages need and no stage makes: the recording, and the star-convex model of the settings (None where they ask for none)."""
+GIVEN = ("recording", "segmenter", "start")
+"""What stages need and no stage makes: the recording, the star-convex model of the settings, and the encoder that training starts from
+(each None where the settings ask for none)."""
 
 MAKER = {artefact: stage.name for stage in STAGES for artefact in stage.makes}
 
@@ -153,7 +155,7 @@ def plan(folder: RunFolder | None, card: Mapping[str, Any], config: Config) -> l
     if lacking:
         raise StorageError(f"run.json does not say the recording's {', '.join(sorted(lacking))}; run it once with the recording at hand")
     planned: list[PlannedStage] = []
-    keys = {"segmenter": _segmenter_digest(folder, config)}
+    keys = {"segmenter": _segmenter_digest(folder, config), "start": _start_digest(folder, config)}
     for stage in STAGES:
         expected = _expected(stage, card, config, keys)
         keys.update(dict.fromkeys(stage.makes, expected.key))
@@ -187,7 +189,7 @@ def run(
 
     Raises:
         StorageError: the folder is in use, belongs to another recording's path, or lacks what `only` needs.
-        InputError: the recording cannot be used.
+        InputError: the recording cannot be used, or the encoder to start from.
     """
     from barlowtrack.config import to_toml
 
@@ -197,6 +199,7 @@ def run(
         card = recording_card(recording)
         refuse_another(folder, location, card)
         planned = _chosen(plan(folder, card, config), only, upto)
+        _refuse_early(planned, config)
         folder.describe(location, card, to_toml(config))
         for item in planned:
             if item.state != "cached":
@@ -257,10 +260,11 @@ def _expected(stage: Stage, card: Mapping[str, Any], config: Config, keys: Mappi
 
 def _keyed(stage: Stage, record: StageRecord) -> StageRecord:
     """Returns the record without what does not change the result: where a model lies, since its content is among the inputs."""
-    if "segmenter" not in stage.needs:
-        return record
-    segment = {name: value for name, value in record.settings["segment"].items() if name != "model"}
-    return replace(record, settings={**record.settings, "segment": segment})
+    settings = dict(record.settings)
+    for given, section, where in (("segmenter", "segment", "model"), ("start", "train", "start")):
+        if given in stage.needs:
+            settings[section] = {name: value for name, value in settings[section].items() if name != where}
+    return replace(record, settings=settings)
 
 
 def _segmenter_digest(folder: RunFolder | None, config: Config) -> str:
@@ -274,6 +278,21 @@ def _segmenter_digest(folder: RunFolder | None, config: Config) -> str:
     if not path.exists() and record is not None and record.settings.get("segment", {}).get("model") == config.segment.model:
         return record.inputs.get("segmenter", "none")
     return model_digest(path)
+
+
+def _start_digest(folder: RunFolder | None, config: Config) -> str:
+    """Returns a hash of the encoder to start from; of one that is not at hand, what the run folder last saw."""
+    from barlowtrack.io.start import encoder_digest, start_path
+
+    path = start_path(config.train)
+    if path is None:
+        return "none"
+    record = folder.record("train") if folder else None
+    if not path.exists() and record is not None and record.settings.get("train", {}).get("start") == config.train.start:
+        seen = record.inputs.get("start", "none")
+        if seen != "none":  # or it was named only, in a mode that does not read it
+            return seen
+    return encoder_digest(path)
 
 
 def _compare(folder: RunFolder | None, stage: Stage, expected: StageRecord) -> PlannedStage:
@@ -307,8 +326,11 @@ def _why(old: StageRecord, new: StageRecord) -> Iterator[str]:
         yield "the recording's files changed"
     yield from differences(old.settings, new.settings)
     for name, key in new.inputs.items():
-        if old.inputs.get(name) != key:
-            yield f"other {name} ({MAKER[name]})" if name in MAKER else f"another {name} model"
+        if old.inputs.get(name, key) != key:  # what an older version did not need has not changed
+            yield f"other {name} ({MAKER[name]})" if name in MAKER else _ANOTHER[name]
+
+
+_ANOTHER = {"segmenter": "another segmenter model", "start": "another encoder to start from"}
 
 
 def refuse_another(folder: RunFolder, location: Path, card: Mapping[str, Any]) -> None:
@@ -335,6 +357,15 @@ def _chosen(planned: list[PlannedStage], only: str | None, upto: str | None) -> 
     return [chosen]
 
 
+def _refuse_early(planned: list[PlannedStage], config: Config) -> None:
+    """Refuses what a stage to come is sure to refuse, before hours are spent on those in front of it."""
+    from barlowtrack.io.start import open_start, refuse_misfit
+
+    if any("start" in item.stage.needs and item.state != "cached" for item in planned):
+        refuse_misfit(config.train, config.crop)
+        open_start(config.train)  # a copy that was cut off has a whole header
+
+
 def _run_stage(item: PlannedStage, recording: Recording, folder: RunFolder, config: Config, listener: Listener) -> None:
     stage, began = item.stage, time.monotonic()
     folder.event(stage.name, "start")
@@ -354,6 +385,10 @@ def _run_stage(item: PlannedStage, recording: Recording, folder: RunFolder, conf
 def _given(name: str, recording: Recording, config: Config) -> Any:
     if name == "recording":
         return recording
+    if name == "start":
+        from barlowtrack.io.start import open_start
+
+        return open_start(config.train)
     from barlowtrack.io.segmenter import open_segmenter
 
     return open_segmenter(config.segment)

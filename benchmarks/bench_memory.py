@@ -25,7 +25,8 @@ def main() -> None:
     parser.add_argument("--preset", default="easy")
     parser.add_argument("--neurons", type=int, default=60)
     parser.add_argument("--shape", type=int, nargs=3, default=[16, 128, 256])
-    parser.add_argument("--set", action="append", default=["train.epochs=3"], help="a setting, as on the command line")
+    default = ["train.mode=fine-tune", "train.epochs=3"]
+    parser.add_argument("--set", action="append", default=default, help="a setting, as on the command line")
     options = parser.parse_args()
     settings = [text for override in options.set for text in ("--set", override)]
     first = None

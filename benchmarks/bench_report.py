@@ -75,6 +75,7 @@ def main() -> None:
         "object_term": 1.1 * fall,
         "held_out_agreement": 1 - 0.6 * fall,
         "effective_rank": 20 - 10 * fall,
+        "round_trips": 1 - 0.7 * fall,
     }
     config = Config()
     alike = np.ones(asked.volumes)

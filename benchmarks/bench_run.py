@@ -2,7 +2,7 @@
 
     python benchmarks/bench_run.py --preset easy --volumes 100 --seeds 0 1 2
 
-Baselines on the same detections: position only, appearance only, and a random-weight encoder (train.epochs=0).
+Baselines on the same detections: position only, appearance only, and a random-weight encoder (train.mode=scratch, train.epochs=0).
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ WAYS = {
     "default": [],
     "position only": ["track.appearance=false"],
     "appearance only": ["track.position=false"],
-    "random weights": ["train.epochs=0"],
-    "random weights, appearance only": ["train.epochs=0", "track.position=false"],
+    "random weights": ["train.mode=scratch", "train.epochs=0"],
+    "random weights, appearance only": ["train.mode=scratch", "train.epochs=0", "track.position=false"],
 }
 
 

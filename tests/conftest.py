@@ -1,6 +1,7 @@
 """What many tests share: a tiny worm on disk, and settings under which the whole pipeline takes seconds."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ SHARED = ROOT.parent / "shared" / "data"
 SAMPLE = ROOT / "sample_data"
 
 FAST = [
+    "train.mode=scratch",
     "train.epochs=2",
     "train.projector_dims=[32, 16]",
     "train.embedding_dim=8",
@@ -21,6 +23,12 @@ FAST = [
     "crop.grid=[4, 16, 16]",
     "compute.workers=2",
 ]
+
+
+def pytest_configure() -> None:
+    """Takes Ctrl-C back where a shell that put the tests into its background has told them, and all they start, to ignore it."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -130,7 +130,7 @@ def run(dry_run: bool, upto: str | None, csv: bool, quiet: bool, **given: Any) -
 
 def _told(needs: tuple[str, ...]) -> tuple[str, ...]:
     """Returns what a stage needs of what a user gives or a stage makes: the model is a matter of settings."""
-    return tuple(name for name in needs if name != "segmenter")
+    return tuple(name for name in needs if name not in ("segmenter", "start"))
 
 
 def _add_verb(stage: Stage) -> None:

@@ -6,11 +6,11 @@ Reference:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from stardist.geometry import polyhedron_to_label
 from stardist.rays3d import Rays_Explicit
 
 from barlowtrack.config import SegmentConfig
@@ -18,7 +18,9 @@ from barlowtrack.data import FloatArray, IntArray
 from barlowtrack.detect.found import Found, keep, renumber
 from barlowtrack.detect.volume import background, contrast, grain, noise
 from barlowtrack.errors import InputError
-from barlowtrack.nn.candidates import TILE_VOXELS, Candidates, candidates
+from barlowtrack.nn import geometry
+from barlowtrack.nn.batches import candidates_in_passes
+from barlowtrack.nn.candidates import TILE_VOXELS, Candidates
 from barlowtrack.nn.instances import suppress
 from barlowtrack.nn.resample import Sizes, resample
 from barlowtrack.nn.segmentation_model import SegmentationModel
@@ -51,37 +53,45 @@ class StarConvexFinder:
     config: SegmentConfig
     tile_voxels: int = TILE_VOXELS
 
-    def __call__(self, red: FloatArray) -> Found:
-        """Finds the nuclei of one volume.
+    def __call__(self, reds: Sequence[FloatArray]) -> list[Found]:
+        """Finds the nuclei of volumes of one shape, which go through the network together.
 
         Args:
-            red: (Z, Y, X) reference channel, dark planes mended.
+            reds: (Z, Y, X) reference channel of each, dark planes mended.
 
         Returns:
             Labels 1 to n in raster order of the centres; none where all voxels are alike.
 
         Raises:
-            InputError: too few planes for a 3-D network.
+            InputError: too few planes for a 3-D network; too little memory.
         """
-        z, y, x = red.shape
-        bounds = bounds_of(self.model, self.config)
-        if float(np.ptp(red)) == 0.0:
-            return measured(np.zeros((z, y, x), np.int32), np.zeros(0), red, self.voxel_size_um, self.config, bounds)
-        points, prob, dist = suppress(self._look(red, bounds[0]), self.model.spec, overlap_of(self.model, self.config))
-        ratio = np.array(self.scale_um) / np.array(self.voxel_size_um)
-        labels, prob = draw(points * ratio, prob, dist, self.model.spec, ratio, (z, y, x))
-        return measured(labels, prob, red, self.voxel_size_um, self.config, bounds)
+        seen = [self._seen(red) for red in reds if float(np.ptp(red)) > 0.0]
+        bounds, looked = bounds_of(self.model, self.config), []
+        if seen:
+            looked = candidates_in_passes(self.net, np.stack(seen), bounds[0], border=0, tile_voxels=self.tile_voxels)
+        told = iter(looked)
+        return [self._found(red, next(told) if float(np.ptp(red)) > 0.0 else None) for red in reds]
 
-    def _look(self, red: FloatArray, least: float) -> Candidates:
+    def _seen(self, red: FloatArray) -> NDArray[np.float32]:
         seen = self.model.brightness(resample(red, self.voxel_size_um, self.scale_um))
         if len(seen) < FEWEST_PLANES:
             raise InputError(
                 f"expected at least {FEWEST_PLANES} planes {self.scale_um[0]:g} um apart for a 3-D model, got {len(seen)};"
                 ' for single planes use a 2-D model or [segment] method = "log"'
             )
-        found = candidates(self.net, seen, least, border=0, tile_voxels=self.tile_voxels)
+        return seen
+
+    def _found(self, red: FloatArray, looked: Candidates | None) -> Found:
+        z, y, x = red.shape
+        bounds = bounds_of(self.model, self.config)
+        if looked is None:
+            return measured(np.zeros((z, y, x), np.int32), np.zeros(0), red, self.voxel_size_um, self.config, bounds)
         farthest = LARGEST * self.config.radius_um[1] / min(self.scale_um)
-        return found._replace(dist=np.minimum(found.dist, np.float32(farthest)))
+        looked = looked._replace(dist=np.minimum(looked.dist, np.float32(farthest)))
+        points, prob, dist = suppress(looked, self.model.spec, overlap_of(self.model, self.config))
+        ratio = np.array(self.scale_um) / np.array(self.voxel_size_um)
+        labels, prob = draw(points * ratio, prob, dist, self.model.spec, ratio, (z, y, x))
+        return measured(labels, prob, red, self.voxel_size_um, self.config, bounds)
 
 
 def bytes_a_voxel(model: SegmentationModel) -> int:
@@ -151,6 +161,6 @@ def draw(
     order = np.lexsort(points.T[::-1])
     points, prob, dist = points[order], prob[order], dist[order]
     rays = Rays_Explicit((spec.ray_table.vertices * ratio).tolist(), spec.ray_table.faces.tolist())
-    labels = polyhedron_to_label(np.maximum(dist, 1e-3), points, rays=rays, prob=prob, shape=shape, verbose=False)
+    labels = geometry.drawn(np.maximum(dist, 1e-3), points, prob, rays, shape)
     shows = np.bincount(labels.ravel(), minlength=len(points) + 1)[1:] > 0
     return renumber(labels, shows), prob[shows]

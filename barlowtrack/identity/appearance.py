@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.covariance import ledoit_wolf
 
 from barlowtrack.data import UNKNOWN
 
@@ -18,7 +19,9 @@ Float = NDArray[np.floating[Any]]
 
 N_COMPONENTS = 64
 LIMIT = 8.0
-LEAST_MATCHES = 200
+LEAST_MATCHES = 60
+FEW_VOLUMES = 10
+"""With fewer, all but one are learned from to judge the one that is held out: half of them would teach too little."""
 BELIEVED = 0.5
 N_WRONG = 8
 
@@ -74,13 +77,14 @@ def learn_appearance(features: list[Float], neuron: list[NDArray[np.int64]], tru
         The appearance, or None where there is too little to learn from.
     """
     matches = sum(int(((who >= 0) & (sure > 0.5)).sum()) for who, sure in zip(neuron, trust, strict=True))
-    if matches < LEAST_MATCHES or n_neurons < 3 or len(features) < 4:
+    if matches < LEAST_MATCHES or n_neurons < 3 or len(features) < 4 or not features[0].shape[1]:
         return None
     scores, same = [], []
-    halves = [list(range(0, len(features), 2)), list(range(1, len(features), 2))]
-    for learned, held in (halves, halves[::-1]):
+    n_folds = 2 if len(features) >= FEW_VOLUMES else len(features)
+    for fold in range(n_folds):
+        learned = [i for i in range(len(features)) if i % n_folds != fold]
         look = _discriminant(*_believed(features, neuron, trust, learned), n_neurons)
-        for i in held:
+        for i in range(fold, len(features), n_folds):
             score, own = _held_out(look.score(features[i]), neuron[i], trust[i])
             scores.append(score)
             same.append(own)
@@ -146,7 +150,7 @@ def _discriminant(x: Float, who: NDArray[np.int64], trust: Float, n_neurons: int
     centre = total.sum(0) / max(trust.sum(), 1e-9)
     own = total / np.maximum(count, 1e-9)  # (K, P)
     inside = x - own[who]
-    within = (inside.T * trust) @ inside / max(trust.sum() - (count > 0).sum(), 1.0)
+    within = _shrunk(inside * np.sqrt(trust)[:, None], max(trust.sum() - (count > 0).sum(), 1.0))
     within += (1e-3 * np.trace(within) / p + 1e-12) * np.eye(p)
     seen = count[:, 0] > 1
     between = np.zeros((p, p))
@@ -165,6 +169,18 @@ def _discriminant(x: Float, who: NDArray[np.int64], trust: Float, n_neurons: int
     square = 0.5 / flat - 0.5 / variance
     constant = 0.5 * (np.log(flat) - np.log(variance) - belief**2 / variance).sum(1, keepdims=True)
     return Appearance(centre, axes, np.concatenate([square, belief / variance, constant], axis=1))
+
+
+def _shrunk(x: Float, freedom: float) -> Float:
+    """Returns the covariance (P, P) of centred rows x (M, P), drawn towards a ball as far as so few of them ask for.
+
+    Reference:
+        Ledoit & Wolf 2004, "A well-conditioned estimator for large-dimensional covariance matrices".
+    """
+    if len(x) < 2:  # a single match is its own mean
+        return np.zeros((x.shape[1], x.shape[1]))
+    covariance, _ = ledoit_wolf(x, assume_centered=True)
+    return np.asarray(covariance) * len(x) / freedom
 
 
 def _held_out(score: Float, neuron: NDArray[np.int64], trust: Float) -> tuple[Float, NDArray[np.bool_]]:

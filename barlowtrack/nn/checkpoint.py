@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from barlowtrack.errors import InputError
-
-_KEY = "barlowtrack"  # one key: safetensors keeps several in no fixed order, and equal states shall give equal bytes
+from barlowtrack.nn.facts import KEY, said_of
 
 
 def pack(kind: str, version: int, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> bytes:
@@ -28,7 +27,7 @@ def pack(kind: str, version: int, tensors: Mapping[str, Tensor], facts: Mapping[
     """
     plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     said = json.dumps({"kind": kind, "version": version, "facts": facts, "digest": _digest(plain)}, sort_keys=True)
-    return safetensors.torch.save(plain, {_KEY: said})
+    return safetensors.torch.save(plain, {KEY: said})
 
 
 def unpack(kind: str, version: int, data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -39,20 +38,12 @@ def unpack(kind: str, version: int, data: bytes) -> tuple[dict[str, Tensor], dic
     """
     try:
         tensors = safetensors.torch.load(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise InputError(f"{kind}: expected a safetensors file, got something else ({error})") from None
-    try:
-        said = json.loads(header["__metadata__"][_KEY])
-        found = said["kind"], said["version"]
-        facts = dict(said["facts"])
-    except (KeyError, TypeError, ValueError):
-        raise InputError(f"{kind}: expected a file that barlowtrack wrote, got other weights") from None
-    if found != (kind, version):
-        raise InputError(f"{kind}: expected {kind} version {version}, got {found[0]} version {found[1]}")
-    if "digest" in said and said["digest"] != _digest(tensors):
+    said = said_of(kind, version, data)
+    if said.digest is not None and said.digest != _digest(tensors):
         raise InputError(f"{kind}: expected the weights that were written, got others; the file is damaged")
-    return tensors, facts
+    return tensors, said.facts
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TypeVar
 
 import torch
 
@@ -12,6 +15,9 @@ from barlowtrack.config import ComputeConfig
 from barlowtrack.errors import ConfigError
 
 _MOST_WORKERS = 8
+
+_Item = TypeVar("_Item")
+_Answer = TypeVar("_Answer")
 
 
 def pick_device(compute: ComputeConfig) -> torch.device:
@@ -29,6 +35,28 @@ def pick_device(compute: ComputeConfig) -> torch.device:
 def n_workers(compute: ComputeConfig) -> int:
     """Returns how many threads work on volumes side by side."""
     return compute.workers or min(len(os.sched_getaffinity(0)), _MOST_WORKERS)
+
+
+def in_order(work: Callable[[_Item], _Answer], items: Sequence[_Item], workers: int, in_flight: int) -> Generator[_Answer]:
+    """Yields what work returns of every item, in order, while it is at work on those that follow.
+
+    Args:
+        work: Called from several threads; each gets its share of the threads of arithmetic, so that all are busy, also while one waits for
+            the disk or for the interpreter.
+        items: Any number.
+        workers: Threads.
+        in_flight: Items that are in work, or done and not yet taken.
+    """
+    workers, threads = min(workers, in_flight), torch.get_num_threads()
+    ahead: deque[Future[_Answer]] = deque()
+    pool = ThreadPoolExecutor(workers, "work", torch.set_num_threads, (max(1, threads // workers),))
+    try:
+        for i in range(len(items)):
+            ahead.extend(pool.submit(work, later) for later in items[i + len(ahead) : i + in_flight])
+            yield ahead.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)
 
 
 def half_precision(device: torch.device) -> AbstractContextManager[object]:

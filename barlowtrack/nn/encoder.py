@@ -14,8 +14,7 @@ from torch.nn import functional
 
 from barlowtrack.errors import InputError
 from barlowtrack.nn.checkpoint import pack, unpack
-
-VERSION = 1
+from barlowtrack.nn.facts import ENCODER_VERSION
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -40,7 +39,7 @@ class EncoderSpec:
         numbers = (*self.window, self.embedding_dim, *self.channels)
         good = len(self.window) == len(self.size_um) == 3 and all(isinstance(n, int) and n > 0 for n in numbers)
         if not (good and all(math.isfinite(s) and s > 0 for s in self.size_um)):
-            raise InputError(f"encoder: expected positive sizes (Z, Y, X), got {self}")
+            raise InputError(f"encoder: expected positive sizes (Z, Y, X), got {str(self)[:200]!r}")
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> EncoderSpec:
@@ -53,7 +52,7 @@ class EncoderSpec:
             plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
             return cls(**plain)
         except (TypeError, AttributeError) as error:
-            raise InputError(f"encoder: expected the spec of an encoder, got {facts} ({error})") from None
+            raise InputError(f"encoder: expected the spec of an encoder, got {str(facts)[:200]!r} ({error})") from None
 
 
 class SqueezeExcitation(nn.Module):
@@ -103,7 +102,7 @@ class Encoder(nn.Module):
 
     Attributes:
         spec: Frozen; what crops it wants.
-        epoch: How long it was trained; 0 is random weights.
+        epoch: Of the training that made it; 0 is what that began with, be it random weights or another encoder.
     """
 
     def __init__(self, spec: EncoderSpec, epoch: int = 0) -> None:
@@ -131,7 +130,7 @@ class Encoder(nn.Module):
 
     def to_bytes(self) -> bytes:
         """Returns a safetensors file with weights, spec and epoch; equal encoders give equal bytes."""
-        return pack("encoder", VERSION, self.state_dict(), {"spec": dataclasses.asdict(self.spec), "epoch": self.epoch})
+        return pack("encoder", ENCODER_VERSION, self.state_dict(), {"spec": dataclasses.asdict(self.spec), "epoch": self.epoch})
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Encoder:
@@ -140,15 +139,36 @@ class Encoder(nn.Module):
         Raises:
             InputError: not an encoder of ours, of another version, or weights that do not fit the spec.
         """
-        tensors, facts = unpack("encoder", VERSION, data)
-        encoder = build(cls(EncoderSpec.from_facts(facts.get("spec", {})), int(facts.get("epoch", 0))), tensors, "encoder")
-        return encoder.eval()
+        tensors, facts = unpack("encoder", ENCODER_VERSION, data)
+        spec, epoch = EncoderSpec.from_facts(facts.get("spec", {})), facts.get("epoch", 0)
+        if not isinstance(epoch, int):
+            raise InputError(f"encoder: expected a number of epochs, got {epoch!r}")
+        _expect_weights(spec, tensors)
+        return build(cls(spec, epoch), tensors, "encoder").eval()
+
+
+def _expect_weights(spec: EncoderSpec, tensors: Mapping[str, Tensor]) -> None:
+    """Refuses a spec that is not that of the weights before memory is asked for: a file may claim any size."""
+    try:
+        with torch.device("meta"):
+            claimed = {name: tuple(weight.shape) for name, weight in Encoder(spec).state_dict().items()}
+    except (RuntimeError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"encoder: expected a spec that can be built, got {spec} ({' '.join(str(error).split())[:200]})") from None
+    found = {name: tuple(weight.shape) for name, weight in tensors.items()}
+    wrong = sorted(name for name in {*claimed, *found} if claimed.get(name) != found.get(name))
+    if wrong:
+        raise InputError(
+            f"encoder: weights do not fit its spec: {wrong[0]}: expected {claimed.get(wrong[0], 'none')}, got {found.get(wrong[0], 'none')}"
+        )
 
 
 class Projector(nn.Module):
     """Layers behind the encoder in which the loss is taken; dropped after training.
 
     LayerNorm, not BatchNorm: a batch is one volume, and what its nuclei have in common is information.
+
+    Attributes:
+        width: P.
     """
 
     def __init__(self, inputs: int, dims: tuple[int, ...]) -> None:
@@ -159,6 +179,7 @@ class Projector(nn.Module):
             if i < len(dims) - 1:
                 layers += [nn.LayerNorm(width), nn.ReLU()]
             inputs = width
+        self.width = inputs
         self.layers = nn.Sequential(*layers)
 
     def forward(self, z: Tensor) -> Tensor:

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from stardist.geometry import polyhedron_to_label
 from torch import Tensor
 
 from barlowtrack.data import FloatArray, IntArray, VoxelArray
 from barlowtrack.errors import InputError
+from barlowtrack.nn import geometry
 from barlowtrack.nn.candidates import BORDER, Candidates, may_hold, on_grid, padded, through
 from barlowtrack.nn.local import Span, triple
 from barlowtrack.nn.starconvex import StarConvexNet
@@ -127,7 +127,7 @@ def instances(
 def suppress(candidates: Candidates, spec: StarConvexSpec, nms_thresh: float) -> Candidates:
     """Leaves out candidates that a more probable one explains; StarDist's C++, without a network.
 
-    It uses as many threads as OpenMP is told, and holds the interpreter all the while.
+    It uses as many threads as torch has, and leaves the interpreter to others meanwhile.
 
     Args:
         candidates: From candidates(), or out of both maps.
@@ -157,7 +157,7 @@ def draw(candidates: Candidates, spec: StarConvexSpec, nms_thresh: float, shape:
     points, prob, dist = suppress(candidates, spec, nms_thresh)
     if not len(points):
         return Instances(np.zeros(shape, np.int32), points, prob)
-    drawn = polyhedron_to_label(dist, points, rays=spec.ray_table, prob=prob, shape=shape, verbose=False)
+    drawn = geometry.drawn(dist, points, prob, spec.ray_table, shape)
     seen = np.bincount(drawn.ravel(), minlength=len(points) + 1) > 0
     seen[0] = False
     row = seen[1:]

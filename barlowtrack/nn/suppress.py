@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
-from stardist.lib.stardist3d import c_non_max_suppression_inds
 
 from barlowtrack.data import FloatArray, IntArray
+from barlowtrack.nn import geometry
 
 _FIRST = 256
 """Candidates of the first round; every further round takes as many as all before together."""
@@ -40,14 +40,12 @@ def survivors(points: IntArray, prob: FloatArray, dist: FloatArray, rays: Any, n
     listed = np.argsort(prob)[::-1]
     order = listed[np.argsort(prob[listed])[::-1]]  # StarDist sorts twice, and equals must come as they do there
     points, prob, dist = points[order], prob[order], np.ascontiguousarray(dist[order], np.float32)
-    vertices = np.asarray(rays.vertices, np.float32)
-    bound = _Bound(points, dist, vertices, np.asarray(rays.faces))
+    bound = _Bound(points, dist, np.asarray(rays.vertices, np.float32), np.asarray(rays.faces))
     kept, waiting, n = np.zeros(0, np.int64), np.arange(len(points)), _FIRST
     while len(waiting):
         now, waiting = waiting[:n], waiting[n:]
         asked = np.concatenate([kept, now])  # in order: what is kept was more probable
-        args = (dist[asked], points[asked].astype(np.float32), vertices, np.asarray(rays.faces, np.int32), prob[asked].astype(np.float32))
-        survives = c_non_max_suppression_inds(*args, 1, 1, 0, np.float32(nms_thresh))
+        survives = geometry.kept(dist[asked], points[asked], prob[asked], rays, nms_thresh)
         new = now[survives[len(kept) :]]
         waiting = waiting[~bound.dropped(new, waiting, nms_thresh)]
         kept, n = np.concatenate([kept, new]), 2 * n

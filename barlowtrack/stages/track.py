@@ -7,10 +7,7 @@ the volumes does not matter.
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -19,14 +16,9 @@ from barlowtrack.config import ComputeConfig, TrackConfig
 from barlowtrack.data import UNKNOWN, Detections, Embeddings, FloatArray, IntArray, Progress, Tracks, VolumeLooks, silent
 from barlowtrack.errors import ConfigError, InputError
 from barlowtrack.identity import solve
-from barlowtrack.identity.confidence import evidence, probabilities, stability
-from barlowtrack.identity.registration import N_ANGLES
+from barlowtrack.identity.identify import identify, side_by_side
 
 log = logging.getLogger(__name__)
-
-STRETCH = 64
-BYTES_A_PAIR = N_ANGLES * 4 * 4
-"""Of a neuron and a detection: in four arrays of single precision at a time, for every turn that is tried."""
 
 
 def track(
@@ -72,60 +64,11 @@ def track(
     seen = solve.volumes_of(detections, embeddings.vectors if config.appearance else None)
     junk = volumes.is_junk
     teachers = [volume for volume in seen if not junk[detections.t[volume.rows[0]]]] or seen
-    workers = _workers(seen, compute)
+    workers = side_by_side(seen, compute)
     # One thread a volume: more would only fight over the cores, and make sums depend on their number.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
-        neuron, probability = _solve(seen, teachers, len(detections), config, seed, pool, progress)
+        neuron, probability, _ = identify(seen, pool, teachers=teachers, position=config.position, seed=seed, progress=progress)
     return _named(detections, neuron, probability, config.min_probability)
-
-
-def _workers(volumes: Sequence[solve.Volume], compute: ComputeConfig) -> int:
-    """Returns how many volumes are worked on side by side: as many as there are threads, and as fit the memory."""
-    wanted = compute.workers or min(os.cpu_count() or 1, 8)
-    # The atlas has about as many neurons as the fullest volume has detections.
-    per_volume = BYTES_A_PAIR * max(len(volume.rows) for volume in volumes) ** 2
-    return max(1, min(wanted, int(compute.memory_gb * 1e9 / per_volume)))
-
-
-def _solve(
-    volumes: list[solve.Volume],
-    teachers: list[solve.Volume],
-    n: int,
-    config: TrackConfig,
-    seed: int,
-    pool: ThreadPoolExecutor,
-    progress: Progress,
-) -> tuple[IntArray, FloatArray]:
-    """Returns neuron and probability of all n detections; neurons numbered as in the atlas, which is learned from the teachers alone."""
-    done, total = 0, len(volumes) + solve.ROUNDS + 2
-    progress(done, total)
-
-    def tick() -> None:
-        nonlocal done
-        done += 1
-        progress(done, total)
-
-    build = solve.build if config.position else solve.build_by_looks
-    atlas = build(teachers, np.random.default_rng(seed), pool.map, tick)
-    neuron, posterior = np.full(n, UNKNOWN), np.zeros(n)
-    for sighting in _in_order(pool, lambda volume: solve.sight(volume, atlas), volumes):
-        neuron[sighting.rows], posterior[sighting.rows] = sighting.neuron, sighting.posterior
-        tick()
-    known = neuron >= 0
-    believed = np.zeros((n, 4))
-    believed[known] = evidence(posterior[known], neuron[known], atlas.n_neurons, len(volumes))
-    rows, held = stability(volumes, neuron, atlas, seed, pool.map)
-    probability = 1 - posterior
-    if known.any():
-        probability[known] = probabilities(believed[known], believed[rows], held, neuron[known])
-    tick()
-    return neuron, np.clip(probability, 0, 1)
-
-
-def _in_order(pool: ThreadPoolExecutor, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
-    """Maps over items a stretch at a time, so that results that nobody has taken yet do not pile up."""
-    for start in range(0, len(items), STRETCH):
-        yield from pool.map(work, items[start : start + STRETCH])
 
 
 def _named(detections: Detections, neuron: IntArray, probability: FloatArray, min_probability: float) -> Tracks:

@@ -1,38 +1,29 @@
-"""train: teach the encoder what makes a nucleus itself."""
+"""train: get an encoder ready that tells what makes a nucleus itself."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-
-import numpy as np
-import torch
-from torch import Tensor
 
 from barlowtrack.config import ComputeConfig, TrainConfig
-from barlowtrack.data import CropBatch, Crops, IntArray, Progress, silent
+from barlowtrack.data import Crops, Detections, Progress, silent
+from barlowtrack.embedding.diagnosis import Watch
+from barlowtrack.embedding.rounds import led_astray
+from barlowtrack.embedding.training import Training
 from barlowtrack.errors import InputError
-from barlowtrack.nn.agreement import effective_rank, mutual_neighbours
-from barlowtrack.nn.augment import Augmentation, two_views
-from barlowtrack.nn.device import deterministic, half_precision, pick_device
-from barlowtrack.nn.encoder import Encoder, EncoderSpec, Projector, build
-from barlowtrack.nn.objective import Terms, barlow_terms
-from barlowtrack.nn.resume import kept, restore_adam, split
+from barlowtrack.nn.encoder import Encoder
 from barlowtrack.nn.state import HISTORY_COLUMNS, Epoch, TrainState
 
 __all__ = ["HISTORY_COLUMNS", "Epoch", "TrainState", "train"]
 
 log = logging.getLogger(__name__)
 
-_COLLAPSED_RANK = 2.0
-_MOST_WATCHED = 20  # held-out volumes looked at each epoch
-
 
 def train(
     crops: Crops,
+    detections: Detections,
+    start: Encoder | None,
     *,
     config: TrainConfig,
     compute: ComputeConfig,
@@ -40,181 +31,66 @@ def train(
     checkpoint: TrainState | None = None,
     progress: Progress = silent,
 ) -> Iterator[TrainState]:
-    """Trains an encoder on a recording's own crops, without labels.
+    """Gets an encoder ready for a recording, without labels: taken as it is, trained further, or trained from random weights.
 
     A batch is one volume, in which all objects are different. Some volumes are held out and only watched; of a single volume, that
-    one is watched too.
+    one is watched too. The encoder that counts is the best of all epochs, the start included, by round trips through held-out volumes:
+    training that leads astray costs time, not accuracy.
 
     Args:
         crops: One batch a training volume.
-        config: Objective, augmentation, optimiser.
+        detections: Of the recording; self-training asks the tracker who they are.
+        start: Encoder to start from; not used, and may be None, where the mode is "scratch".
+        config: Mode, objective, augmentation, optimiser.
         compute: Device.
         seed: Of weights, order and augmentation.
         checkpoint: A state this function yielded; training goes on behind it and ends with the same bytes as one never stopped.
         progress: Told after every epoch.
 
     Yields:
-        The state after every epoch, first the random start (epoch 0); the last one holds the trained encoder.
+        The state after every epoch, first the start (epoch 0); the last one holds the encoder that counts.
 
     Raises:
-        InputError: no crops, a checkpoint of another training, or a loss that is not finite.
+        InputError: no crops, no start or one that sees something else, a checkpoint of another training, or a loss that is not finite.
     """
     if not len(crops):
         raise InputError(
             "train: expected crops of at least one volume with two nuclei, got none; try another [segment] probability or radius_um"
         )
-    training = _Training(crops, config, pick_device(compute), seed)
+    _warn_of_unused(config)
+    training = Training(crops, detections, start, config, compute, seed)
+    watch, n_epochs = Watch(config.n_epochs), config.n_epochs
     if checkpoint is None:
         state = training.start()
+        watch.look(training.seen, state.history)
         yield state
     else:
         training.resume(checkpoint)
         state = checkpoint
-    progress(state.epoch, config.epochs)
-    for epoch in range(state.epoch + 1, config.epochs + 1):
+    progress(state.epoch, n_epochs)
+    for epoch in range(state.epoch + 1, n_epochs + 1):
+        if led_astray([row.round_trips for row in state.history], config.rounds, n_epochs):
+            log.info("self-training stops after epoch %d: round trips through held-out volumes close less often", state.epoch)
+            break
         state = training.advance(state, epoch)
+        watch.look(training.seen, state.history)
         yield state
-        progress(epoch, config.epochs)
-    _warn_of_collapse(state)
+        progress(epoch, n_epochs)
+    if state.epoch < n_epochs:
+        progress(n_epochs, n_epochs)
+    if state.epoch and math.isnan(state.history[-1].round_trips):
+        log.warning("fewer than three volumes: nobody can say whether training helped, and the last epoch is used")
+    if state.best < state.epoch:
+        log.info("the encoder of epoch %d is kept: later ones find fewer nuclei again", state.best)
 
 
-class _Training:
-    """The modules, the optimiser and the split, for as long as train runs."""
-
-    def __init__(self, crops: Crops, config: TrainConfig, device: torch.device, seed: int) -> None:
-        self.crops, self.config, self.device, self.seed = crops, config, device, seed
-        self.spec = EncoderSpec(crops.window, crops.size_um, config.embedding_dim)
-        with torch.random.fork_rng(devices=[]):  # the modules draw their first weights from torch's own generator
-            torch.manual_seed(seed)
-            self.encoder = Encoder(self.spec)
-            self.projector = Projector(config.embedding_dim, config.projector_dims)
-        self.encoder.to(device)
-        self.projector.to(device)
-        self.parameters = [*self.encoder.parameters(), *self.projector.parameters()]
-        self.adam = torch.optim.Adam(self.parameters, lr=config.learning_rate)
-        self.used, self.watched = _split(len(crops), config.held_out)
-        self.made_from = {"train": config.model_dump(mode="json"), "seed": seed, "crops": _fingerprint(crops)}
-        self.augmentation = Augmentation(config.rotation_deg, config.elastic_vox, config.shift_vox, config.brightness, config.noise)
-
-    def start(self) -> TrainState:
-        """Returns the random start, its losses measured on the watched volumes."""
-        terms, agreement, rank = self.watch()
-        return self.state(Epoch(0, *terms, agreement, rank), ())
-
-    def resume(self, checkpoint: TrainState) -> None:
-        if checkpoint.made_from != self.made_from or checkpoint.spec != self.spec:
-            raise InputError("train: expected a checkpoint of this training, got one with other settings, seed or crops")
-        build(self.encoder, checkpoint.part("encoder"), "training state")
-        build(self.projector, checkpoint.part("projector"), "training state")
-        restore_adam(self.adam, self.parameters, checkpoint.part("adam"))
-
-    def advance(self, before: TrainState, epoch: int) -> TrainState:
-        """Passes over the training volumes once."""
-        generator = _generator(self.device, self.seed, epoch)
-        order = np.random.default_rng([self.seed, epoch]).permutation(self.used)
-        self.set_mode(training=True)
-        losses = []
-        with deterministic(), ThreadPoolExecutor(1) as pool:
-            waiting = pool.submit(self.crops.read, int(order[0]))
-            for i in range(len(order)):
-                batch = waiting.result()
-                if i + 1 < len(order):
-                    waiting = pool.submit(self.crops.read, int(order[i + 1]))
-                self.set_step_size((epoch - 1) * len(order) + i, self.config.epochs * len(order))
-                losses.append(self.step(batch, generator))
-        self.encoder.epoch = epoch
-        _, agreement, rank = self.watch()
-        loss, feature, object_ = (math.fsum(values) / len(losses) for values in zip(*losses, strict=True))
-        row = Epoch(epoch, loss, feature, object_, agreement, rank)
-        log.info("epoch %d: loss %.4f, held-out agreement %.3f, effective rank %.1f", epoch, loss, agreement, rank)
-        return self.state(row, before.history)
-
-    def set_mode(self, *, training: bool) -> None:
-        self.encoder.train(training)
-        self.projector.train(training)
-
-    def set_step_size(self, step: int, n_steps: int) -> None:
-        falling = 0.5 * (1 + math.cos(math.pi * step / n_steps)) if self.config.schedule == "cosine" else 1.0
-        for group in self.adam.param_groups:
-            group["lr"] = self.config.learning_rate * falling
-
-    def step(self, batch: CropBatch, generator: torch.Generator) -> tuple[float, float, float]:
-        terms = self.terms(self.views(batch, generator))
-        if not bool(torch.isfinite(terms.loss)):
-            raise InputError(f"train: volume {batch.t}: expected a finite loss, got {terms.loss.item()}; try a smaller train.learning_rate")
-        self.adam.zero_grad(set_to_none=True)
-        terms.loss.backward()  # type: ignore[no-untyped-call]
-        self.adam.step()
-        return float(terms.loss.detach()), float(terms.feature.detach()), float(terms.object.detach())
-
-    def views(self, batch: CropBatch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        values = torch.from_numpy(np.asarray(batch.values, dtype=np.float32)).to(self.device)  # (N, Z', Y', X')
-        return two_views(values, self.crops.window, self.augmentation, generator)
-
-    def terms(self, views: tuple[Tensor, Tensor]) -> Terms:
-        with half_precision(self.device):
-            z = self.projector(self.encoder.represent(torch.cat(views)))  # (2N, P)
-        z1, z2 = z.float().chunk(2)
-        return barlow_terms(
-            z1,
-            z2,
-            alpha=self.config.alpha,
-            lambda_off_diagonal=self.config.lambda_off_diagonal,
-            lambda_object=self.config.lambda_object,
-            per_object=self.config.object_scale == "per_object",
+def _warn_of_unused(config: TrainConfig) -> None:
+    """Says which settings contradict the mode, so that nobody takes them for followed."""
+    if config.mode == "zero-shot" and (config.epochs or config.rounds):
+        log.warning('[train] epochs and rounds are not used in mode "zero-shot", which takes the encoder as it is')
+    if config.mode == "scratch" and config.start:
+        log.warning('[train] start is not used in mode "scratch", which begins with random weights')
+    if config.rounds > config.n_epochs > 0:
+        log.warning(
+            "[train] %d rounds of self-training are asked for in %d epochs: one begins with every epoch", config.rounds, config.n_epochs
         )
-
-    @torch.no_grad()
-    def watch(self) -> tuple[tuple[float, float, float], float, float]:
-        """Returns losses, agreement and effective rank on the watched volumes, with the same views every epoch."""
-        self.set_mode(training=False)
-        generator = _generator(self.device, self.seed, 0)
-        losses, agree, vectors = [], [], []
-        with deterministic():
-            for index in self.watched[:_MOST_WATCHED]:
-                views = self.views(self.crops.read(int(index)), generator)
-                losses.append([float(term) for term in self.terms(views)])
-                with half_precision(self.device):
-                    z1, z2 = self.encoder(views[0]), self.encoder(views[1])  # (N, D)
-                agree.append(mutual_neighbours(z1, z2).cpu())
-                vectors.append(z1.cpu())
-        loss, feature, object_ = (math.fsum(values) / len(losses) for values in zip(*losses, strict=True))
-        return (loss, feature, object_), float(torch.cat(agree).double().mean()), effective_rank(torch.cat(vectors))
-
-    def state(self, row: Epoch, history: tuple[Epoch, ...]) -> TrainState:
-        weights = {f"encoder.{name}": value for name, value in self.encoder.state_dict().items()}
-        weights |= {f"projector.{name}": value for name, value in self.projector.state_dict().items()}
-        for i, entries in self.adam.state_dict()["state"].items():
-            weights |= {f"adam.{i}.{name}": value for name, value in entries.items()}
-        return TrainState(row.epoch, self.spec, kept(weights), (*history, row), self.made_from)
-
-
-def _split(n: int, held_out: float) -> tuple[IntArray, IntArray]:
-    """Returns the volumes to train on and those to watch, the latter evenly spread; a single volume is both."""
-    if n == 1:
-        return np.arange(1), np.arange(1)
-    return split(n, held_out)
-
-
-def _generator(device: torch.device, seed: int, epoch: int) -> torch.Generator:
-    """Returns a generator that depends on seed and epoch alone, so that no generator needs to be saved."""
-    words = np.random.SeedSequence([seed, epoch]).generate_state(2, np.uint32)
-    return torch.Generator(device).manual_seed(int(words[0]) << 31 ^ int(words[1]))
-
-
-def _fingerprint(crops: Crops) -> str:
-    """Returns a hash of the number of volumes and of the first and last one's crops: enough to notice another run's checkpoint."""
-    digest = hashlib.sha256(repr((len(crops), crops.window, crops.size_um)).encode())
-    for index in (0, len(crops) - 1):
-        batch = crops.read(index)
-        digest.update(repr((batch.t, batch.values.shape)).encode() + np.ascontiguousarray(batch.values).tobytes())
-    return digest.hexdigest()
-
-
-def _warn_of_collapse(state: TrainState) -> None:
-    start, end = state.history[0], state.history[-1]
-    if end.effective_rank < _COLLAPSED_RANK:
-        log.warning("the embedding has collapsed: it uses %.1f of %d directions", end.effective_rank, state.spec.embedding_dim)
-    if end.held_out_agreement < start.held_out_agreement:
-        said = "training did not help: held-out agreement fell from %.3f (random weights) to %.3f"
-        log.warning(said, start.held_out_agreement, end.held_out_agreement)

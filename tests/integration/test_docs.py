@@ -32,6 +32,7 @@ def place(tmp_path_factory):
     """A folder that looks like the project's to whoever types a command there."""
     folder = tmp_path_factory.mktemp("docs")
     shutil.copytree(SAMPLE, folder / "sample_data")
+    shutil.copytree(ROOT / "pipelines", folder / "pipelines")
     return folder
 
 
@@ -112,6 +113,15 @@ def test_pipelines_are_settings():
     assert recipes
     for recipe in recipes:
         config.load(recipe)
+
+
+def test_the_published_training_begins_with_nothing_and_the_other_recipe_with_what_comes_along():
+    published, adapt = (config.load(ROOT / "pipelines" / f"{name}.toml") for name in ("published", "adapt"))
+    assert (published.train.mode, published.train.objective, published.crop.size_um) == ("scratch", "barlow-object", (12.0, 16.0, 16.0))
+    assert (published.train.n_epochs, published.train.rounds) == (40, 0)
+    assert adapt.train.mode == "fine-tune"
+    assert adapt.train.n_epochs == 2 * adapt.train.rounds
+    assert adapt.crop == config.Config().crop  # else the encoder would refuse the crops
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ WRONG = {
     "nanometres": ("recording.voxel_size_um=[1500, 350, 350]", "[recording] voxel_size_um, number 1: input should be less"),
     "nanometres, hint": ("recording.voxel_size_um=[1500, 350, 350]", "sizes are in um, in the order z y x"),
     "not a number": ("train.learning_rate=nan", "finite"),
+    "not a choice": ("train.objective=barlov", "[train] objective: input should be 'barlow-object', 'barlow', "),
     "section as a value": ("track=3", "track is a section"),
     "no value": ("track.position", "expected section.setting=value"),
     "too few": ("recording.voxel_size_um=[1, 2]", "recording"),
@@ -77,6 +78,21 @@ def test_settings_survive_being_written_and_read(commented):
 def test_any_override_gives_settings_or_a_config_error(text):
     with contextlib.suppress(ConfigError):
         config.load(overrides=[text])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "n_epochs"),
+    [
+        ([], 0),
+        (["train.epochs=7"], 0),
+        (["train.mode=fine-tune"], 5),
+        (["train.mode=scratch"], 20),
+        (["train.mode=fine-tune", "train.epochs=7"], 7),
+        (["train.mode=scratch", "train.epochs=0"], 0),
+    ],
+)
+def test_epochs_depend_on_the_mode_and_zero_shot_makes_none(overrides, n_epochs):
+    assert config.load(overrides=overrides).train.n_epochs == n_epochs
 
 
 def test_every_setting_is_explained():

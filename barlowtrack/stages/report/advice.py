@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from barlowtrack.data import Detections, FloatArray, Recording, Traces
+from barlowtrack.data import Detections, Recording, Traces
+from barlowtrack.embedding.health import Health, findings
 from barlowtrack.stages.report.verdict import MANY_JUMPS, UNCERTAIN, Verdict
 from barlowtrack.stages.report.words import counted, percent
 
@@ -17,13 +18,18 @@ BLEACHED = 0.5  # red at the end, of red at the start
 FEWEST_VOLUMES = 8  # to speak of bleaching
 SATURATED = 0.01  # of all nuclei
 NO_CHANGE = 0.1  # of the points read in both channels, without dR/R0
-COLLAPSED_RANK = 2.0
 
 
-def advice(
-    recording: Recording, detections: Detections, traces: Traces, history: Mapping[str, FloatArray], verdict: Verdict
-) -> Iterator[str]:
-    """Yields what to do now, most important first; nothing where nothing stands out."""
+def advice(recording: Recording, detections: Detections, traces: Traces, verdict: Verdict, embedding: Sequence[str]) -> Iterator[str]:
+    """Yields what to do now, most important first; nothing where nothing stands out.
+
+    Args:
+        recording: What was tracked.
+        detections: Its nuclei.
+        traces: Of its neurons.
+        verdict: The run in numbers.
+        embedding: What to do about the embedding; see about_the_embedding and about_the_training.
+    """
     if any(not said.startswith("volumes a second") for said in recording.assumptions):  # of the rate the last line speaks
         yield "Check the assumptions below; if one is wrong, give the right value and run again: all that follows hangs on them."
     if not len(detections):
@@ -33,15 +39,20 @@ def advice(
         )
     elif not len(verdict.neurons.neuron):
         yield "Nuclei were found, but none was identified: look at the detections first, then at the embedding."
+    yield from embedding
     yield from _about_identities(recording.n_volumes, verdict)
     yield from _about_the_images(recording, detections, traces)
-    rank = np.asarray(history.get("effective_rank", []), np.float64)
-    if len(rank) and rank[-1] < COLLAPSED_RANK:
-        yield f"The embedding has collapsed (effective rank {rank[-1]:.1f}): lower train.learning_rate or train longer."
     if recording.signal is None:
         yield "There is no signal channel, so there is no activity to read: the traces hold red only."
     if recording.rate_hz is None:
         yield "The volume rate is unknown, so time is counted in volumes; give it with --rate."
+
+
+def about_the_embedding(health: Health, trained: bool) -> Iterator[str]:
+    """Yields what is wrong with the embedding, and what to try; trained: whether its encoder was trained on this recording."""
+    for finding in findings(health, trained=trained):
+        if finding.grade != "good":
+            yield f"{finding.said} {finding.remedy}"
 
 
 def _about_identities(n_volumes: int, verdict: Verdict) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Curves and points of the page: training, detections, probabilities, the embedding, single traces."""
+"""Curves of the page: training, detections, probabilities, single traces."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from barlowtrack.data import UNKNOWN, Detections, Embeddings, FloatArray, IntArray, Traces, Tracks
+from barlowtrack.data import UNKNOWN, FloatArray, IntArray, Traces, Tracks
 from barlowtrack.stages.report.drawing import (
     ACCENT,
     INK,
@@ -20,17 +20,14 @@ from barlowtrack.stages.report.drawing import (
     as_png,
     as_svg,
     canvas,
-    colours_of,
     in_blocks,
     ink_of,
     probability_colours,
 )
 from barlowtrack.stages.report.page import Picture
 from barlowtrack.stages.report.verdict import Verdict
-from barlowtrack.stages.report.words import percent
+from barlowtrack.stages.report.words import counted, percent
 
-MOST_EMBEDDED = 1500
-FEWEST_FOR_TSNE = 50
 TRACES_A_FIGURE = 10
 
 
@@ -84,7 +81,7 @@ def _mark_distrusted(axes: Axes, verdict: Verdict, time: TimeAxis, ceiling: floa
 
 def probability_histogram(tracks: Tracks) -> Picture:
     """How sure the tracker is."""
-    figure = canvas(4.6, 2.7)
+    figure = canvas(9.4, 2.2)
     axes = figure.subplots()
     known = tracks.neuron != UNKNOWN
     edges = np.linspace(0, 1, 21).tolist()
@@ -94,78 +91,44 @@ def probability_histogram(tracks: Tracks) -> Picture:
     axes.legend(loc="upper left", fontsize=7.5)
     high = float(np.mean(tracks.probability[known] >= 0.9)) if known.any() else float("nan")
     alt = f"Histogram of assignment probabilities: {percent(high)} of the identified detections are at .9 or above."
-    return Picture(as_svg(figure), alt, f"{percent(high)} of the identities have a probability of .9 or more.")
+    return Picture(as_svg(figure), alt, f"{percent(high)} of the identities have a probability of .9 or more.", wide=True)
 
 
-def training_chart(history: Mapping[str, FloatArray]) -> Picture:
-    """Loss, agreement on volumes that training never saw, and how many directions the embedding uses."""
-    epoch = np.asarray(history["epoch"], np.float64)
+def training_chart(history: Mapping[str, FloatArray], best: int) -> Picture:
+    """Loss, how well nuclei of volumes that training never saw are found again, and how many directions the embedding uses."""
+    epoch, trips = np.asarray(history["epoch"], np.float64), np.asarray(history["round_trips"], np.float64)
+    agreement, has_trips = np.asarray(history["held_out_agreement"], np.float64), bool(np.isfinite(trips).all())
     figure = canvas(9.4, 2.5)
-    loss, agreement, rank = figure.subplots(1, 3)
+    left, middle, right = panels = figure.subplots(1, 3)
     marker = "o-" if len(epoch) < 40 else "-"
     for name, colour, label in (("loss", INK, "loss"), ("feature_term", ACCENT, "feature term"), ("object_term", SECOND, "object term")):
-        if name in history:
-            loss.plot(epoch, history[name], marker, color=colour, markersize=2.5, label=label)
-    loss.legend(fontsize=7.5)
-    loss.set(title="Loss", xlabel="epoch")
-    agreement.plot(epoch, history["held_out_agreement"], marker, color=ACCENT, markersize=2.5)
-    agreement.set(title="Agreement on held-out volumes", xlabel="epoch", ylim=(0, 1.02))
-    rank.plot(epoch, history["effective_rank"], marker, color=ACCENT, markersize=2.5)
-    rank.set(title="Effective rank of the embedding", xlabel="epoch")
-    rank.set_ylim(bottom=0)
-    start, end = float(history["held_out_agreement"][0]), float(history["held_out_agreement"][-1])
-    last_rank = float(history["effective_rank"][-1])
-    alt = f"Training over {len(epoch)} epochs: held-out agreement from {start:.2f} to {end:.2f}, effective rank {last_rank:.1f}."
+        if name in history and np.max(history[name]) > 0.01 * np.max(
+            history["loss"]
+        ):  # Barlow's terms beside the loss of another objective
+            left.plot(epoch, history[name], marker, color=colour, markersize=2.5, label=label)
+    left.legend(loc="upper right", fontsize=7.5)  # "best" looks for a place, and warns where that takes long
+    if has_trips:
+        middle.plot(epoch, trips, marker, color=ACCENT, markersize=2.5, label="round trips")
+    middle.plot(epoch, agreement, marker, color=SECOND, markersize=2.5, label="agreement")
+    middle.legend(loc="lower right", fontsize=7.5)
+    right.plot(epoch, history["effective_rank"], marker, color=ACCENT, markersize=2.5)
+    for panel, title in zip(panels, ("Loss", "Held-out volumes", "Effective rank of the embedding"), strict=True):
+        panel.axvline(epoch[best], color=SOFT, linestyle=":", linewidth=0.9)
+        panel.set(title=title, xlabel="epoch")
+    middle.set_ylim(0, 1.02)
+    right.set_ylim(0, max(1.0, 1.08 * float(np.max(history["effective_rank"]))))
+    closed = f"round trips from {trips[0]:.2f} to {trips[-1]:.2f}, " if has_trips else ""
+    alt = (
+        f"Training over {counted(len(epoch) - 1, 'epoch')}: {closed}held-out agreement from {agreement[0]:.2f} to {agreement[-1]:.2f}, "
+        f"effective rank {float(history['effective_rank'][-1]):.1f}; epoch {epoch[best]:.0f} is used."
+    )
     caption = (
-        "Agreement: how often two views of a nucleus find each other among all nuclei of a volume that training did not see. "
-        "An effective rank near 1 would mean that all nuclei look alike to the encoder."
+        "Epoch 0 is the start; the dotted line is the epoch that is used. Round trips: how often the way from a nucleus to the one most "
+        "like it in a second volume, from there to a third and back ends where it began. Agreement: how often two views of a nucleus find "
+        "each other among all nuclei of a volume that training did not see. An effective rank near 1 would mean that all nuclei look "
+        "alike to the encoder."
     )
     return Picture(as_svg(figure), alt, caption, wide=True)
-
-
-def embedding_chart(embeddings: Embeddings, detections: Detections, tracks: Tracks, seed: int) -> Picture:
-    """The embedding in two dimensions, coloured by neuron."""
-    rng = np.random.default_rng(seed)
-    n = len(embeddings)
-    rows = np.sort(rng.choice(n, min(n, MOST_EMBEDDED), replace=False))
-    vectors = np.asarray(embeddings.vectors[rows], np.float64)
-    flat, method = _flatten(vectors, seed)
-    neuron = tracks.neuron[rows]
-    figure = canvas(4.6, 4.2)
-    axes = figure.subplots()
-    unknown = neuron == UNKNOWN
-    axes.scatter(flat[unknown, 0], flat[unknown, 1], s=5, color=LINE, linewidths=0)
-    axes.scatter(flat[~unknown, 0], flat[~unknown, 1], s=7, c=colours_of(neuron[~unknown]), linewidths=0)
-    axes.set(xticks=[], yticks=[], xlabel=f"{method}: {len(rows)} of {n} nuclei, one colour a neuron")
-    agreed = _neighbours_agree(vectors, detections.t[rows], neuron)
-    alt = f"Embedding of {len(rows)} nuclei in two dimensions ({method}), coloured by neuron."
-    caption = (
-        f"Nuclei of one neuron should lie together. In the embedding alone, the nearest nucleus of another volume carries the same "
-        f"identity for {percent(agreed)} of those shown."
-    )
-    return Picture(as_png(figure), alt, caption)
-
-
-def _flatten(vectors: FloatArray, seed: int) -> tuple[FloatArray, str]:
-    from sklearn.decomposition import PCA
-    from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1):  # sums over several threads differ from machine to machine
-        if len(vectors) >= FEWEST_FOR_TSNE and np.ptp(vectors, axis=0).max() > 0:
-            return TSNE(init="pca", perplexity=min(30.0, len(vectors) / 5), max_iter=500, random_state=seed).fit_transform(vectors), "t-SNE"
-        if min(vectors.shape) >= 2 and np.ptp(vectors, axis=0).max() > 0:
-            return PCA(2, svd_solver="full").fit_transform(vectors), "PCA"
-    return np.zeros((len(vectors), 2)), "all alike"
-
-
-def _neighbours_agree(vectors: FloatArray, t: IntArray, neuron: IntArray) -> float:
-    known = np.flatnonzero(neuron != UNKNOWN)
-    if len(np.unique(t[known])) < 2:
-        return float("nan")
-    alike = vectors[known] @ vectors[known].T
-    alike[t[known][:, None] == t[known]] = -np.inf
-    return float(np.mean(neuron[known][alike.argmax(axis=1)] == neuron[known]))
 
 
 def single_traces(traces: Traces, neurons: IntArray, time: TimeAxis) -> Iterator[Picture]:

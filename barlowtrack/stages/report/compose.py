@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from importlib import metadata
@@ -10,14 +11,17 @@ from importlib import metadata
 import numpy as np
 from matplotlib.colors import to_hex
 
-from barlowtrack.config import ReportConfig
+from barlowtrack.config import ReportConfig, TrainConfig
 from barlowtrack.data import Detections, Embeddings, FloatArray, Progress, Recording, Traces, Tracks, VolumeLooks, silent
+from barlowtrack.embedding.health import health
 from barlowtrack.errors import InputError
 from barlowtrack.stages.report import page
-from barlowtrack.stages.report.advice import advice
-from barlowtrack.stages.report.charts import detections_chart, embedding_chart, probability_histogram, single_traces, training_chart
+from barlowtrack.stages.report.advice import about_the_embedding, advice
+from barlowtrack.stages.report.charts import detections_chart, probability_histogram, single_traces
 from barlowtrack.stages.report.drawing import TimeAxis, colour_of, house_style
+from barlowtrack.stages.report.embedding import TITLE, embedding_part
 from barlowtrack.stages.report.pictures import coverage_map, projections, trace_heatmap
+from barlowtrack.stages.report.training import about_the_training, is_trained, training_part
 from barlowtrack.stages.report.verdict import Verdict, judge
 from barlowtrack.stages.report.words import counted, percent
 
@@ -25,7 +29,6 @@ GRADES = {"good": "✓ Looks sound", "care": "▲ Use with care", "poor": "✕ D
 MOST_STRETCHES = 30
 MOST_ROWS = 1000  # of a map of neurons: the most certain ones; more rows than pixels show nothing
 MOST_NEURON_ROWS = 1000
-HISTORY = ("epoch", "held_out_agreement", "effective_rank")
 PACKAGES = ("barlowtrack", "torch", "numpy", "scipy", "scikit-learn", "scikit-image", "stardist", "zarr", "tifffile", "matplotlib")
 
 
@@ -54,10 +57,10 @@ def report(
         embeddings: (N, D).
         tracks: N identities.
         traces: (K, T).
-        history: Columns of the training, one row an epoch: epoch, loss, feature_term, object_term, held_out_agreement,
-            effective_rank; without rows where nothing was trained.
+        history: Columns of the training, one row an epoch, the start first: epoch, loss, feature_term, object_term,
+            held_out_agreement, effective_rank, round_trips; empty where none is known.
         config: How much is shown.
-        settings: The settings as text, to be shown as they are.
+        settings: The settings as TOML, shown as they are; [train] says where the encoder comes from.
         seed: Of the sample and the layout of the embedding.
         progress: Told after every part.
 
@@ -69,14 +72,18 @@ def report(
     """
     _check(recording, detections, volumes, embeddings, tracks, traces)
     verdict = judge(detections, volumes, tracks, traces)
-    steps = list(advice(recording, detections, traces, history, verdict))
+    sound = health(embeddings.vectors, detections.t)
+    training = TrainConfig.model_validate(tomllib.loads(settings).get("train", {}))
+    embedding = [*about_the_embedding(sound, is_trained(history)), *about_the_training(history, training)]
+    steps = list(advice(recording, detections, traces, verdict, embedding))
     time = TimeAxis(traces.time_s)
     parts: list[Callable[[], str]] = [
         lambda: _top(recording, detections, verdict, steps),
         lambda: _volumes(recording, detections, tracks, verdict),
         lambda: _activity(traces, verdict, time, config),
-        lambda: _trust(detections, embeddings, tracks, traces, verdict, time, seed),
-        lambda: _training(history),
+        lambda: _trust(detections, tracks, traces, verdict, time),
+        lambda: embedding_part(recording, detections, embeddings, tracks, health=sound, time=time, seed=seed),
+        lambda: training_part(history, training),
         lambda: _neurons(recording, verdict),
         lambda: _made(recording, settings, seed),
     ]
@@ -122,6 +129,7 @@ def _top(recording: Recording, detections: Detections, verdict: Verdict, steps: 
         ("volumes", "Volumes"),
         ("activity", "Activity"),
         ("trust", "How far to trust it"),
+        ("embedding", TITLE),
         ("training", "Training"),
         *([("neurons", "Neurons")] if len(verdict.neurons.neuron) else []),
         ("made", "How it was made"),
@@ -176,16 +184,14 @@ def _activity(traces: Traces, verdict: Verdict, time: TimeAxis, config: ReportCo
     )
 
 
-def _trust(
-    detections: Detections, embeddings: Embeddings, tracks: Tracks, traces: Traces, verdict: Verdict, time: TimeAxis, seed: int
-) -> str:
+def _trust(detections: Detections, tracks: Tracks, traces: Traces, verdict: Verdict, time: TimeAxis) -> str:
     intro = "No ground truth was used here; these figures show where the result contradicts itself."
     content = [page.figure(detections_chart(verdict, time)), *_distrusted(verdict)]
     if len(verdict.neurons.neuron):
         rows = np.sort(verdict.neurons.neuron[:MOST_ROWS])
         content.append(page.figure(coverage_map(traces, rows, time)))
     if len(detections):
-        content.append(page.grid([probability_histogram(tracks), embedding_chart(embeddings, detections, tracks, seed)]))
+        content.append(page.figure(probability_histogram(tracks)))
     return page.section("trust", "How far to trust it", intro, *content)
 
 
@@ -197,16 +203,6 @@ def _distrusted(verdict: Verdict) -> Iterator[str]:
     yield page.table(("volume", "why"), rows[:MOST_STRETCHES])
     if len(rows) > MOST_STRETCHES:
         yield page.folded(f"{len(rows) - MOST_STRETCHES} more", page.table(("volume", "why"), rows[MOST_STRETCHES:]))
-
-
-def _training(history: Mapping[str, FloatArray]) -> str:
-    if not all(len(history.get(name, ())) for name in HISTORY):
-        return page.section(
-            "training", "Training", "", page.paragraph("The encoder was not trained: the embedding is that of random weights.")
-        )
-    return page.section(
-        "training", "Training", "Barlow Twins on the nuclei of single volumes, no labels.", page.figure(training_chart(history))
-    )
 
 
 def _neurons(recording: Recording, verdict: Verdict) -> str:

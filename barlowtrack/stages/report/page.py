@@ -38,6 +38,7 @@ section, .verdict { background: var(--card); border: 1px solid var(--line); bord
 nav { margin: 12px 0 0; font-size: .92rem; display: flex; flex-wrap: wrap; gap: 4px 16px; }
 a { color: var(--mark); }
 .grid { display: grid; gap: 14px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 430px), 1fr)); align-items: start; }
+.grid.kept { grid-template-columns: repeat(auto-fill, minmax(min(100%, 430px), 1fr)); }
 figure { margin: 8px 0; min-width: 0; }
 .frame { background: #fff; border-radius: 6px; overflow-x: auto; }
 .frame img { display: block; width: 100%; height: auto; min-width: 340px; }
@@ -110,9 +111,9 @@ def figure(picture: Picture) -> str:
     return f'<figure><div class="frame{wide}">{image}</div>{caption}</figure>'
 
 
-def grid(pictures: Iterable[Picture]) -> str:
-    """Returns figures side by side where there is room."""
-    return '<div class="grid">\n' + "\n".join(figure(picture) for picture in pictures) + "\n</div>"
+def grid(pictures: Iterable[Picture], *, kept: bool = False) -> str:
+    """Returns figures side by side where there is room; kept: a figure alone stays as small as beside another."""
+    return f'<div class="grid{" kept" if kept else ""}">\n' + "\n".join(figure(picture) for picture in pictures) + "\n</div>"
 
 
 def tiles(entries: Sequence[tuple[str, str, str]]) -> str:

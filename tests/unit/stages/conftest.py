@@ -25,7 +25,7 @@ class InMemory:
 Film = tuple[Recording, Detections]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def film() -> Callable[..., Film]:
     return make_film
 

@@ -5,20 +5,23 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from barlowtrack.config import ReportConfig
+from barlowtrack.config import ReportConfig, TrainConfig
 from barlowtrack.data import UNKNOWN, Detections, Embeddings, Recording, Traces, Tracks, VolumeLooks
+from barlowtrack.embedding import health
 from barlowtrack.errors import InputError
 from barlowtrack.stages.report import report
-from barlowtrack.stages.report.advice import advice
-from barlowtrack.stages.report.charts import embedding_chart, probability_histogram, training_chart
+from barlowtrack.stages.report.advice import about_the_embedding, advice
+from barlowtrack.stages.report.charts import probability_histogram
 from barlowtrack.stages.report.drawing import TimeAxis, in_blocks
 from barlowtrack.stages.report.pictures import choose_volumes
+from barlowtrack.stages.report.training import about_the_training, is_trained
 from barlowtrack.stages.report.verdict import judge
 from barlowtrack.stages.report.words import percent
 from tests.cases import looks_of
 
-COLUMNS = ("epoch", "loss", "feature_term", "object_term", "held_out_agreement", "effective_rank")
-HISTORY = dict(zip(COLUMNS, np.linspace([0, 1, 1, 1, 0.4, 8], [5, 0.2, 0.1, 0.3, 0.9, 12], 6).T, strict=True))
+COLUMNS = ("epoch", "loss", "feature_term", "object_term", "held_out_agreement", "effective_rank", "round_trips")
+HISTORY = dict(zip(COLUMNS, np.linspace([0, 1, 1, 1, 0.4, 8, 0.3], [5, 0.2, 0.1, 0.3, 0.9, 12, 0.8], 6).T, strict=True))
+SCRATCH = TrainConfig(mode="scratch")
 
 
 class Noise:
@@ -127,7 +130,7 @@ def test_the_same_input_gives_the_same_bytes_whatever_matplotlib_is_set_to():
 
 def test_texts_of_the_user_show_as_text():
     evil = "<script>alert(1)</script> & $\\frac$ \"'"
-    html = page_of(case(name=evil, channel_names=(evil, "<b>"), assumptions=(evil,), fingerprint=evil), settings=f'x = "{evil}"')
+    html = page_of(case(name=evil, channel_names=(evil, "<b>"), assumptions=(evil,), fingerprint=evil), settings=f"x = '''{evil}'''")
     tags = Tags(html)
     assert tags.text.count(evil) >= 6
     assert not {"script", "b"} & {tag for tag, _ in tags.tags}
@@ -194,18 +197,11 @@ def test_points_that_were_read_but_have_no_change_are_told_from_those_not_seen()
     assert "Grey: the neuron was not seen, or has no positive R0 to divide by." in html
 
 
-def test_without_training_the_page_says_so():
-    run = case(n_volumes=2)
-    assert "not trained" in page_of(run | {"history": {}})
-    one = {name: column[:1] for name, column in HISTORY.items()}
-    assert "Training over 1 epochs" in training_chart(one).alt
-    assert "from 0.40 to 0.90" in training_chart(HISTORY).alt
-
-
 def test_only_a_few_volumes_are_read():
     run = case(n_volumes=40)
     page_of(run)
-    assert sorted(run["recording"].source.reads) == [0, 13, 26, 39]
+    shown, compared = [0, 13, 26, 39], [0, 6, 13, 20, 26, 32, 39]
+    assert sorted(run["recording"].source.reads) == sorted(shown + compared)
     assert choose_volumes(run["detections"]) == [0, 13, 26, 39]
     assert choose_volumes(Detections.empty(3)) == [0, 1, 2]
 
@@ -228,8 +224,10 @@ def verdict_of(run: dict):
     return judge(run["detections"], run["volumes"], run["tracks"], run["traces"])
 
 
-def steps_of(run: dict) -> list[str]:
-    return list(advice(run["recording"], run["detections"], run["traces"], run["history"], verdict_of(run)))
+def steps_of(run: dict, training: TrainConfig = SCRATCH) -> list[str]:
+    sound = health(run["embeddings"].vectors, run["detections"].t)
+    embedding = [*about_the_embedding(sound, is_trained(run["history"])), *about_the_training(run["history"], training)]
+    return list(advice(run["recording"], run["detections"], run["traces"], verdict_of(run), embedding))
 
 
 def test_the_verdict_counts():
@@ -320,8 +318,7 @@ def test_bleaching_saturation_and_collapse_are_noticed():
     columns = {name: getattr(run["detections"], name) for name in Detections.__dataclass_fields__}
     bright = Detections(**columns | {"red_peak": np.full(100, 65535.0)})
     assert any("saturated" in step for step in steps_of(run | {"detections": bright}))
-    flat = HISTORY | {"effective_rank": np.linspace(8, 1.1, 6)}
-    assert any("collapsed" in step for step in steps_of(run | {"history": flat}))
+    assert any("collapsed" in step for step in steps_of(run | {"embeddings": Embeddings(np.full((100, 8), 8**-0.5, np.float32))}))
 
 
 def test_the_best_traces_are_shown_and_no_more():
@@ -343,16 +340,6 @@ def test_time_is_in_seconds_only_where_the_rate_is_known():
     assert TimeAxis(np.arange(4) / 2).bounds == (-0.25, 1.75)
     unknown = TimeAxis(np.full(4, np.nan))
     assert (unknown.label, unknown.bounds) == ("volume", (-0.5, 3.5))
-
-
-def test_embedding_of_alike_vectors_and_of_few():
-    run = case(n_volumes=20)
-    alike = Embeddings(np.full((100, 8), 8**-0.5, np.float32))
-    assert "all alike" in embedding_chart(alike, run["detections"], run["tracks"], 0).alt
-    good = embedding_chart(run["embeddings"], run["detections"], run["tracks"], 0)
-    assert "t-SNE" in good.alt
-    assert "same identity for 100\u00a0%" in good.caption
-    assert "PCA" in embedding_chart(*(case(n_volumes=3)[name] for name in ("embeddings", "detections", "tracks")), 0).alt
 
 
 def test_the_histogram_counts():

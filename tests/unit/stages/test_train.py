@@ -1,46 +1,20 @@
 import logging
 import math
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import torch
 
-from barlowtrack.config import ComputeConfig, CropConfig, TrainConfig
-from barlowtrack.data import CropBatch, Crops
+from barlowtrack.config import TrainConfig
+from barlowtrack.data import CropBatch, Crops, Detections
+from barlowtrack.embedding.training import Training, _generator
 from barlowtrack.errors import InputError
 from barlowtrack.nn.encoder import Encoder, Projector
-from barlowtrack.stages.crop import crop
-from barlowtrack.stages.train import HISTORY_COLUMNS, TrainState, _generator, _Training, train
-from tests.cases import looks_of
-
-
-@dataclass(frozen=True)
-class Batches:
-    batches: list[CropBatch]
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def read(self, index: int) -> CropBatch:
-        return self.batches[index]
-
-
-COMPUTE = ComputeConfig(device="cpu", workers=2)
-SMALL = TrainConfig(epochs=4, embedding_dim=16, projector_dims=(32, 24), held_out=0.25)
-
-
-def make_crops(film: Callable, counts: list[int], seed: int = 0) -> Crops:
-    recording, detections = film(counts, seed=seed)
-    config = CropConfig(size_um=(9.0, 8.0, 8.0), grid=(4, 16, 16))
-    return Crops(
-        Batches(list(crop(recording, detections, looks_of(detections), config=config, compute=COMPUTE))), config.grid, config.size_um
-    )
-
-
-def run(crops: Crops, config: TrainConfig = SMALL, seed: int = 5, **rest) -> list[TrainState]:
-    return list(train(crops, config=config, compute=COMPUTE, seed=seed, **rest))
+from barlowtrack.nn.objectives.table import OBJECTIVES
+from barlowtrack.stages.train import HISTORY_COLUMNS, TrainState, train
+from tests.unit.stages.trainings import COMPUTE, SMALL, Batches, make_crops, run, with_batches
 
 
 def test_a_state_after_every_epoch_and_one_before(film: Callable) -> None:
@@ -51,11 +25,12 @@ def test_a_state_after_every_epoch_and_one_before(film: Callable) -> None:
     assert steps == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
     history = states[-1].history
     assert [row.epoch for row in history] == [0, 1, 2, 3, 4]
-    assert HISTORY_COLUMNS == ("epoch", "loss", "feature_term", "object_term", "held_out_agreement", "effective_rank")
+    assert HISTORY_COLUMNS == ("epoch", "loss", "feature_term", "object_term", "held_out_agreement", "effective_rank", "round_trips")
     for row in history:
         assert row.loss == pytest.approx(0.33 * row.feature_term + 0.67 * row.object_term, rel=1e-4)
         assert 0 <= row.held_out_agreement <= 1
         assert 1 < row.effective_rank <= 16
+        assert 0 <= row.round_trips <= 1
 
 
 def test_training_lowers_the_loss_and_tells_nuclei_apart_better_than_random_weights(film: Callable) -> None:
@@ -64,12 +39,14 @@ def test_training_lowers_the_loss_and_tells_nuclei_apart_better_than_random_weig
     assert history[-1].held_out_agreement > history[0].held_out_agreement
 
 
-@pytest.mark.parametrize("stop", [0, 2, 3])
-def test_going_on_from_bytes_ends_with_the_same_bytes(film: Callable, stop: int) -> None:
-    crops = make_crops(film, [6, 3, 5, 6])
-    whole = run(crops)
+@pytest.mark.parametrize(
+    ("objective", "stop"), [("barlow-object", 0), ("barlow-object", 2), ("barlow-object", 3), ("moco", 2), ("dino", 1)]
+)
+def test_going_on_from_bytes_ends_with_the_same_bytes(film: Callable, objective: str, stop: int) -> None:
+    crops, config = make_crops(film, [6, 3, 5, 6]), SMALL.model_copy(update={"objective": objective})
+    whole = run(crops, config)
     again = TrainState.from_bytes(whole[stop].to_bytes())
-    rest = run(crops, checkpoint=again)
+    rest = run(crops, config, checkpoint=again)
 
     assert [state.epoch for state in rest] == list(range(stop + 1, 5))
     assert [state.to_bytes() for state in rest] == [state.to_bytes() for state in whole[stop + 1 :]]
@@ -93,6 +70,19 @@ def test_the_seed_decides_and_nothing_else_does(film: Callable) -> None:
 def test_few_volumes_and_few_nuclei_train(film: Callable, counts: list[int], epochs: int) -> None:
     last = run(make_crops(film, counts), SMALL.model_copy(update={"epochs": epochs}))[-1]
     assert last.epoch == epochs
+    assert all(math.isfinite(value) for row in last.history for name, value in vars(row).items() if name != "round_trips")
+    assert all(math.isnan(row.round_trips) == (len(counts) < 3) for row in last.history)
+    assert last.best == epochs or len(counts) >= 3  # where nothing can be told, it is the last one
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_every_objective_changes_the_encoder_and_starts_from_the_same(film: Callable, objective: str) -> None:
+    crops, config = make_crops(film, [6, 1, 2, 7]), SMALL.model_copy(update={"epochs": 2, "objective": objective})
+    start, *_, last = run(crops, config)
+    before, after = start.part("learner.encoder"), last.part("learner.encoder")
+    plain = run(crops, SMALL.model_copy(update={"epochs": 0}))[-1].part("learner.encoder")
+    assert all(torch.equal(value, plain[name]) for name, value in before.items())
+    assert all(not torch.equal(value, before[name]) for name, value in after.items() if name.endswith("weight"))
     assert all(math.isfinite(value) for row in last.history for value in vars(row).values())
 
 
@@ -107,8 +97,10 @@ def test_held_out_volumes_are_not_trained_on(film: Callable) -> None:
     crops = make_crops(film, [5] * 4)
     held = 2  # the middle of the only stretch: a quarter of four
     spoiled = [CropBatch(b.t, b.row, b.values * (0 if i == held else 1)) for i, b in enumerate(crops.source.batches)]
-    plain, other = run(crops)[-1], run(Crops(Batches(spoiled), crops.window, crops.size_um))[-1]
-    assert all(torch.equal(plain.part("encoder")[name], other.part("encoder")[name]) for name in plain.part("encoder"))
+    plain, other = run(crops)[-1], run(with_batches(crops, spoiled))[-1]
+    assert all(
+        torch.equal(plain.part("learner.encoder")[name], other.part("learner.encoder")[name]) for name in plain.part("learner.encoder")
+    )
     assert plain.history[-1].effective_rank != other.history[-1].effective_rank
 
 
@@ -124,7 +116,7 @@ def test_a_checkpoint_of_another_training_is_refused(film: Callable, change: str
 
 def test_no_crops_are_refused() -> None:
     with pytest.raises(InputError, match="at least one volume with two nuclei"):
-        run(Crops(Batches([]), (4, 16, 16), (9.0, 8.0, 8.0)))
+        run(Crops(Batches([], Detections.empty(3)), (4, 16, 16), (9.0, 8.0, 8.0)))
 
 
 def test_nan_is_an_error_that_names_the_volume(film: Callable) -> None:
@@ -140,8 +132,27 @@ def test_collapse_is_said(film: Callable, caplog: pytest.LogCaptureFixture) -> N
     same = [CropBatch(b.t, b.row, np.ones_like(b.values)) for b in crops.source.batches]
     still = SMALL.model_copy(update={"epochs": 1, "noise": 0.0, "brightness": 0.0})
     with caplog.at_level(logging.WARNING):
-        run(Crops(Batches(same), crops.window, crops.size_um), still)
+        run(with_batches(crops, same), still)
     assert "collapsed" in caplog.text
+
+
+def test_collapse_is_said_while_training_goes_on_and_once(film: Callable, caplog: pytest.LogCaptureFixture) -> None:
+    crops = make_crops(film, [4] * 3)
+    same = [CropBatch(b.t, b.row, np.ones_like(b.values)) for b in crops.source.batches]
+    still = SMALL.model_copy(update={"epochs": 4, "noise": 0.0, "brightness": 0.0})
+    training = train(with_batches(crops, same), crops.source.detections, None, config=still, compute=COMPUTE, seed=5)
+    said = [("collapsed" in caplog.text) for state in training if state.epoch >= 1]
+    assert said == [False, True, True, True]
+    assert caplog.text.count("collapsed") == 1
+
+
+def test_weights_that_become_nan_are_said_before_anything_is_made_of_them(film: Callable) -> None:
+    crops = make_crops(film, [4] * 3)
+    training = Training(crops, crops.source.detections, None, SMALL, COMPUTE, seed=0)
+    with torch.no_grad():
+        next(iter(training.learner.encoder.parameters())).fill_(float("nan"))
+    with pytest.raises(InputError, match="expected finite numbers"):
+        training.watch()
 
 
 def test_the_published_objective_is_the_default_and_the_rebalanced_one_a_setting(film: Callable) -> None:
@@ -158,15 +169,17 @@ def slow_term(a: np.ndarray, b: np.ndarray, weight: float) -> float:
     return float(np.mean([(1 - c[i, j]) ** 2 if i == j else weight * c[i, j] ** 2 for i in range(len(c)) for j in range(len(c))]))
 
 
-def test_the_default_settings_minimise_the_published_formula_over_one_volume(film: Callable) -> None:
+def test_the_published_objective_is_the_published_formula_over_one_volume(film: Callable) -> None:
     crops = make_crops(film, [7, 5])
-    training = _Training(crops, TrainConfig(projector_dims=(32, 24)), torch.device("cpu"), seed=0)
+    config = TrainConfig(mode="scratch", objective="barlow-object", projector_dims=(32, 24))
+    training = Training(crops, crops.source.detections, None, config, COMPUTE, seed=0)
     for index, n in enumerate((7, 5)):
-        views = training.views(crops.read(index), _generator(torch.device("cpu"), 0, 1))
-        z1, z2 = (training.projector(training.encoder.represent(v)).detach().double().numpy() for v in views)
+        values, generator = crops.read(index).values, _generator(torch.device("cpu"), 0, 1)
+        views = training.view(values, generator), training.view(values, generator)
+        z1, z2 = (training.learner.projector(training.learner.encoder.represent(v)).detach().double().numpy() for v in views)
         assert len(z1) == n
         expected = (1 - 0.67) * slow_term(z1.T, z2.T, 0.0051) + 0.67 * slow_term(z1, z2, 0.0051)
-        assert float(training.terms(views).loss.detach()) == pytest.approx(expected, rel=1e-4)
+        assert float(training.learner.loss(*views).loss.detach()) == pytest.approx(expected, rel=1e-4)
 
 
 def test_learning_is_in_training_mode_and_watching_is_not(film: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,3 +201,33 @@ def test_garbage_and_other_kinds_are_refused(film: Callable) -> None:
     for data in (b"", b"no", b"\x80\x04\x95" * 20, state.encoder().to_bytes(), state.to_bytes()[:-50]):
         with pytest.raises(InputError):
             TrainState.from_bytes(data)
+
+
+def test_views_that_reach_beyond_the_crops_are_said_with_the_fix(film: Callable, caplog: pytest.LogCaptureFixture) -> None:
+    crops = make_crops(film, [6] * 3)
+    run(crops, SMALL.model_copy(update={"epochs": 0}))
+    assert "reach beyond" not in caplog.text
+    wide = SMALL.model_copy(update={"epochs": 0, "rotation_deg": 180.0, "scale": 0.4})
+    run(crops, wide)
+    said = re.search(r"reach beyond the crops.* set crop\.margin to (\d\.\d\d)", caplog.text)
+    assert said is not None
+
+    caplog.clear()
+    run(make_crops(film, [6] * 3, margin=float(said[1])), wide)
+    assert "reach beyond" not in caplog.text
+
+    run(crops, wide.model_copy(update={"scale": 0.5, "tilt_deg": 30.0}))
+    assert "set less rotation_deg" in caplog.text  # no margin that crop.margin allows is enough
+
+
+def test_every_view_setting_reaches_the_views(film: Callable) -> None:
+    crops = make_crops(film, [6] * 3)
+    settings = {"tilt_deg": 5.0, "scale": 0.1, "shift_z_vox": 0.5, "blur_vox": 1.0, "neighbour_dropout": 1.0, "missing_planes": 0.3}
+    plain = start_loss(crops, SMALL)
+    assert plain == start_loss(crops, SMALL)
+    for changed in [*({name: value} for name, value in settings.items()), {"rotation": "shared"}]:
+        assert start_loss(crops, SMALL.model_copy(update=changed)) != plain, changed
+
+
+def start_loss(crops: Crops, config: TrainConfig) -> float:
+    return run(crops, config.model_copy(update={"epochs": 0}))[0].history[0].loss

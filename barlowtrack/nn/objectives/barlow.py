@@ -11,6 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from barlowtrack.nn.objectives.pairs import expect_pairs
+
 
 class Terms(NamedTuple):
     """The loss and its two parts, each before its weight."""
@@ -54,8 +56,8 @@ def barlow_terms(
 ) -> Terms:
     """Returns (1 - alpha) * feature term + alpha * object term, as published unless per_object is set.
 
-    Each term is [sum_i (1 - C_ii)^2 + lambda * sum_{i != j} C_ij^2] / numel(C). Divided by N^2, the object term all but vanishes
-    for the N ~ 100 objects of a volume; per_object divides it by N.
+    Each term is [sum_i (1 - C_ii)^2 + lambda * sum_{i != j} C_ij^2] / numel(C). So the fewer the objects beside the D features, the more
+    the object term weighs against the feature term (docs/decisions/0009-objective-balance.md); per_object divides it by N, not N^2.
 
     Args:
         z1: (N, D) first view of all objects of one volume.
@@ -68,8 +70,7 @@ def barlow_terms(
     Returns:
         Loss and terms, scalars. Finite for a single object and for constant features too.
     """
-    if z1.ndim != 2 or z1.shape != z2.shape or not len(z1):
-        raise ValueError(f"views: expected two tensors of one shape (N, D) with N >= 1, got {tuple(z1.shape)} and {tuple(z2.shape)}")
+    expect_pairs(z1, z2)
     n, d = z1.shape
     on, off = diagonal_and_rest(feature_correlation(z1, z2))
     feature = (on + lambda_off_diagonal * off) / d**2

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from barlowtrack.nn.objective import barlow_terms, feature_correlation, object_correlation, standardise
+from barlowtrack.nn.objectives.barlow import barlow_terms, feature_correlation, object_correlation, standardise
 
 PUBLISHED = {"alpha": 0.67, "lambda_off_diagonal": 0.0051}
 

@@ -1,0 +1,78 @@
+"""Volumes that go through the network together, as many as the device's memory holds."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from barlowtrack.errors import InputError
+from barlowtrack.nn.candidates import TILE_VOXELS, Candidates, candidates_batch
+from barlowtrack.nn.device import deterministic
+from barlowtrack.nn.starconvex import StarConvexNet
+from barlowtrack.nn.starconvex_spec import Triple
+
+log = logging.getLogger(__name__)
+
+LEAST_TILE = 2**18  # voxels; a network's surroundings need as much
+
+_gpu = threading.Lock()
+
+
+def volumes_at_once(device: torch.device, volume_voxels: int, tile_voxels: int, most: int) -> int:
+    """Returns how many volumes go through the network together: on a CPU one, which keeps all of its threads busy by itself.
+
+    Args:
+        device: Of the network.
+        volume_voxels: Of one volume as the network sees it.
+        tile_voxels: That the device's memory holds.
+        most: That the machine's memory holds.
+    """
+    return 1 if device.type == "cpu" else int(np.clip(tile_voxels // volume_voxels, 1, max(most, 1)))
+
+
+def candidates_in_passes(
+    net: StarConvexNet, volumes: NDArray[np.float32], prob_thresh: float, *, border: int | Triple, tile_voxels: int = TILE_VOXELS
+) -> list[Candidates]:
+    """Does what candidates_batch() does; where a GPU's memory does not suffice for all volumes, in passes of half as many.
+
+    One volume that is too large goes through in smaller and smaller tiles. On a GPU one pass is made at a time, whoever asks, so that the
+    bound on memory holds, and with arithmetic that repeats. How many volumes there are in a pass changes the answer by rounding only.
+
+    Args:
+        net: In evaluation mode, on any device.
+        volumes: (N, Z, Y, X), or (N, Z, Y, X, C) of a network with C channels; normalised.
+        prob_thresh: Least probability of an object's centre.
+        border: See candidates().
+        tile_voxels: Of the largest tile of all N volumes.
+
+    Raises:
+        InputError: as candidates(); memory does not suffice for the least tile.
+    """
+    try:
+        with _turn(net.prob.weight.device):
+            return candidates_batch(net, volumes, prob_thresh, border=border, tile_voxels=tile_voxels)
+    except torch.OutOfMemoryError:
+        log.debug("%d volumes, tiles of %d voxels: out of memory", len(volumes), tile_voxels)
+    torch.cuda.empty_cache()  # here, not where the error's traceback still holds what did not fit
+    if len(volumes) > 1:
+        parts = [volumes[: len(volumes) // 2], volumes[len(volumes) // 2 :]]
+    elif tile_voxels > LEAST_TILE:
+        parts, tile_voxels = [volumes], max(min(tile_voxels, volumes.size) // 2, LEAST_TILE)
+    else:
+        raise InputError('expected more free memory on the GPU; end what else runs there, or use [compute] device = "cpu"')
+    return [found for part in parts for found in candidates_in_passes(net, part, prob_thresh, border=border, tile_voxels=tile_voxels)]
+
+
+@contextmanager
+def _turn(device: torch.device) -> Iterator[None]:
+    if device.type == "cpu":
+        yield
+        return
+    with _gpu, deterministic():  # a switch of all threads, so that none may leave it while another is inside
+        yield
