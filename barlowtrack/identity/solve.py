@@ -136,7 +136,12 @@ def build_by_looks(volumes: list[Volume], rng: np.random.Generator, run: Map, ti
     counts = np.array([len(v.rows) for v in volumes])
     seeds = rng.choice(_ample(counts), min(SEEDS, len(_ample(counts))), replace=False)
     partners = [volumes[i] for i in rng.choice(len(volumes), min(SEED_PARTNERS, len(volumes)), replace=False)]
-    atlas = max((_first_look(volumes[seed], partners) for seed in seeds), key=lambda found: found[1])[0]
+    atlas, closed = max((_first_look(volumes[seed], partners) for seed in seeds), key=lambda found: found[1])
+    if closed <= TRUSTED_LOOKS:  # nothing contradicts looks here: such weak ones would confirm their own mistakes
+        log.warning("looks alone find only %.0f %% of the nuclei again: nobody is named", 100 * closed)
+        for _ in range(ROUNDS + 1):
+            tick()
+        return Atlas(None, None, atlas.n_neurons)
     sightings = list(run(lambda v: sight(v, atlas), part))
     tick()
     for step in range(ROUNDS):

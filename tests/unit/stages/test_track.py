@@ -221,3 +221,21 @@ def test_real_worm() -> None:
     true, ours = table["neuron"].to_numpy()[labelled].astype(int), found.neuron[labelled]
     mapping = map_ids(ours[ours >= 0], true[ours >= 0])
     assert np.mean([mapping.get(int(a)) == int(b) for a, b in zip(ours, true, strict=True)]) >= 0.84
+
+
+def test_weak_looks_alone_name_nobody_instead_of_confirming_themselves(caplog: pytest.LogCaptureFixture) -> None:
+    rng = np.random.default_rng(0)
+    detections, _, _ = CASES["still"](0)
+    label = detections.label - detections.label.min()
+    own = rng.normal(size=(label.max() + 1, 32))[label]
+    told: list[tuple[int, int]] = []
+    for scatter, least, most in ((3.0, 0.0, 0.0), (0.3, 0.9, 1.0)):
+        vectors = own + scatter * rng.normal(size=own.shape)
+        embeddings = Embeddings((vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32))
+        found = track(
+            detections, looks_of(detections), embeddings, config=TrackConfig(position=False), compute=ComputeConfig(workers=1), seed=0,
+            progress=lambda *at: told.append(at),
+        )  # fmt: skip
+        assert least <= np.mean(found.neuron >= 0) <= most
+        assert told[-1][0] == told[-1][1]
+    assert "nobody is named" in caplog.text
