@@ -21,7 +21,7 @@ from torch import Tensor
 
 from barlowtrack.config import ComputeConfig, CropConfig, TrainConfig
 from barlowtrack.data import Crops, Detections, Recording, VolumeLooks
-from barlowtrack.nn.augment import Augmentation, two_views
+from barlowtrack.nn.augment import Augmentation, view
 from barlowtrack.nn.encoder import Encoder, Projector
 from barlowtrack.nn.objectives.barlow import diagonal_and_rest, feature_correlation, object_correlation
 from barlowtrack.nn.state import TrainState
@@ -68,7 +68,9 @@ def of_network(state: TrainState, crops: Crops, config: TrainConfig) -> tuple[Te
     projector.load_state_dict({k.removeprefix("projector."): v for k, v in state.part("learner").items() if k.startswith("projector.")})
     augmentation = Augmentation(config.rotation_deg, config.elastic_vox, config.shift_vox, config.brightness, config.noise)
     values = torch.from_numpy(np.asarray(crops.read(0).values, np.float32))
-    z1, z2 = (projector(encoder.represent(v)) for v in two_views(values, crops.window, augmentation, torch.Generator().manual_seed(0)))
+    generator = torch.Generator().manual_seed(0)
+    views = [view(values, crops.window, augmentation, generator) for _ in range(2)]
+    z1, z2 = (projector(encoder.represent(seen)) for seen in views)
     return z1, z2, [*encoder.parameters(), *projector.parameters()]
 
 
@@ -101,7 +103,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=12)
     args = parser.parse_args()
 
-    config = TrainConfig(mode="scratch", objective="barlow-object", epochs=args.epochs)
+    config = TrainConfig(mode="scratch", objective="barlow-object", rotation_deg=60.0, epochs=args.epochs)
     print(f"{'':28s}" + "".join(f"{part:>14s}" for part in PARTS) + "   feature C     object C        lambda that")
     print(f"{'':84s}   diag  r.m.s.   diag  r.m.s.   evens object")
     for regime in REGIMES:

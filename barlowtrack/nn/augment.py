@@ -62,11 +62,6 @@ def centre_window(crops: Tensor, window: Window) -> Tensor:
     return crops[:, slices[0], slices[1], slices[2]]
 
 
-def two_views(crops: Tensor, window: Window, augmentation: Augmentation, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Returns two independent views of every crop."""
-    return view(crops, window, augmentation, generator), view(crops, window, augmentation, generator)
-
-
 def least_crop(window: Window, augmentation: Augmentation) -> Window:
     """Returns how large crops must be, Z', Y', X', so that no view of this window reaches beyond them and sees their edge repeated.
 

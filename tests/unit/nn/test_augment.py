@@ -5,13 +5,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from barlowtrack.nn.augment import Augmentation, centre_window, least_crop, two_views, view
+from barlowtrack.nn.augment import Augmentation, centre_window, least_crop, view
 
 WINDOW = (4, 16, 16)
 VOXEL_UM = (1.5, 0.5, 0.5)
 OLD = Augmentation(rotation_deg=30, elastic_vox=1.5, shift_vox=1, brightness=0.2, noise=0.05, voxel_um=VOXEL_UM)
 NEW = {"tilt_deg": 8.0, "scale": 0.1, "shift_z_vox": 0.5, "blur_vox": 1.0, "neighbour_dropout": 0.5, "missing_planes": 0.1}
 EVERYTHING = dataclasses.replace(OLD, **NEW)
+
+
+def two_views(crops: Tensor, window: tuple[int, int, int], augmentation: Augmentation, random: torch.Generator) -> tuple[Tensor, Tensor]:
+    return view(crops, window, augmentation, random), view(crops, window, augmentation, random)
 
 
 def generator(seed: int = 0) -> torch.Generator:
