@@ -17,7 +17,7 @@ from barlowtrack.errors import InputError
 from barlowtrack.identity.solve import Atlas
 from barlowtrack.identity.volumes import Preparation
 
-FORMAT = "1"
+KIND, FORMAT = "barlowtrack.atlas", "1"
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Learned:
 
     def to_bytes(self) -> bytes:
         """Returns the content of a safetensors file; the same atlas gives the same bytes."""
-        arrays = {name: np.ascontiguousarray(array) for name, array in sorted(_flat(self).items())}
-        return save(arrays, {"format": FORMAT, "kind": "barlowtrack atlas"})
+        arrays = {name: np.array(array, order="C") for name, array in sorted(_flat(self).items())}
+        return save(arrays, {KIND: FORMAT})  # one key: several would come in any order
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Learned:
@@ -50,8 +50,8 @@ class Learned:
             about = json.loads(content[8 : 8 + size]).get("__metadata__", {})
         except (SafetensorError, ValueError) as error:
             raise InputError(f"atlas: expected a safetensors file, got something else: {error}") from None
-        if about.get("kind") != "barlowtrack atlas" or about.get("format") != FORMAT:
-            raise InputError(f"atlas: expected an atlas of format {FORMAT}, got {about.get('kind')} of format {about.get('format')}")
+        if about.get(KIND) != FORMAT:
+            raise InputError(f"atlas: expected an atlas of format {FORMAT}, got {about}")
         try:
             learned: Learned = _rebuilt(cls, arrays, "")
         except KeyError as error:
