@@ -48,6 +48,6 @@ def sure_identities(
     alone = replace(detections.subset(rows), n_volumes=len(times), t=t)  # or samples of volumes would mostly find empty ones
     volumes = solve.volumes_of(alone, None if vectors is None else vectors[rows])
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(side_by_side(volumes, compute)) as pool:
-        who, probability, _ = identify(volumes, pool, seed=seed)
-    neuron[rows] = np.where(probability >= SURE, who, UNKNOWN)
+        found = identify(volumes, pool, seed=seed)
+    neuron[rows] = np.where(found.probability >= SURE, found.neuron, UNKNOWN)
     return neuron

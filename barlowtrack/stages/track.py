@@ -17,6 +17,7 @@ from barlowtrack.data import UNKNOWN, Detections, Embeddings, FloatArray, IntArr
 from barlowtrack.errors import ConfigError, InputError
 from barlowtrack.identity import solve
 from barlowtrack.identity.identify import identify, side_by_side
+from barlowtrack.identity.nucleus import measures
 
 log = logging.getLogger(__name__)
 
@@ -67,8 +68,10 @@ def track(
     workers = side_by_side(seen, compute)
     # One thread a volume: more would only fight over the cores, and make sums depend on their number.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
-        neuron, probability, _ = identify(seen, pool, teachers=teachers, position=config.position, seed=seed, progress=progress)
-    return _named(detections, neuron, probability, config.min_probability)
+        found = identify(
+            seen, pool, teachers=teachers, position=config.position, measured=measures(detections), seed=seed, progress=progress
+        )
+    return _named(detections, found.neuron, found.probability, config.min_probability)
 
 
 def _named(detections: Detections, neuron: IntArray, probability: FloatArray, min_probability: float) -> Tracks:
