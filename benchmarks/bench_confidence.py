@@ -135,12 +135,11 @@ def row(scene: Scene, seed: int, reliability: bool) -> str:
         found = identify(volumes, pool, measured=measures(scene.detections), seed=seed)
     took = (time.perf_counter() - began) / len(volumes) * 1e3
     parts = outcomes(found, scene, [int(scene.detections.t[volume.rows[0]]) for volume in volumes])
-    # Real points do not name everybody: there an id on an unnamed one is not wrong, only unknown, and so is what is said of the others.
-    judged = (
-        np.isin(np.arange(len(found.neuron)), np.flatnonzero(scene.true >= 0)) if "real" in scene.name else np.ones(len(found.neuron), bool)
-    )
+    # Not every real point has a name: what is said of the others may be right.
+    real = "real" in scene.name
+    judged = scene.true >= 0 if real else np.ones(len(found.neuron), bool)
     error = estimate_error(scene.detections.t, np.where(judged, found.neuron, UNKNOWN), found.probability)
-    kind = "true" if "real" in scene.name else "all"
+    kind = "true" if real else "all"
     probability, right = parts[kind]
     keep, _ = keep_at_most(np.zeros(len(right), int), probability, 0.01)
     lost = f"{1 - right[keep].mean():.3f}" if keep.any() else ""

@@ -153,7 +153,7 @@ def calibrate(claims: Claims, opinions: Int, n_neurons: int, n_volumes: int) -> 
     who = claims.neuron[known]
     met = np.bincount(who, minlength=n_neurons)
     ours, theirs, volume = claims.neuron, opinions[:, claims.rows], claims.volume
-    votes = np.stack([confirmed(ours, other) for other in theirs])
+    votes = np.stack([confirmed(ours, other, volume) for other in theirs])
     cells = np.stack([missed_too(claims.absent_volume, claims.absent_neuron, ours, other, volume) for other in theirs])
     each = np.stack([_share_by_neuron(who, vote[known], n_neurons) for vote in votes])  # (2, K)
     nothing = Curve(np.zeros(0), 1.0)
@@ -164,7 +164,7 @@ def calibrate(claims: Claims, opinions: Int, n_neurons: int, n_volumes: int) -> 
     # A vote is never told by itself: the share of the one rater is evidence for the vote of the other.
     crossed = [found._about_assigned(claims, rows, fit, share) for share in each[::-1]]
     of_unknown, of_absent = _about_unknown(claims, np.flatnonzero(~known), fit), found._about_absent(claims, fit)
-    between = [confirmed(theirs[0], theirs[1]), confirmed(theirs[1], theirs[0])]
+    between = [confirmed(theirs[0], theirs[1], volume), confirmed(theirs[1], theirs[0], volume)]
     heard = found._about_assigned(claims, rows, fit, found.confirmed)
     assigned = _curve(crossed, votes[:, known], _agreement(between, theirs >= 0), heard)
     right = assigned.probability(heard, votes[:, known]) * _apart_from_votes(claims, found.worth)[known]

@@ -15,7 +15,7 @@ from barlowtrack.data import Detections
 
 Float = NDArray[np.floating[Any]]
 
-CURVE = (4.0, 1.5, 4.0)
+CURVE = (12.0, 1.0, 14.0)
 """Log odds of being a nucleus: times log contrast relative to the recording's neurons, times log odds of the detector, plus."""
 
 

@@ -25,6 +25,8 @@ LEARNED_VOLUMES = 125
 """Of each half, at most: both together cost no more than the atlas itself."""
 ASKED_VOLUMES = 400
 NOT_ASKED = -2
+TOGETHER = 0.1
+"""Two entries that share fewer of their volumes are halves of one neuron."""
 YES, NO, NO_VOTE = 1, 0, -1
 
 
@@ -58,7 +60,7 @@ def second_opinions(volumes: list[Volume], teachers: list[Volume], build: Build,
     return neuron
 
 
-def confirmed(ours: Int, theirs: Int) -> Int:
+def confirmed(ours: Int, theirs: Int, volume: Int) -> Int:
     """Says which claims about detections another atlas confirms.
 
     Who corresponds to whom in the two atlases is told by the other detections they share, never by the one that is asked about: else a
@@ -67,9 +69,10 @@ def confirmed(ours: Int, theirs: Int) -> Int:
     Args:
         ours: (N,) neuron, UNKNOWN or NOT_ASKED.
         theirs: (N,) in the other atlas.
+        volume: (N,) of each detection.
 
     Returns:
-        (N,) YES, NO or NO_VOTE. A neuron of ours that was met once cannot be confirmed. An unknown detection is confirmed by unknown,
+        (N,) YES, NO or NO_VOTE. Where theirs has cut a neuron of ours in two that never show together, both are it. A neuron of ours that was met once cannot be confirmed. An unknown detection is confirmed by unknown,
         or by a neuron that corresponds to none of ours.
     """
     vote = np.full(len(ours), NO_VOTE)
@@ -79,13 +82,22 @@ def confirmed(ours: Int, theirs: Int) -> Int:
     vote[known] = np.where(met[ours[known]] > 1, NO, NO_VOTE)
     both = np.flatnonzero(known & (theirs >= 0))
     a, b, count, pair = _pairs(ours[both], theirs[both])
-    elsewhere = np.maximum(_best_other(a, count), _best_other(b, count))
-    agree = (count > 1) & (count - 1 >= elsewhere)
-    vote[both[agree[pair]]] = YES
+    home = (count > 1) & (count - 1 >= _best_other(b, count))  # theirs is mostly this one of ours
+    main = home & (count - 1 >= _best_other(a, count))
+    chief = np.full(int(a.max(initial=0)) + 1, UNKNOWN)
+    chief[a[main]] = b[main]
+    for i in np.flatnonzero(home & ~main & (chief[a] >= 0)):
+        main[i] = _never_together(int(b[i]), int(chief[a[i]]), volume, theirs)
+    vote[both[main[pair]]] = YES
     unknown = asked & (ours == UNKNOWN)
     partners = partner_of(theirs, ours)
     vote[unknown] = np.where((theirs[unknown] < 0) | (partners[np.maximum(theirs[unknown], 0)] < 0), YES, NO)
     return vote
+
+
+def _never_together(one: int, other: int, volume: Int, neuron: Int) -> bool:
+    """Says whether a neuron hardly ever shows in the volumes of another."""
+    return bool(np.isin(volume[neuron == one], volume[neuron == other]).mean() < TOGETHER)
 
 
 def partner_of(ours: Int, theirs: Int) -> Int:
