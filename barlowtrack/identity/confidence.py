@@ -5,7 +5,7 @@ they err in together; so three things that all atlases of a recording share take
 two neurons, an entry that is a part of a neuron, and a thing that is no neuron (see nucleus.py).
 
 Reference:
-    Dawid & Skene 1979; Platner, Blum, Strassel & Mitchell 2014, "Estimating accuracy from unlabeled data"; Platt 1999.
+    Dawid & Skene 1979; Platanios, Blum & Mitchell 2014, "Estimating accuracy from unlabeled data"; Platt 1999.
 """
 
 from __future__ import annotations
@@ -116,15 +116,17 @@ class Calibration:
             claims: Of this atlas.
             probability: (n,) of the claims.
         """
-        known = (claims.neuron >= 0)[:, None]
-        own = (claims.candidates == claims.neuron[:, None]) & known
+        known, listed = (claims.neuron >= 0)[:, None], claims.candidates.copy()
+        left_out = known[:, 0] & (listed != claims.neuron[:, None]).all(1)  # so that others could have theirs
+        listed[left_out, -1] = claims.neuron[left_out]
+        own = (listed == claims.neuron[:, None]) & known
         rest = np.where(own, 0.0, claims.candidate_posterior)
         nobody = np.where(known, np.clip(1 - claims.total, 1e-3, 1)[:, None], 0.0)
         others = np.maximum((claims.total - claims.posterior)[:, None], rest.sum(1, keepdims=True))
         share = rest / np.maximum(others + nobody, 1e-9)
         chance = np.where(own, probability[:, None], (1 - probability)[:, None] * share)
         order = np.argsort(-chance, axis=1, kind="stable")
-        chance, neuron = np.take_along_axis(chance, order, 1), np.take_along_axis(claims.candidates, order, 1)
+        chance, neuron = np.take_along_axis(chance, order, 1), np.take_along_axis(listed, order, 1)
         return np.where(chance > 0, neuron, UNKNOWN), chance
 
     def _about_assigned(self, claims: Claims, which: NDArray[np.intp], fit: Float, confirmed_share: Float) -> Float:
@@ -199,9 +201,8 @@ def _curve(evidence: Sequence[Float], votes: Int, between: float, heard: Float, 
     some = asked.any(0)
     share = np.clip(_logistic(heard[some] @ beta), 1e-4, 1 - 1e-4)
     gamma = _bisect(lambda g: float(np.clip(share**g, 1e-4, SUREST).mean()), right, 20.0, 1e-3)
-    flat = Curve(beta, gamma)
     shift = _bisect(lambda s: float(Curve(beta, gamma, s).probability(heard[some], votes[:, some]).mean()), right, -8.0, 8.0)
-    return Curve(flat.beta, gamma, shift)
+    return Curve(beta, gamma, shift)
 
 
 def _most(wrong: float, claims: Float) -> float:

@@ -17,7 +17,7 @@ from barlowtrack.identity import solve
 from barlowtrack.identity.claims import claims_of, together
 from barlowtrack.identity.confidence import Calibration, calibrate
 from barlowtrack.identity.nucleus import nuclei
-from barlowtrack.identity.opinions import second_opinions
+from barlowtrack.identity.opinions import FEWEST_TEACHERS, second_opinions
 from barlowtrack.identity.registration import N_ANGLES
 from barlowtrack.identity.solve import Atlas, Volume
 
@@ -78,7 +78,9 @@ def identify(
         progress: Told after every volume, and after every pass of learning.
     """
     n = sum(len(volume.rows) for volume in volumes)
-    done, total = 0, len(volumes) + solve.ROUNDS + 2
+    teachers = teachers or volumes
+    n_atlases = 3 if len(teachers) >= FEWEST_TEACHERS else 1
+    done, total = 0, len(volumes) + n_atlases * (solve.ROUNDS + 1) + 1
     progress(done, total)
 
     def tick() -> None:
@@ -87,13 +89,13 @@ def identify(
         progress(done, total)
 
     build = solve.build if position else solve.build_by_looks
-    atlas = build(teachers or volumes, np.random.default_rng(seed), pool.map, tick)
+    atlas = build(teachers, np.random.default_rng(seed), pool.map, tick)
     parts = []
     for i, claims in enumerate(_in_order(pool, lambda volume: claims_of(solve.sight(volume, atlas)), volumes)):
         parts.append(replace(claims, volume=claims.volume + i, absent_volume=claims.absent_volume + i))
         tick()
     claims = together(parts)
-    opinions = second_opinions(volumes, teachers or volumes, build, seed, pool.map)
+    opinions = second_opinions(volumes, teachers, build, seed=seed, run=pool.map, tick=tick)
     calibration, votes, cells = calibrate(claims, opinions, atlas.n_neurons, len(volumes))
     if measured is not None:
         calibration = replace(calibration, worth=calibration.worth * nuclei(measured[claims.rows], claims.neuron, atlas.n_neurons))

@@ -25,12 +25,13 @@ LEARNED_VOLUMES = 125
 """Of each half, at most: both together cost no more than the atlas itself."""
 ASKED_VOLUMES = 400
 NOT_ASKED = -2
+FEWEST_TEACHERS = 2
 TOGETHER = 0.1
 """Two entries that share fewer of their volumes are halves of one neuron."""
 YES, NO, NO_VOTE = 1, 0, -1
 
 
-def second_opinions(volumes: list[Volume], teachers: list[Volume], build: Build, seed: int, run: Map) -> Int:
+def second_opinions(volumes: list[Volume], teachers: list[Volume], build: Build, *, seed: int, run: Map, tick: Callable[[], None]) -> Int:
     """Learns two atlases from every other teacher each and asks them about the volumes.
 
     Args:
@@ -39,18 +40,19 @@ def second_opinions(volumes: list[Volume], teachers: list[Volume], build: Build,
         build: Learns an atlas, as solve.build does.
         seed: Of their starts.
         run: Maps a function over volumes.
+        tick: Told after every pass of learning, if there is any.
 
     Returns:
         (2, N) neuron in the atlas of each half, UNKNOWN, or NOT_ASKED: also all of it where there are fewer than two teachers.
     """
     neuron = np.full((2, sum(len(volume.rows) for volume in volumes)), NOT_ASKED)
-    if len(teachers) < 2:
+    if len(teachers) < FEWEST_TEACHERS:
         return neuron
     asked = [volumes[i] for i in _spread(len(volumes), ASKED_VOLUMES)]
     for which in range(2):
         half = teachers[which::2]
         part = [half[i] for i in _spread(len(half), LEARNED_VOLUMES)]
-        atlas = build(part, np.random.default_rng([seed, which]), run, lambda: None)
+        atlas = build(part, np.random.default_rng([seed, which]), run, tick)
 
         def who(volume: Volume, atlas: Atlas = atlas) -> Int:
             return solve.sight(volume, atlas).neuron
@@ -72,8 +74,9 @@ def confirmed(ours: Int, theirs: Int, volume: Int) -> Int:
         volume: (N,) of each detection.
 
     Returns:
-        (N,) YES, NO or NO_VOTE. Where theirs has cut a neuron of ours in two that never show together, both are it. A neuron of ours that was met once cannot be confirmed. An unknown detection is confirmed by unknown,
-        or by a neuron that corresponds to none of ours.
+        (N,) YES, NO or NO_VOTE. Where theirs has cut a neuron of ours in two that never show together, both are it. A neuron of ours
+        that was met once cannot be confirmed. An unknown detection is confirmed by unknown, or by a neuron that corresponds to none of
+        ours.
     """
     vote = np.full(len(ours), NO_VOTE)
     asked = (ours > NOT_ASKED) & (theirs > NOT_ASKED)

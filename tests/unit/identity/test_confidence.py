@@ -105,6 +105,21 @@ def test_claims_read_a_sighting() -> None:
     assert twice.rows.tolist() == [7, 8, 9, 7, 8, 9]
 
 
+def test_candidates_are_shared_out_by_posterior_and_hold_who_was_assigned() -> None:
+    none = np.zeros(0, int)
+    candidates = np.array([[4, 7, 1], [4, 7, 1], [4, 7, UNKNOWN]])
+    shown = np.array([[0.6, 0.2, 0.1], [0.4, 0.3, 0.2], [0.03, 0.01, 0.0]])
+    posterior, total = np.array([0.6, 0.05, 0.0]), np.array([0.9, 0.95, 0.04])
+    claims = Claims(0 * none, np.arange(3), np.array([4, 9, UNKNOWN]), posterior, total, candidates, shown, none, none, np.zeros(0))
+    nothing = Curve(np.zeros(0), 1.0)
+    calibration = Calibration(nothing, nothing, nothing, *([np.ones(10)] * 4))
+    who, chance = calibration.candidates(claims, np.array([0.8, 0.5, 0.9]))
+    assert who.tolist() == [[4, 7, 1], [9, 4, 7], [4, 7, UNKNOWN]]
+    assert np.allclose(chance[0], [0.8, 0.2 * 0.2 / 0.4, 0.2 * 0.1 / 0.4])
+    assert np.allclose(chance[1], [0.5, 0.5 * 0.4 / 0.95, 0.5 * 0.3 / 0.95])
+    assert np.allclose(chance[2], [0.075, 0.025, 0])
+
+
 @pytest.fixture(scope="module")
 def solved() -> tuple[Identified, list[solve.Volume], np.ndarray]:
     """30 neurons in 16 volumes, a tenth missed, a tenth false."""
