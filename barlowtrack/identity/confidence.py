@@ -1,89 +1,291 @@
-"""How sure to be of an assignment, learned without truth: disturb some volumes, solve them again, see which assignments hold.
+"""How sure to be of a claim, learned without truth: how often do atlases learned from other volumes claim the same?
+
+If three raters err independently, the rates at which they agree with each other tell how often each is right. What they have in common,
+they err in together; so three things that all atlases of a recording share take away from what their agreement says: a detection that fits
+two neurons, an entry that is a part of a neuron, and a thing that is no neuron (see nucleus.py).
 
 Reference:
-    Yu & Kumbier 2020 (stability as a measure of trust); Platt 1999 (logistic calibration).
+    Dawid & Skene 1979; Platanios, Blum & Mitchell 2014, "Estimating accuracy from unlabeled data"; Platt 1999.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from barlowtrack.data import UNKNOWN
 from barlowtrack.identity.appearance import fit_logistic
-from barlowtrack.identity.solve import Atlas, Map, sight
-from barlowtrack.identity.volumes import Volume
+from barlowtrack.identity.claims import Claims
+from barlowtrack.identity.opinions import NO_VOTE, NOT_ASKED, YES, absences, confirmed, missed_too
 
 Float = NDArray[np.floating[Any]]
+Int = NDArray[np.int64]
 
-TRIED_VOLUMES = 64
-DROPPED = 0.15
-JITTER = 0.15
+SHARED_ERRORS = 1 / 3
+"""How often a second opinion confirms a wrong claim, as a share of how often it confirms any."""
+SUREST = 0.999
+CHAIN = 2.0
+"""Wrong assignments come in chains, each neuron pushed onto its neighbour: about so many for every neuron that is pushed out at the end."""
+PRIOR_VOTES = 3.0
+PRIOR_VOLUMES = 5.0
 
 
-def evidence(posterior: Float, neuron: NDArray[np.int64], n_neurons: int, n_volumes: int) -> Float:
-    """Returns (n, 4) for assigned detections: log odds of the posterior, of the neuron's mean posterior and occupancy, and 1.
+@dataclass(frozen=True)
+class Curve:
+    """From evidence to the probability that a claim is right.
 
-    Args:
-        posterior: (n,) of the assigned neuron.
-        neuron: (n,) from 0.
-        n_neurons: K.
-        n_volumes: Volumes with detections.
+    Attributes:
+        beta: (F,) of the log odds that a second opinion confirms the claim, linear in the evidence.
+        gamma: Turns the probability of being confirmed into that of being right: its power.
+        shift: Of the log odds, where votes about the claim itself are heard: on average they change nothing.
     """
-    count = np.bincount(neuron, minlength=n_neurons)
-    mean = np.bincount(neuron, posterior, minlength=n_neurons) / np.maximum(count, 1)
-    return np.stack([_log_odds(posterior), _log_odds(mean)[neuron], _log_odds(count / n_volumes)[neuron], np.ones(len(neuron))], axis=1)
+
+    beta: Float
+    gamma: float
+    shift: float = 0.0
+
+    def probability(self, evidence: Float, votes: Int | None = None) -> Float:
+        """Returns (n,) probabilities of claims.
+
+        Args:
+            evidence: (n, F).
+            votes: (R, n) of second opinions, see opinions.py; where none was asked, evidence alone decides.
+        """
+        confirmed_share = np.clip(_logistic(evidence @ self.beta), 1e-4, 1 - 1e-4)
+        right: Float = np.clip(confirmed_share**self.gamma, 1e-4, SUREST)
+        if votes is None:
+            return right
+        if_wrong = SHARED_ERRORS * confirmed_share
+        if_right = np.clip((confirmed_share - (1 - right) * if_wrong) / right, 1e-3, 1 - 1e-3)
+        yes, no = np.log(if_right / if_wrong), np.log((1 - if_right) / (1 - if_wrong))
+        told = np.where(votes == YES, yes, np.where(votes == NO_VOTE, 0.0, no)).sum(0)
+        heard = (votes != NO_VOTE).any(0)
+        return np.where(heard, np.clip(_logistic(_log_odds(right) + told + self.shift), 1e-4, SUREST), right)
 
 
-def disturb(volume: Volume, rng: np.random.Generator) -> tuple[Volume, NDArray[np.int64]]:
-    """Drops and moves detections; returns the disturbed volume and which of its detections are left."""
-    left = np.flatnonzero(rng.random(len(volume.rows)) >= DROPPED)
-    if len(left) == 0:
-        left = np.arange(len(volume.rows))
-    points = volume.points[left] + rng.normal(0, JITTER, (len(left), 3))
-    features = None if volume.features is None else volume.features[left]
-    return Volume(volume.rows[left], points - points.mean(0), features), left
+@dataclass(frozen=True)
+class Calibration:
+    """Probabilities of the claims of one atlas, also about volumes that come later; K neurons.
+
+    Attributes:
+        assigned: Of "this detection is that neuron".
+        unknown: Of "this detection is none of the atlas".
+        absent: Of "no detection is that neuron".
+        posterior: (K,) mean over the recording.
+        occupancy: (K,) share of its volumes in which it was found.
+        confirmed: (K,) share of its detections that second opinions confirm; prior included.
+        worth: (K,) probability that the entry is a whole neuron: neither part of one nor none at all.
+    """
+
+    assigned: Curve
+    unknown: Curve
+    absent: Curve
+    posterior: Float
+    occupancy: Float
+    confirmed: Float
+    worth: Float
+
+    def probability(self, claims: Claims, votes: Int | None = None) -> Float:
+        """Returns (n,) that each claim about a detection is right, unknown or not; claims may be of one new volume or of many.
+
+        Args:
+            claims: Of this atlas.
+            votes: (R, n) of second opinions, where there are any.
+        """
+        probability = np.zeros(len(claims.rows))
+        fit = _fit_of_volume(claims)
+        for known, curve in ((True, self.assigned), (False, self.unknown)):
+            which = np.flatnonzero((claims.neuron >= 0) == known)
+            evidence = self._about_assigned(claims, which, fit, self.confirmed) if known else _about_unknown(claims, which, fit)
+            probability[which] = curve.probability(evidence, None if votes is None else votes[:, which])
+        return np.clip(probability * _apart_from_votes(claims, self.worth), 0, 1)
+
+    def absence(self, claims: Claims, votes: Int | None = None) -> Float:
+        """Returns (m,) that each absence is one; votes (R, m)."""
+        right = self.absent.probability(self._about_absent(claims, _fit_of_volume(claims)), votes)
+        return right * self.worth[claims.absent_neuron]  # a part of a neuron is not all that is there of it
+
+    def candidates(self, claims: Claims, probability: Float) -> tuple[Int, Float]:
+        """Returns (n, C) neurons a detection may be, UNKNOWN pads, and their probabilities; what is left of 1 is that it is none.
+
+        Args:
+            claims: Of this atlas.
+            probability: (n,) of the claims.
+        """
+        known, listed = (claims.neuron >= 0)[:, None], claims.candidates.copy()
+        left_out = known[:, 0] & (listed != claims.neuron[:, None]).all(1)  # so that others could have theirs
+        listed[left_out, -1] = claims.neuron[left_out]
+        own = (listed == claims.neuron[:, None]) & known
+        rest = np.where(own, 0.0, claims.candidate_posterior)
+        nobody = np.where(known, np.clip(1 - claims.total, 1e-3, 1)[:, None], 0.0)
+        others = np.maximum((claims.total - claims.posterior)[:, None], rest.sum(1, keepdims=True))
+        share = rest / np.maximum(others + nobody, 1e-9)
+        chance = np.where(own, probability[:, None], (1 - probability)[:, None] * share)
+        order = np.argsort(-chance, axis=1, kind="stable")
+        chance, neuron = np.take_along_axis(chance, order, 1), np.take_along_axis(listed, order, 1)
+        return np.where(chance > 0, neuron, UNKNOWN), chance
+
+    def _about_assigned(self, claims: Claims, which: NDArray[np.intp], fit: Float, confirmed_share: Float) -> Float:
+        who = claims.neuron[which]
+        columns = [claims.posterior[which], self.posterior[who], self.occupancy[who], confirmed_share[who], fit[claims.volume[which]]]
+        return _evidence(columns)
+
+    def _about_absent(self, claims: Claims, fit: Float) -> Float:
+        who = claims.absent_neuron
+        return _evidence([claims.absent_mass, self.posterior[who], self.occupancy[who], self.confirmed[who], fit[claims.absent_volume]])
 
 
-def stability(volumes: list[Volume], neuron: NDArray[np.int64], atlas: Atlas, seed: int, run: Map) -> tuple[Any, Any]:
-    """Solves disturbed volumes again.
+def calibrate(claims: Claims, opinions: Int, n_neurons: int, n_volumes: int) -> tuple[Calibration, Int, Int]:
+    """Learns how far the claims of an atlas can be trusted.
 
     Args:
-        volumes: All of them; TRIED_VOLUMES are disturbed.
-        neuron: (N,) what the undisturbed ones said.
-        atlas: As used for them.
-        seed: Of the disturbance.
-        run: Maps a function over volumes.
+        claims: About all N detections; rows 0 to N - 1, each once.
+        opinions: (2, N) of detections by row, see second_opinions.
+        n_neurons: K.
+        n_volumes: T.
 
     Returns:
-        (M,) rows of the assigned detections that were left, and (M,) whether they met the same neuron again.
+        The calibration; votes (2, N) about the claims and (2, m) about the absences, in their order.
     """
-    tried = np.unique(np.linspace(0, len(volumes) - 1, min(TRIED_VOLUMES, len(volumes))).astype(int))
+    known = claims.neuron >= 0
+    who = claims.neuron[known]
+    met = np.bincount(who, minlength=n_neurons)
+    ours, theirs, volume = claims.neuron, opinions[:, claims.rows], claims.volume
+    votes = np.stack([confirmed(ours, other, volume) for other in theirs])
+    cells = np.stack([missed_too(claims.absent_volume, claims.absent_neuron, ours, other, volume) for other in theirs])
+    each = np.stack([_share_by_neuron(who, vote[known], n_neurons) for vote in votes])  # (2, K)
+    nothing = Curve(np.zeros(0), 1.0)
+    posterior = np.bincount(who, claims.posterior[known], minlength=n_neurons) / np.maximum(met, 1)
+    found = Calibration(nothing, nothing, nothing, posterior, met / max(n_volumes, 1), each.mean(0), _whole(met, n_volumes))
+    fit = _fit_of_volume(claims)
+    rows = np.flatnonzero(known)
+    # A vote is never told by itself: the share of the one rater is evidence for the vote of the other.
+    crossed = [found._about_assigned(claims, rows, fit, share) for share in each[::-1]]
+    of_unknown, of_absent = _about_unknown(claims, np.flatnonzero(~known), fit), found._about_absent(claims, fit)
+    between = [confirmed(theirs[0], theirs[1], volume), confirmed(theirs[1], theirs[0], volume)]
+    heard = found._about_assigned(claims, rows, fit, found.confirmed)
+    assigned = _curve(crossed, votes[:, known], _agreement(between, theirs >= 0), heard)
+    right = assigned.probability(heard, votes[:, known]) * _apart_from_votes(claims, found.worth)[known]
+    pushed_out = float((1 - right).sum()) / CHAIN
+    # Of the detections that belong to who was pushed out, about half went to others.
+    unknown = _curve(
+        [of_unknown] * 2, votes[:, ~known], _agreement(between, theirs == UNKNOWN), of_unknown, _most(pushed_out / 2, of_unknown)
+    )
+    absent = _curve([of_absent] * 2, cells, _agreement_about_absence(theirs, volume), of_absent, _most(pushed_out, of_absent))
+    calibration = replace(found, assigned=assigned, unknown=unknown, absent=absent)
+    return calibration, votes, cells
 
-    def again(i: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        disturbed, _ = disturb(volumes[i], np.random.default_rng([seed, i]))
-        who = sight(disturbed, atlas).neuron
-        known = neuron[disturbed.rows] >= 0
-        return disturbed.rows[known], (who == neuron[disturbed.rows])[known]
 
-    results = list(run(again, tried))
-    return np.concatenate([r for r, _ in results]), np.concatenate([h for _, h in results])
+def _curve(evidence: Sequence[Float], votes: Int, between: float, heard: Float, most: float = SUREST) -> Curve:
+    """Learns a curve from what two raters confirm of n claims.
 
-
-def probabilities(evidence_of_all: Float, evidence_of_tried: Float, held: NDArray[np.bool_], neuron: NDArray[np.int64]) -> Float:
-    """Turns evidence (N, 4) about neurons (N,) into probabilities (N,), by what became of the tried assignments (M, 4), (M,).
-
-    An assignment may hold and be wrong all the same, where the neuron itself is a doubtful one: so that of the neuron is a factor.
+    Args:
+        evidence: (n, F) for the vote of each rater.
+        votes: (2, n).
+        between: How often the raters confirm each other's claims of this kind.
+        heard: (n, F) evidence that the curve will be asked with.
+        most: Largest share of the claims that can be right.
     """
-    if len(held) == 0:
-        return np.zeros(len(evidence_of_all))
-    beta = fit_logistic(evidence_of_tried, held, np.full(len(held), 1 / len(held)))
-    probability = 1 / (1 + np.exp(-np.clip(evidence_of_all @ beta, -30, 30)))
-    count = np.maximum(np.bincount(neuron), 1)
-    return np.asarray(probability * (np.bincount(neuron, probability) / count)[neuron])
+    asked = votes != NO_VOTE
+    x = np.concatenate([e[a] for e, a in zip(evidence, asked, strict=True)])
+    y = np.concatenate([v[a] == YES for v, a in zip(votes, asked, strict=True)])
+    if len(y) == 0:
+        return Curve(np.eye(heard.shape[1])[0], 1.0)  # nobody was asked: the posterior is all there is
+    beta = fit_logistic(x, y, np.full(len(y), 1 / len(y)))
+    agree = [_rate(v[a] == YES) for v, a in zip(votes, asked, strict=True)]
+    right = float(np.clip(np.sqrt(agree[0] * agree[1] / between), 1e-3, min(most, SUREST)))
+    some = asked.any(0)
+    share = np.clip(_logistic(heard[some] @ beta), 1e-4, 1 - 1e-4)
+    gamma = _bisect(lambda g: float(np.clip(share**g, 1e-4, SUREST).mean()), right, 20.0, 1e-3)
+    shift = _bisect(lambda s: float(Curve(beta, gamma, s).probability(heard[some], votes[:, some]).mean()), right, -8.0, 8.0)
+    return Curve(beta, gamma, shift)
+
+
+def _most(wrong: float, claims: Float) -> float:
+    """Largest share right of claims (n, F) so many of which are wrong, one of each outcome added."""
+    return max(1 - (wrong + 1) / (len(claims) + 2), 0.01)
+
+
+def _apart_from_votes(claims: Claims, worth: Float) -> Float:
+    """What all atlases err in together, (n,): half of what another neuron has of a detection, as the rest shows in the votes; and worth."""
+    known = claims.neuron >= 0
+    factor = np.ones(len(known))
+    factor[known] = worth[claims.neuron[known]] * np.sqrt(1 - claims.rival[known])
+    return factor
+
+
+def _bisect(rising: Any, aim: float, low: float, high: float) -> float:
+    """Returns where a function that rises from low to high (either may be the larger) meets aim."""
+    for _ in range(40):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if rising(middle) < aim else (low, middle)
+    return 0.5 * (low + high)
+
+
+def _agreement(between: Sequence[Int], kind: NDArray[np.bool_]) -> float:
+    return float(np.mean([_rate(vote[(vote != NO_VOTE) & of_kind] == YES) for vote, of_kind in zip(between, kind, strict=True)]))
+
+
+def _agreement_about_absence(theirs: Int, volume: Int) -> float:
+    if (theirs == NOT_ASKED).all():
+        return 0.5
+    rates = []
+    for one, other in ((theirs[0], theirs[1]), (theirs[1], theirs[0])):
+        vote = missed_too(*absences(one, volume), one, other, volume)
+        rates.append(_rate(vote[vote != NO_VOTE] == YES))
+    return float(np.mean(rates))
+
+
+def _rate(hits: NDArray[np.bool_]) -> float:
+    """Share of hits, one of each outcome added."""
+    return float((hits.sum() + 1) / (len(hits) + 2))
+
+
+def _share_by_neuron(who: Int, vote: Int, n_neurons: int) -> Float:
+    asked = vote != NO_VOTE
+    typical = _rate(vote[asked] == YES)
+    yes = np.bincount(who[asked], vote[asked] == YES, minlength=n_neurons)
+    return np.asarray((yes + PRIOR_VOTES * typical) / (np.bincount(who[asked], minlength=n_neurons) + PRIOR_VOTES))
+
+
+def _whole(met: Int, n_volumes: int) -> Float:
+    """Probability (K,) that an entry is a neuron and not a lesser part of one, split where the animal moves as if it were another.
+
+    An entry that is found as often as others is whole. One that is found in less than half of those volumes is more likely the lesser part.
+    """
+    seen = np.repeat(met, met)
+    typical = float(np.median(seen)) / max(n_volumes, 1) if len(seen) else 1.0
+    occupancy = (met + PRIOR_VOLUMES * typical) / (n_volumes + PRIOR_VOLUMES)
+    share = np.clip(occupancy / max(typical, 1e-9), 1e-3, 1 - 1e-3)
+    return np.asarray(share**3 / (share**3 + (1 - share) ** 3))
+
+
+def _fit_of_volume(claims: Claims) -> Float:
+    """Mean posterior of the assigned detections of each volume."""
+    known = claims.neuron >= 0
+    size = int(max(claims.volume.max(initial=0), claims.absent_volume.max(initial=0))) + 1
+    count = np.bincount(claims.volume[known], minlength=size)
+    return np.bincount(claims.volume[known], claims.posterior[known], minlength=size) / np.maximum(count, 1)
+
+
+def _about_unknown(claims: Claims, which: NDArray[np.intp], fit: Float) -> Float:
+    best = claims.candidate_posterior[which].max(1, initial=0)
+    return _evidence([1 - claims.total[which], 1 - best, fit[claims.volume[which]]])
+
+
+def _evidence(shares: Sequence[Float]) -> Float:
+    """(n, F) log odds of shares, and 1."""
+    return np.stack([*(_log_odds(share) for share in shares), np.ones(len(shares[0]))], axis=1)
 
 
 def _log_odds(share: Float) -> Float:
     share = np.clip(share, 1e-3, 1 - 1e-3)
     return np.log(share / (1 - share))
+
+
+def _logistic(x: Float) -> Float:
+    return np.asarray(1 / (1 + np.exp(-np.clip(x, -30, 30))))

@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from barlowtrack.errors import InputError
+from barlowtrack.identity.confidence import Calibration
 from barlowtrack.identity.solve import Atlas
 from barlowtrack.identity.volumes import Preparation
 
@@ -27,10 +28,12 @@ class Learned:
     Attributes:
         preparation: From detections to what the atlas is laid over.
         atlas: Which neurons there are, how they lie and look.
+        calibration: How far its claims about a volume are to be trusted; None where nothing was detected.
     """
 
     preparation: Preparation
     atlas: Atlas
+    calibration: Calibration | None = None
 
     def to_bytes(self) -> bytes:
         """Returns the content of a safetensors file; the same atlas gives the same bytes."""

@@ -15,9 +15,11 @@ from threadpoolctl import threadpool_limits
 from barlowtrack.config import ComputeConfig, TrackConfig
 from barlowtrack.data import UNKNOWN, Candidates, Detections, Embeddings, Identities, Progress, VolumeLooks, silent
 from barlowtrack.errors import ConfigError, InputError
-from barlowtrack.identity.identify import N_CANDIDATES, side_by_side
+from barlowtrack.identity.claims import N_CANDIDATES
 from barlowtrack.identity.identify import identify as identify_volumes
+from barlowtrack.identity.identify import side_by_side
 from barlowtrack.identity.learned import Learned
+from barlowtrack.identity.nucleus import measures
 from barlowtrack.identity.solve import Atlas
 from barlowtrack.identity.volumes import Preparation, prepare
 
@@ -76,12 +78,16 @@ def identify(
     workers = side_by_side(seen, compute)
     # One thread a volume: more would only fight over the cores, and make sums depend on their number.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
-        found = identify_volumes(seen, pool, teachers=teachers, position=config.position, seed=seed, progress=progress)
+        found = identify_volumes(
+            seen, pool, teachers=teachers, position=config.position, measured=measures(detections), seed=seed, progress=progress
+        )
+    when = detections.t[[volume.rows[0] for volume in seen]]
     absent = np.ones((detections.n_volumes, found.atlas.n_neurons), np.float32)
-    absent[[detections.t[volume.rows[0]] for volume in seen]] = found.absent
+    absent[when] = np.nan
+    absent[when[found.absent_volume], found.absent_neuron] = found.absent_probability
     candidates = Candidates(found.candidates.astype(np.int32), found.candidate_probability.astype(np.float32))
     identities = Identities(found.neuron.astype(np.int32), found.probability.astype(np.float32), candidates, absent)
-    return Identification(Learned(preparation, found.atlas), identities)
+    return Identification(Learned(preparation, found.atlas, found.calibration), identities)
 
 
 def _nobody(n_volumes: int) -> Identification:

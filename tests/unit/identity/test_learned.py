@@ -20,7 +20,8 @@ def learned(case: str) -> Learned:
     detections, embeddings, _ = CASES[case](0)
     preparation, volumes = prepare(detections, None if embeddings is None else embeddings.vectors)
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(1) as pool:
-        return Learned(preparation, identify(volumes, pool, seed=0).atlas)
+        found = identify(volumes, pool, seed=0)
+    return Learned(preparation, found.atlas, found.calibration)
 
 
 def same(a: object, b: object) -> bool:
