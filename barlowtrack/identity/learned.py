@@ -35,7 +35,8 @@ class Learned:
     def to_bytes(self) -> bytes:
         """Returns the content of a safetensors file; the same atlas gives the same bytes."""
         arrays = {name: np.ascontiguousarray(array) for name, array in sorted(_flat(self).items())}
-        return save(arrays, {"format": FORMAT, "kind": "barlowtrack atlas"})
+        # One remark only: the order of several would change from process to process, and the bytes with it.
+        return save(arrays, {"barlowtrack": json.dumps({"format": FORMAT, "kind": "atlas"})})
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Learned:
@@ -47,10 +48,10 @@ class Learned:
         try:
             arrays = load(content)
             size = int.from_bytes(content[:8], "little")
-            about = json.loads(content[8 : 8 + size]).get("__metadata__", {})
+            about = json.loads(json.loads(content[8 : 8 + size]).get("__metadata__", {}).get("barlowtrack", "{}"))
         except (SafetensorError, ValueError) as error:
             raise InputError(f"atlas: expected a safetensors file, got something else: {error}") from None
-        if about.get("kind") != "barlowtrack atlas" or about.get("format") != FORMAT:
+        if about.get("kind") != "atlas" or about.get("format") != FORMAT:
             raise InputError(f"atlas: expected an atlas of format {FORMAT}, got {about.get('kind')} of format {about.get('format')}")
         try:
             learned: Learned = _rebuilt(cls, arrays, "")
@@ -80,5 +81,5 @@ def _rebuilt(kind: Any, arrays: dict[str, np.ndarray], name: str) -> Any:
         parts = {field.name: _rebuilt(hints[field.name], arrays, f"{name}.{field.name}".lstrip(".")) for field in dataclasses.fields(kind)}
         return kind(**parts)  # type: ignore[operator]
     if kind in (int, float, bool):
-        return kind(arrays[name])
+        return kind(arrays[name].item())  # stored with one dimension or with none
     return arrays[name]
