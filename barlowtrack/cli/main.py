@@ -237,6 +237,25 @@ def evaluate(run_folder: Path, truth: Path, voxel_size: Any, gate_um: float | No
 
 
 @cli.command()
+@click.argument("source", metavar="FROM_RUN", type=click.Path(path_type=Path))
+@click.argument("target", metavar="TO_RUN", type=click.Path(path_type=Path))
+@click.option(
+    "--min-probability", type=click.FloatRange(0, 1), default=0.9, show_default=True, help="Neurons that are less sure are left out."
+)
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write the table too, as CSV or parquet.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--quiet", is_flag=True, help="No bars.")
+def transfer(source: Path, target: Path, min_probability: float, out: Path | None, seed: int, quiet: bool) -> None:
+    """Find the neurons of one animal in another, and carry their names over; nothing is changed in either.
+
+    FROM_RUN and TO_RUN are run folders, recordings that have one, folders of tracked points, or atlas files.
+    """
+    from barlowtrack.cli.transfer import transfer_here
+
+    transfer_here(source, target, out, min_probability, seed, Bars(quiet=quiet))
+
+
+@cli.command()
 @job_options
 def status(**given: Any) -> None:
     """Say for every stage: cached, missing, or stale and why."""

@@ -82,7 +82,7 @@ def identify(
     absent = np.full((len(volumes), atlas.n_neurons), np.nan)
     for i, sighting in enumerate(_in_order(pool, lambda volume: solve.sight(volume, atlas), volumes)):
         neuron[sighting.rows], posterior[sighting.rows] = sighting.neuron, sighting.posterior
-        candidates[sighting.rows], shares[sighting.rows] = _likeliest(sighting.alignment.posterior, sighting.neuron)
+        candidates[sighting.rows], shares[sighting.rows] = likeliest(sighting.alignment.posterior, sighting.neuron)
         missing = np.setdiff1d(np.arange(atlas.n_neurons), sighting.neuron)
         absent[i, missing] = np.clip(1 - sighting.alignment.posterior[missing].sum(1), 0, 1)
         tick()
@@ -95,15 +95,11 @@ def identify(
         probability[known] = probabilities(believed[known], believed[rows], held, neuron[known])
     tick()
     probability = np.clip(probability, 0, 1)
-    # The shares of a posterior are sharper than they are right: those of the others fill what the calibrated one leaves.
-    shares[known, 0] = 0
-    left = np.where(known, 1 - probability, 1)
-    shares *= np.minimum(left / np.maximum(shares.sum(1), 1e-12), 1)[:, None]
-    shares[known, 0] = probability[known]
+    shares = shared_out(shares, neuron, probability)
     return Identified(neuron, probability, candidates, shares, absent, atlas)
 
 
-def _likeliest(posterior: NDArray[Any], neuron: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def likeliest(posterior: NDArray[Any], neuron: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The N_CANDIDATES entries of largest posterior (K, n) of each detection, the assigned one first: (n, N_CANDIDATES) each."""
     k, n = posterior.shape
     worth = posterior.T.astype(np.float64)  # (n, K)
@@ -115,6 +111,20 @@ def _likeliest(posterior: NDArray[Any], neuron: NDArray[np.int64]) -> tuple[NDAr
     candidates, shares = np.full((n, N_CANDIDATES), UNKNOWN), np.zeros((n, N_CANDIDATES))
     candidates[:, :found], shares[:, :found] = np.where(share > 0, order, UNKNOWN), share
     return candidates, shares
+
+
+def shared_out(shares: NDArray[np.float64], neuron: NDArray[np.int64], probability: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Brings the shares (n, N_CANDIDATES) of a posterior in line with the probability (n,) of what was assigned, which comes first.
+
+    They are sharper than they are right: those of the others fill what the calibrated one leaves.
+    """
+    known = neuron >= 0
+    shares = shares.copy()
+    shares[known, 0] = 0
+    left = np.where(known, 1 - probability, 1)
+    shares *= np.minimum(left / np.maximum(shares.sum(1), 1e-12), 1)[:, None]
+    shares[known, 0] = probability[known]
+    return shares
 
 
 def side_by_side(volumes: Sequence[Volume], compute: ComputeConfig) -> int:
