@@ -1,11 +1,12 @@
 """Names carried from one animal to another: how many, how many of them rightly, and what becomes of unrelated animals.
 
 python benchmarks/bench_across.py
+python benchmarks/bench_across.py --points ../shared/data/nerve_worm1_points/points.csv     real points, if you have them
 
 Two recordings of a synthetic worm, each of which has to find its own neurons first. The second animal is another individual: its neurons
 lie --variation neighbour distances (root mean square) from where those of the first lie, 10 % of them are missing and 10 % others are
 there instead; it moves otherwise, lies on the other side at another angle in the plane, and is measured in another unit. "unrelated": an
-animal with other neurons altogether.
+animal with other neurons altogether. Of the real points, the two halves of the recording stand for the two animals.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from bench_track import detections_at
 from threadpoolctl import threadpool_limits
 
@@ -71,14 +74,34 @@ def record(worm: Worm, who: np.ndarray, n_volumes: int, rng: np.random.Generator
         t += [volume] * len(left)
         place.append(points)
         true.append(left)
-    found, neuron = detections_at(np.array(t), np.concatenate(place), n_volumes), np.concatenate(true)
-    looks = VolumeLooks(np.bincount(found.t, minlength=n_volumes), np.ones(n_volumes), np.ones(n_volumes))
+    return learn(np.array(t), np.concatenate(place), np.concatenate(true), who)
+
+
+def learn(t: np.ndarray, place: np.ndarray, neuron: np.ndarray, who: np.ndarray) -> Animal:
+    """Learns the atlas of detections at places (N, 3) of true neurons (N,), or UNKNOWN; who says what these are in the other animal."""
+    n_volumes = int(t.max()) + 1
+    found = detections_at(t, place, n_volumes)
+    looks = VolumeLooks(np.bincount(t, minlength=n_volumes), np.ones(n_volumes), np.ones(n_volumes))
     unseen = Embeddings(np.ones((len(found), 1), np.float32))
     said = identify(found, looks, unseen, config=TrackConfig(appearance=False), compute=ComputeConfig(workers=1), seed=0)
-    known = said.identities.neuron >= 0
+    known = (said.identities.neuron >= 0) & (neuron >= 0)
     mapping = map_ids(said.identities.neuron[known], neuron[known])
     entry = np.array([mapping.get(k, UNKNOWN) for k in range(said.learned.atlas.n_neurons)])
     return Animal(said.learned, np.append(who, UNKNOWN)[entry])
+
+
+def halves(path: Path, every: int) -> list[Animal]:
+    """What the two halves of a labelled recording teach."""
+    table = pd.read_csv(path).sort_values("volume", kind="stable")
+    t = np.unique(table["volume"], return_inverse=True)[1]
+    true = table["neuron"].fillna(UNKNOWN).to_numpy().astype(int)
+    whole = np.arange(true.max() + 1)
+    found = []
+    for half in (0, 1):
+        rows = np.flatnonzero((t % every == 0) & ((t >= t.max() / 2) == half))
+        when = np.unique(t[rows], return_inverse=True)[1]
+        found.append(learn(when, table[["z", "y", "x"]].to_numpy()[rows], true[rows], whole))
+    return found
 
 
 def compare(name: str, a: Animal, b: Animal, min_probability: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -100,6 +123,8 @@ def compare(name: str, a: Animal, b: Animal, min_probability: float, seed: int) 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--points", type=Path, help="table of volume, x, y, z, neuron")
+    parser.add_argument("--every", type=int, default=5, help="of the real points: every this many volumes")
     parser.add_argument("--variation", nargs="*", type=float, default=[0.0, 0.3, 0.5, 0.8])
     parser.add_argument("--neurons", type=int, default=120)
     parser.add_argument("--volumes", type=int, default=40)
@@ -110,6 +135,9 @@ def main() -> None:
     print(f"{'variation':18s}{'seed':>5s}{'common':>8s}{'right':>8s}{'carried':>9s}{'names':>7s}{'right':>8s}{'p':>8s}{'s':>8s}")
     every_p, every_right = [], []
     with threadpool_limits(1):
+        if arguments.points:
+            compare("real, halves", *halves(arguments.points, arguments.every), arguments.min_probability, 0)
+            return
         for seed in range(arguments.seeds):
             rng = np.random.default_rng(seed)
             worm = grow(arguments.neurons, seed)
