@@ -17,7 +17,7 @@ from barlowtrack.errors import InputError
 from barlowtrack.identity.solve import Atlas
 from barlowtrack.identity.volumes import Preparation
 
-FORMAT = "1"
+KIND, FORMAT = "barlowtrack.atlas", "1"
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,8 @@ class Learned:
 
     def to_bytes(self) -> bytes:
         """Returns the content of a safetensors file; the same atlas gives the same bytes."""
-        arrays = {name: np.ascontiguousarray(array) for name, array in sorted(_flat(self).items())}
-        # One remark only: the order of several would change from process to process, and the bytes with it.
-        return save(arrays, {"barlowtrack": json.dumps({"format": FORMAT, "kind": "atlas"})})
+        arrays = {name: np.array(array, order="C") for name, array in sorted(_flat(self).items())}
+        return save(arrays, {KIND: FORMAT})  # one key: several would come in any order
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Learned:
@@ -48,11 +47,11 @@ class Learned:
         try:
             arrays = load(content)
             size = int.from_bytes(content[:8], "little")
-            about = json.loads(json.loads(content[8 : 8 + size]).get("__metadata__", {}).get("barlowtrack", "{}"))
+            about = json.loads(content[8 : 8 + size]).get("__metadata__", {})
         except (SafetensorError, ValueError) as error:
             raise InputError(f"atlas: expected a safetensors file, got something else: {error}") from None
-        if about.get("kind") != "atlas" or about.get("format") != FORMAT:
-            raise InputError(f"atlas: expected an atlas of format {FORMAT}, got {about.get('kind')} of format {about.get('format')}")
+        if about.get(KIND) != FORMAT:
+            raise InputError(f"atlas: expected an atlas of format {FORMAT}, got {about}")
         try:
             learned: Learned = _rebuilt(cls, arrays, "")
         except KeyError as error:
@@ -81,5 +80,5 @@ def _rebuilt(kind: Any, arrays: dict[str, np.ndarray], name: str) -> Any:
         parts = {field.name: _rebuilt(hints[field.name], arrays, f"{name}.{field.name}".lstrip(".")) for field in dataclasses.fields(kind)}
         return kind(**parts)  # type: ignore[operator]
     if kind in (int, float, bool):
-        return kind(arrays[name].item())  # stored with one dimension or with none
+        return kind(arrays[name])
     return arrays[name]
