@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from barlowtrack.data import Detections, Embeddings, Labels, Recording, Traces, Tracks, Truth
     from barlowtrack.errors import BarlowtrackError, ConfigError, InputError, StorageError
     from barlowtrack.io import open_recording, write_recording
+    from barlowtrack.points import track_points
+    from barlowtrack.streaming import Tracker
     from barlowtrack.synthetic import simulate
+    from barlowtrack.transfer import match
 
 __version__ = "0.1.0"
 
@@ -29,13 +32,17 @@ _HOMES = {
     "data": ("Detections", "Embeddings", "Labels", "Recording", "Tracks", "Traces", "Truth"),
     "errors": ("BarlowtrackError", "ConfigError", "InputError", "StorageError"),
     "io": ("open_recording", "write_recording"),
+    "points": ("track_points",),
+    "streaming": ("Tracker",),
     "synthetic": ("simulate",),
+    "transfer": ("match",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "BarlowtrackError", "Config", "ConfigError", "Detections", "Embeddings", "InputError", "Job", "Labels", "Recording", "Run", "StorageError",
-    "Tracks", "Traces", "Truth", "open_recording", "prepare", "run", "simulate", "write_recording",
+    "Tracker", "Tracks", "Traces", "Truth", "match", "open_recording", "prepare", "run", "simulate", "track_points",
+    "write_recording",
 ]  # fmt: skip
 
 

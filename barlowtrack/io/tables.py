@@ -140,17 +140,30 @@ def read_table(path: Path, table: TableName | None = None) -> pd.DataFrame:
     Raises:
         InputError: no such file, another extension, no table, or columns missing (says which, and what comes nearest).
     """
+    frame = read_columns(path)
+    if table is not None:
+        _require(frame, [name for name in TABLES[table] if name not in _OPTIONAL], str(path))
+    return _typed(frame, str(path))
+
+
+def read_columns(path: Path) -> pd.DataFrame:
+    """Reads a table of anybody's as it is: no column means anything yet.
+
+    Raises:
+        InputError: no such file, an extension other than .csv and .parquet, or no table.
+    """
     kind = _kind(path)
     try:
         with path.open("rb") as file:
-            frame = pd.read_csv(file) if kind == "csv" else pq.read_table(file).to_pandas(types_mapper={pa.int32(): pd.Int32Dtype()}.get)
+            return (
+                pd.read_csv(file, low_memory=False)
+                if kind == "csv"
+                else pq.read_table(file).to_pandas(types_mapper={pa.int32(): pd.Int32Dtype()}.get)
+            )
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (ValueError, pa.ArrowException, pd.errors.ParserError) as error:
         raise InputError(f"{path}: expected a {kind} table, got something else: {_first_line(error)}") from None
-    if table is not None:
-        _require(frame, [name for name in TABLES[table] if name not in _OPTIONAL], str(path))
-    return _typed(frame, str(path))
 
 
 def read_provenance(path: Path) -> dict[str, str]:

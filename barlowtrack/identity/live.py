@@ -1,0 +1,80 @@
+"""One volume at a time, against an atlas that was learned before: for a microscope that is still looking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from barlowtrack.data import UNKNOWN
+from barlowtrack.errors import InputError
+from barlowtrack.identity.claims import N_CANDIDATES, claims_of
+from barlowtrack.identity.learned import Learned
+from barlowtrack.identity.solve import sight
+
+Float = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Who the n detections of one volume are, K entries of the atlas.
+
+    Attributes:
+        neuron: (n,) entry, or UNKNOWN; none twice.
+        probability: (n,) in [0, 1], see data.Tracks.
+        candidates: (n, N_CANDIDATES) likeliest entries, the assigned one first; UNKNOWN fills up.
+        candidate_probability: (n, N_CANDIDATES) of each.
+        absent: (K,) probability that an entry is not among the detections; NaN where it was assigned.
+    """
+
+    neuron: NDArray[np.int64]
+    probability: Float
+    candidates: NDArray[np.int64]
+    candidate_probability: Float
+    absent: Float
+
+
+def see(learned: Learned, position_um: Float, vectors: Float | None = None) -> Seen:
+    """Says who the detections of a volume are, as identify does with the same atlas; nothing is learned from it.
+
+    Args:
+        learned: From a recording of the same animal.
+        position_um: (n, 3) z, y, x, anywhere and at any in-plane angle; in the unit of the atlas.
+        vectors: (n, D) embeddings by the encoder of that recording; without them, positions alone count.
+
+    Raises:
+        InputError: arrays of another shape, numbers that are none, or nothing to go by.
+    """
+    position_um = np.asarray(position_um, np.float64)
+    vectors = None if vectors is None else np.asarray(vectors)
+    _check(learned, position_um, vectors)
+    n, k, calibration = len(position_um), learned.atlas.n_neurons, learned.calibration
+    neuron, probability = np.full(n, UNKNOWN), np.ones(n)
+    candidates, shares = np.full((n, N_CANDIDATES), UNKNOWN), np.zeros((n, N_CANDIDATES))
+    absent = np.ones(k)
+    if n == 0 or k == 0 or calibration is None:
+        return Seen(neuron, probability, candidates, shares, absent)
+    claims = claims_of(sight(learned.preparation.volume(np.arange(n), position_um, vectors), learned.atlas))
+    rows, sure = claims.rows, calibration.probability(claims)
+    neuron[rows], probability[rows] = claims.neuron, sure
+    candidates[rows], shares[rows] = calibration.candidates(claims, sure)
+    absent = np.full(k, np.nan)
+    absent[claims.absent_neuron] = calibration.absence(claims)
+    return Seen(neuron, probability, candidates, shares, absent)
+
+
+def _check(learned: Learned, position_um: Float, vectors: Float | None) -> None:
+    if position_um.ndim != 2 or position_um.shape[1] != 3:
+        raise InputError(f"positions: expected shape (n, 3), got {position_um.shape}")
+    if not np.isfinite(position_um).all():
+        raise InputError(f"positions: expected finite numbers, got others in row {int(np.argmin(np.isfinite(position_um).all(1)))}")
+    mean = learned.preparation.mean
+    if vectors is not None and mean is not None:
+        if vectors.shape != (len(position_um), len(mean)):
+            raise InputError(f"vectors: expected shape ({len(position_um)}, {len(mean)}), as the atlas was learned, got {vectors.shape}")
+        if not np.isfinite(vectors).all():
+            raise InputError(f"vectors: expected finite numbers, got others in row {int(np.argmin(np.isfinite(vectors).all(1)))}")
+    if vectors is None and learned.atlas.shape is None and learned.atlas.appearance is not None:
+        raise InputError("vectors: expected some: this atlas was learned from looks alone")

@@ -1,0 +1,121 @@
+"""Volumes that come one by one: the same identities as at once, in the same ids, whatever the order."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import barlowtrack as bt
+from barlowtrack.config import ComputeConfig, TrackConfig
+from barlowtrack.data import Detections, Embeddings
+from barlowtrack.errors import InputError, StorageError
+from barlowtrack.identity.learned import Learned
+from barlowtrack.identity.solve import Atlas
+from barlowtrack.identity.volumes import Preparation
+from barlowtrack.known import open_known
+from barlowtrack.stages.identify import Identification, identify
+from tests import cases
+
+
+def learn(detections: Detections, embeddings: Embeddings | None) -> Identification:
+    found = embeddings or Embeddings(np.ones((len(detections), 1), np.float32))
+    config = TrackConfig(appearance=embeddings is not None)
+    return identify(detections, cases.looks_of(detections), found, config=config, compute=ComputeConfig(workers=1), seed=0)
+
+
+@pytest.fixture(scope="module")
+def looks():
+    """The first volumes of neurons that only position and looks together tell apart."""
+    detections, embeddings, _ = cases.looks()
+    few = detections.rows_of(9).stop
+    columns = {name: getattr(detections, name)[:few] for name in detections.__dataclass_fields__ if name != "n_volumes"}
+    found, seen = Detections(10, **columns), Embeddings(embeddings.vectors[:few])
+    return found, seen, learn(found, seen)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Tracked points, as a folder."""
+    detections, _, _ = cases.bend()
+    rows = detections.t < 6
+    frame = pd.DataFrame({"t": detections.t[rows], **{axis: detections.position_um[rows, i] for i, axis in enumerate("zyx")}})
+    path = tmp_path_factory.mktemp("points") / "found"
+    bt.track_points(frame, path)
+    return path
+
+
+def test_one_by_one_says_the_same_as_at_once_in_any_order(looks):
+    detections, embeddings, found = looks
+    tracker = bt.Tracker(found.learned)
+    for t in (7, 2, 2, 0, 9):
+        rows = detections.rows_of(t)
+        seen = tracker.update(detections.position_um[rows], embeddings.vectors[rows])
+        assert np.array_equal(seen.neuron, found.identities.neuron[rows])
+        assert np.array_equal(np.isnan(seen.absent), np.isin(np.arange(tracker.known.n_neurons), seen.neuron))
+        known = seen.neuron >= 0
+        assert np.array_equal(seen.candidates.neuron[known, 0], seen.neuron[known])
+        assert np.allclose(seen.candidates.probability[known, 0], seen.probability[known])
+        assert (seen.candidates.probability.sum(1) <= 1 + 1e-9).all()
+
+
+def test_turn_place_and_order_of_rows_change_nothing(looks):
+    detections, embeddings, found = looks
+    tracker, rng = bt.Tracker(found.learned), np.random.default_rng(0)
+    rows = detections.rows_of(4)
+    place, vectors = detections.position_um[rows].astype(np.float64), embeddings.vectors[rows]
+    before = tracker.update(place, vectors)
+    order = rng.permutation(len(place))
+    turn = np.array([[1, 0, 0], [0, -0.6, 0.8], [0, -0.8, -0.6]])
+    after = tracker.update((place @ turn.T + (5, -40, 90))[order], vectors[order])
+    assert (after.neuron == before.neuron[order]).mean() > 0.9
+
+
+def test_ids_are_those_of_the_tables(folder):
+    tracks = pd.read_parquet(folder / "tracks.parquet")
+    tracker = bt.Tracker.load(folder)
+    assert tracker.known.n_neurons == tracks["neuron"].max() + 1
+    for _, volume in tracks.groupby("t"):
+        seen = tracker.update(volume[["z", "y", "x"]].to_numpy())
+        assert seen.neuron.tolist() == volume["neuron"].fillna(-1).tolist()
+    assert sorted(open_known(folder / "atlas.safetensors").neuron) == list(range(tracker.known.learned.atlas.n_neurons))
+
+
+def test_doubtful_assignments_become_unknown(folder, looks):
+    detections, _, found = looks
+    place = detections.position_um[detections.rows_of(3)]
+    plain, strict = bt.Tracker(found.learned).update(place), bt.Tracker(found.learned, min_probability=0.9).update(place)
+    doubtful = (plain.neuron >= 0) & (plain.probability < 0.9)
+    assert doubtful.any()
+    assert np.array_equal(strict.neuron, np.where(doubtful, -1, plain.neuron))
+    assert np.allclose(strict.absent[plain.neuron[doubtful]], 1 - plain.probability[doubtful])
+
+
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_few_detections(folder, n):
+    seen = bt.Tracker.load(folder).update(np.arange(3.0 * n).reshape(n, 3))
+    assert len(seen.neuron) == len(seen.candidates) == n
+    assert np.isfinite(seen.absent).sum() >= len(seen.absent) - n
+
+
+def test_an_atlas_of_nobody_knows_nobody():
+    seen = bt.Tracker(Learned(Preparation(1.0), Atlas(None, None, 0))).update(np.zeros((2, 3)))
+    assert seen.neuron.tolist() == [-1, -1]
+
+
+def test_what_cannot_be_used_is_refused(looks, folder, tmp_path):
+    tracker = bt.Tracker(looks[2].learned)
+    with pytest.raises(InputError, match=r"shape \(n, 3\), got \(3,\)"):
+        tracker.update(np.zeros(3))
+    with pytest.raises(InputError, match="row 1"):
+        tracker.update(np.array([[0, 0, 0], [0, np.nan, 0]]))
+    with pytest.raises(InputError, match=r"vectors: expected shape \(2, 32\)"):
+        tracker.update(np.zeros((2, 3)), np.zeros((2, 5)))
+    with pytest.raises(InputError, match=r"vectors: .* row 0"):
+        tracker.update(np.zeros((1, 3)), np.full((1, 32), np.inf))
+    with pytest.raises(StorageError, match="expected a run folder"):
+        bt.Tracker.load(tmp_path)
+    pd.read_parquet(folder / "neurons.parquet").assign(entry=1000).to_parquet(tmp_path / "neurons.parquet")
+    (tmp_path / "atlas.safetensors").write_bytes((folder / "atlas.safetensors").read_bytes())
+    with pytest.raises(InputError, match="one recording"):
+        bt.Tracker.load(tmp_path)
