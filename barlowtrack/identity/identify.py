@@ -14,6 +14,8 @@ from barlowtrack.config import ComputeConfig
 from barlowtrack.data import UNKNOWN, Progress, silent
 from barlowtrack.identity import solve
 from barlowtrack.identity.confidence import evidence, probabilities, stability
+from barlowtrack.identity.large import WIDE, coarse_sample
+from barlowtrack.identity.pairs import is_large
 from barlowtrack.identity.registration import N_ANGLES
 from barlowtrack.identity.solve import Volume
 
@@ -74,7 +76,9 @@ def side_by_side(volumes: Sequence[Volume], compute: ComputeConfig) -> int:
     """Returns how many of at least one volume are worked on side by side: as many as there are threads, and as fit the memory."""
     wanted = compute.workers or min(os.cpu_count() or 1, 8)
     # The atlas has about as many neurons as the fullest volume has detections.
-    per_volume = BYTES_A_PAIR * max(len(volume.rows) for volume in volumes) ** 2
+    fullest = max(len(volume.rows) for volume in volumes)
+    pairs = fullest * WIDE + coarse_sample(fullest) ** 2 if is_large(fullest, fullest) else fullest**2
+    per_volume = BYTES_A_PAIR * pairs
     return max(1, min(wanted, int(compute.memory_gb * 1e9 / per_volume)))
 
 
