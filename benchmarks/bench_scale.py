@@ -74,9 +74,12 @@ def scene(k: int, n_volumes: int, turn_deg: float, looks: float | None, still: b
         left = np.flatnonzero(rng.random(k) >= (0.0 if still else 0.1))
         n_false = 0 if still else k // 10
         points = position[v, left] + (0.0 if still else 0.1 * SPACING_UM) * rng.normal(size=(len(left), 3))
-        points = np.concatenate([points, rng.uniform(position[v].min(0), position[v].max(0), (n_false, 3))])
+        false = rng.uniform(position[v].min(0), position[v].max(0), (2 * n_false, 3))
+        # No segmentation finds two nuclei in the place of one.
+        false = false[cKDTree(position[v]).query(false)[0] > 0.5 * SPACING_UM][:n_false]
+        points = np.concatenate([points, false])
         order = rng.permutation(len(points))
-        who = np.concatenate([left, np.full(n_false, UNKNOWN)])[order]
+        who = np.concatenate([left, np.full(len(false), UNKNOWN)])[order]
         if looks is not None:
             seen = np.where(who[:, None] >= 0, own[who], rng.normal(size=(len(who), FEATURES)))
             vectors.append((seen + looks * rng.normal(size=seen.shape)).astype(np.float32))

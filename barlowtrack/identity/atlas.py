@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 
 from barlowtrack.data import UNKNOWN
 from barlowtrack.identity.large import nearby_mean
-from barlowtrack.identity.lowrank import LARGE_ATLAS, kernel_factor, modes_of_factors
+from barlowtrack.identity.lowrank import LARGE_ATLAS, believed, kernel_factor, modes_of_factors
 from barlowtrack.identity.pairs import Pairs, is_large
 from barlowtrack.identity.registration import Alignment, Shape
 
@@ -107,7 +107,7 @@ def learn_shape(sightings: list[Sighting], n_neurons: int) -> Shape:
     volumes = len(sightings)
     if n_neurons > LARGE_ATLAS:
         share = PRIOR_VOLUMES / (volumes + PRIOR_VOLUMES)
-        deviation = (complete - mean) / np.sqrt(volumes + PRIOR_VOLUMES)
+        deviation = believed(complete - mean, mean) / np.sqrt(volumes + PRIOR_VOLUMES)
         return _thin_shape(mean, deviation, share, _residual_variance(residual, trust[:, :, 0]), (seen.sum(0) + 0.5) / (volumes + 1))
     deviation = (complete - mean).reshape(volumes, -1)  # (T, 3K)
     covariance = (deviation.T @ deviation + PRIOR_VOLUMES * _smooth_covariance(mean)) / (volumes + PRIOR_VOLUMES)

@@ -24,7 +24,7 @@ Int = NDArray[np.int64]
 Looks = Callable[[Int, Int], Float]
 """Log likelihood ratio (R, C) of looking alike of neurons (R,) and their candidates (R, C)."""
 
-WIDE, NARROW = 24, 12
+WIDE, NARROW = 32, 16
 """Candidates of a neuron while its place is known to within more than NARROW_SIGMA, and after."""
 NARROW_SIGMA = 0.7
 COARSE_STARTS = 4

@@ -19,6 +19,8 @@ Float = NDArray[np.floating[Any]]
 LARGE_ATLAS = 400
 """Neurons from which on modes are found by factors; below it the whole covariance is faster."""
 LANDMARKS = 128
+SHARED_WIDTH = 6.0
+SHARED_RIDGE = 0.1
 
 
 def landmarks(points: Float, most: int = LANDMARKS) -> NDArray[np.int64]:
@@ -70,6 +72,20 @@ def modes_of_factors(deviation: Float, smooth: Float, most: int) -> tuple[Float,
     for axis in range(3):
         modes[:, :, axis] += vectors[t + axis * r : t + (axis + 1) * r].T @ smooth.T
     return values, modes
+
+
+def believed(deviation: Float, mean: Float) -> Float:
+    """Returns deviations (T, K, 3) less what so few volumes cannot know: what neighbours do not share counts for T / (T + 3K) of itself.
+
+    The errors of thousands of detections and of wrong matches add up to directions that look like large deformations, one a volume;
+    a shape that learned them would fit every volume that it was learned from as it is, mistakes and all.
+    """
+    t, k, _ = deviation.shape
+    factor = np.concatenate([kernel_factor(mean, SHARED_WIDTH), np.ones((k, 1))], axis=1)  # (K, r)
+    ridge = SHARED_RIDGE * np.eye(factor.shape[1])
+    coefficients = np.linalg.solve(factor.T @ factor + ridge, np.einsum("kr,tki->rti", factor, deviation).reshape(len(ridge), -1))
+    shared = np.moveaxis((factor @ coefficients).reshape(k, t, 3), 0, 1)
+    return np.asarray(shared + np.sqrt(t / (t + 3 * k)) * (deviation - shared))
 
 
 def _gaussian(a: Float, b: Float, width: float) -> Float:

