@@ -24,6 +24,7 @@ from barlowtrack.identity.appearance import fit_logistic
 from barlowtrack.identity.assign import assign
 from barlowtrack.identity.atlas import smooth_shape
 from barlowtrack.identity.learned import Learned
+from barlowtrack.identity.pairs import Pairs
 from barlowtrack.identity.registration import Alignment, Shape, align
 from barlowtrack.identity.solve import WARP_SIGMAS
 
@@ -169,9 +170,11 @@ def _stranger(places: Float, n: int, rng: np.random.Generator) -> Float:
 def _evidence(found: Alignment, entry: NDArray[np.int64]) -> Float:
     """Returns (n, 5) what speaks for each match: its own posterior, and how well the two arrangements fit as a whole."""
     n = len(entry)
-    own = np.clip(found.posterior[np.maximum(entry, 0), np.arange(n)].astype(np.float64), 1e-3, 1 - 1e-3)
+    mass = found.posterior
+    own = mass.trust(np.maximum(entry, 0)) if isinstance(mass, Pairs) else mass[np.maximum(entry, 0), np.arange(n)]
+    own = np.clip(own.astype(np.float64), 1e-3, 1 - 1e-3)
     odds = np.log(own / (1 - own))
-    fit = np.full(n, found.score / min(found.posterior.shape))
+    fit = np.full(n, found.score / min(mass.shape))
     return np.stack([odds, fit, fit**2, odds * fit, np.ones(n)], axis=1)
 
 

@@ -9,15 +9,16 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from barlowtrack.data import UNKNOWN
+from barlowtrack.identity.pairs import Pairs, assign_pairs
 
 ABSENT_COST = 3.5
 
 
-def assign(posterior: NDArray[np.floating[Any]], absent_cost: float = ABSENT_COST) -> NDArray[np.int64]:
+def assign(posterior: NDArray[np.floating[Any]] | Pairs, absent_cost: float = ABSENT_COST) -> NDArray[np.int64]:
     """Pairs neurons with detections so that the sum of -log posterior is least; who costs more than absent_cost stays alone.
 
     Args:
-        posterior: (K, n), in [0, 1].
+        posterior: (K, n), in [0, 1]; a table, or the pairs that are not zero.
         absent_cost: Price of leaving a neuron absent and a detection unknown.
 
     Returns:
@@ -26,6 +27,8 @@ def assign(posterior: NDArray[np.floating[Any]], absent_cost: float = ABSENT_COS
     Reference:
         Kuhn 1955; Jonker & Volgenant 1987.
     """
+    if isinstance(posterior, Pairs):
+        return assign_pairs(posterior, absent_cost)
     neuron = np.full(posterior.shape[1], UNKNOWN)
     # Capped at the price of staying alone, a pair at the cap means just that: no extra rows or columns are needed.
     cost = np.minimum(-np.log(np.maximum(posterior, 1e-12)), absent_cost)

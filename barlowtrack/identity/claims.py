@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from barlowtrack.data import UNKNOWN
 from barlowtrack.identity.atlas import Sighting
+from barlowtrack.identity.pairs import Pairs
 
 Float = NDArray[np.floating[Any]]
 Int = NDArray[np.int64]
@@ -64,24 +65,38 @@ def claims_of(sighting: Sighting, volume: int = 0) -> Claims:
         sighting: Of K neurons and n detections.
         volume: Which of the volumes given it is of.
     """
-    mass = np.asarray(sighting.alignment.posterior, np.float64)  # (K, n)
-    k, n = mass.shape if mass.size else (len(mass), len(sighting.rows))
-    mass = mass.reshape(k, n)
+    mass = sighting.alignment.posterior
+    known, n = sighting.neuron >= 0, len(sighting.rows)
+    if isinstance(mass, Pairs):
+        k = mass.shape[0]
+        candidates, posterior = mass.best(N_CANDIDATES)
+        own = np.where(known, mass.trust(sighting.neuron), 0.0)
+        of_neuron: Float = np.bincount(mass.neuron, mass.mass, k)
+        of_detection: Float = np.bincount(mass.detection, mass.mass, n)
+    else:
+        mass = np.asarray(mass, np.float64).reshape(len(mass), n)  # (K, n)
+        k = len(mass)
+        candidates, posterior = _best(mass)
+        own = np.zeros(n)
+        own[known] = mass[sighting.neuron[known], np.flatnonzero(known)]
+        of_neuron, of_detection = mass.sum(1), mass.sum(0)
+    absent = np.setdiff1d(np.arange(k), sighting.neuron[known])
+    missing = np.clip(1 - of_neuron[absent], 0, 1)
+    where = np.full(n, volume)
+    total = np.clip(of_detection, 0, 1)
+    return Claims(where, sighting.rows, sighting.neuron, own, total, candidates, posterior, np.full(len(absent), volume), absent, missing)
+
+
+def _best(mass: Float) -> tuple[Int, Float]:
+    """The likeliest neurons (n, N_CANDIDATES) of each detection in a table (K, n), and their mass."""
+    k, n = mass.shape
     shown = min(N_CANDIDATES, k)
-    candidates = np.full((n, N_CANDIDATES), UNKNOWN)
-    posterior = np.zeros((n, N_CANDIDATES))
+    candidates, posterior = np.full((n, N_CANDIDATES), UNKNOWN), np.zeros((n, N_CANDIDATES))
     if shown:
         best = np.argsort(-mass, axis=0, kind="stable")[:shown]  # (C, n)
         posterior[:, :shown] = np.take_along_axis(mass, best, 0).T
         candidates[:, :shown] = np.where(posterior[:, :shown] > 0, best.T, UNKNOWN)
-    known = sighting.neuron >= 0
-    own = np.zeros(n)
-    own[known] = mass[sighting.neuron[known], np.flatnonzero(known)]
-    absent = np.setdiff1d(np.arange(k), sighting.neuron[known])
-    missing = np.clip(1 - mass[absent].sum(1), 0, 1)
-    where = np.full(n, volume)
-    total = np.clip(mass.sum(0), 0, 1)
-    return Claims(where, sighting.rows, sighting.neuron, own, total, candidates, posterior, np.full(len(absent), volume), absent, missing)
+    return candidates, posterior
 
 
 def together(parts: Sequence[Claims]) -> Claims:

@@ -16,8 +16,10 @@ from barlowtrack.data import Progress, silent
 from barlowtrack.identity import solve
 from barlowtrack.identity.claims import claims_of, together
 from barlowtrack.identity.confidence import Calibration, calibrate
+from barlowtrack.identity.large import WIDE, coarse_sample
 from barlowtrack.identity.nucleus import nuclei
 from barlowtrack.identity.opinions import FEWEST_TEACHERS, second_opinions
+from barlowtrack.identity.pairs import is_large
 from barlowtrack.identity.registration import N_ANGLES
 from barlowtrack.identity.solve import Atlas
 from barlowtrack.identity.volumes import Volume
@@ -116,7 +118,9 @@ def side_by_side(volumes: Sequence[Volume], compute: ComputeConfig) -> int:
     """Returns how many of at least one volume are worked on side by side: as many as there are threads, and as fit the memory."""
     wanted = compute.workers or min(os.cpu_count() or 1, 8)
     # The atlas has about as many neurons as the fullest volume has detections.
-    per_volume = BYTES_A_PAIR * max(len(volume.rows) for volume in volumes) ** 2
+    fullest = max(len(volume.rows) for volume in volumes)
+    pairs = fullest * WIDE + coarse_sample(fullest) ** 2 if is_large(fullest, fullest) else fullest**2
+    per_volume = BYTES_A_PAIR * pairs
     return max(1, min(wanted, int(compute.memory_gb * 1e9 / per_volume)))
 
 

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from barlowtrack.identity.pairs import Pairs
+
 Float = NDArray[np.floating[Any]]
 
 N_ANGLES = 12
@@ -76,13 +78,13 @@ class Alignment:
     Attributes:
         points: (n, 3) detections, turned and shifted into the frame of the shape.
         fitted: (K, 3) the deformed shape in that frame.
-        posterior: (K, n) how much each detection is each neuron; rows and columns sum to at most 1.
+        posterior: (K, n) how much each detection is each neuron; rows and columns sum to at most 1. Pairs in a large volume.
         score: Log evidence that the shape lies like this, against that all detections are unknown.
     """
 
     points: Float
     fitted: Float
-    posterior: Float
+    posterior: Float | Pairs
     score: float
 
 

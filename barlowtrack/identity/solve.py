@@ -17,6 +17,8 @@ from barlowtrack.data import UNKNOWN
 from barlowtrack.identity.appearance import Appearance, first_matches, learn_appearance
 from barlowtrack.identity.assign import assign
 from barlowtrack.identity.atlas import PRUNE_OCCUPANCY, Sighting, carry_over, learn_shape, revise, smooth_shape
+from barlowtrack.identity.large import align_large, match_by_looks
+from barlowtrack.identity.pairs import Pairs, is_large
 from barlowtrack.identity.registration import SLACK, Alignment, Shape, align, soft_match
 from barlowtrack.identity.volumes import Volume
 
@@ -31,6 +33,10 @@ SHAPE_SIGMAS = np.geomspace(1.4, 0.2, 30)
 BUILD_VOLUMES = (250, 400)
 SEEDS = 8
 SEED_PARTNERS = 20
+LEARNED_DETECTIONS = 200_000
+FEWEST_LEARNED = 30
+TRIED_DETECTIONS = 100_000
+"""Bounds on what is learned from, and tried as a first atlas: a volume of thousands tells as much as many small ones."""
 TRUSTED_LOOKS = 0.3
 TRIM = 0.25
 ROUNDS = 5
@@ -76,9 +82,7 @@ def build(volumes: list[Volume], rng: np.random.Generator, run: Map, tick: Calla
 def build_by_looks(volumes: list[Volume], rng: np.random.Generator, run: Map, tick: Callable[[], None]) -> Atlas:
     """Learns the atlas as build does, from looks alone; neurons that nobody claims are adopted from the volume that has most of them."""
     part = _part(volumes)
-    counts = np.array([len(v.rows) for v in volumes])
-    seeds = rng.choice(_ample(counts), min(SEEDS, len(_ample(counts))), replace=False)
-    partners = [volumes[i] for i in rng.choice(len(volumes), min(SEED_PARTNERS, len(volumes)), replace=False)]
+    seeds, partners = _tried(volumes, rng)
     atlas, closed = max((_first_look(volumes[seed], partners) for seed in seeds), key=lambda found: found[1])
     if closed <= TRUSTED_LOOKS:  # nothing contradicts looks here: such weak ones would confirm their own mistakes
         log.warning("looks alone find only %.0f %% of the nuclei again: nobody is named", 100 * closed)
@@ -99,6 +103,8 @@ def build_by_looks(volumes: list[Volume], rng: np.random.Generator, run: Map, ti
 
 def sight(volume: Volume, atlas: Atlas, sigmas: NDArray[np.float64] = SHAPE_SIGMAS) -> Sighting:
     """Lays the atlas over a volume and says who each detection is."""
+    if is_large(atlas.n_neurons, len(volume.rows)):
+        return _sight_large(volume, atlas, sigmas)
     looks = None if atlas.appearance is None or volume.features is None else atlas.appearance.log_ratio(volume.features)
     if atlas.shape is not None:
         alignment = align(volume.points, atlas.shape, looks, sigmas=sigmas)
@@ -110,11 +116,25 @@ def sight(volume: Volume, atlas: Atlas, sigmas: NDArray[np.float64] = SHAPE_SIGM
     return Sighting(alignment, assign(alignment.posterior), volume.rows)
 
 
+def _sight_large(volume: Volume, atlas: Atlas, sigmas: NDArray[np.float64]) -> Sighting:
+    """Does what sight does, by candidates."""
+    k, n = atlas.n_neurons, len(volume.rows)
+    looks, features = atlas.appearance, volume.features
+    if atlas.shape is not None:
+        ratio = None if looks is None or features is None else looks.log_ratio_of(features)
+        alignment = align_large(volume.points, atlas.shape, ratio, sigmas=sigmas)
+    else:
+        none = np.zeros(0, int)
+        posterior = Pairs(none, none, np.zeros(0), (k, n))
+        if looks is not None and features is not None:
+            posterior = match_by_looks(lambda neuron: looks.only(neuron).log_ratio(features), k, n)
+        alignment = Alignment(volume.points, np.zeros((k, 3)), posterior, float(posterior.mass.sum()))
+    return Sighting(alignment, assign(alignment.posterior), volume.rows)
+
+
 def choose_seed(volumes: list[Volume], rng: np.random.Generator, run: Map) -> Atlas:
     """Returns as first atlas the volume that the others resemble most, of SEEDS with an ample but not the largest count."""
-    ample = _ample(np.array([len(v.rows) for v in volumes]))
-    seeds = rng.choice(ample, min(SEEDS, len(ample)), replace=False)
-    partners = [volumes[i] for i in rng.choice(len(volumes), min(SEED_PARTNERS, len(volumes)), replace=False)]
+    seeds, partners = _tried(volumes, rng)
 
     def tried(seed: int) -> tuple[Atlas, float]:
         found, closed = _first_look(volumes[seed], partners)
@@ -129,7 +149,23 @@ def choose_seed(volumes: list[Volume], rng: np.random.Generator, run: Map) -> At
 def _part(volumes: list[Volume]) -> list[Volume]:
     """The volumes that the atlas is learned from, evenly spread over their order by content."""
     few, many = BUILD_VOLUMES
+    many = min(many, max(LEARNED_DETECTIONS // _typical(volumes), FEWEST_LEARNED))
     return [volumes[i] for i in np.unique(np.linspace(0, len(volumes) - 1, min(max(few, len(volumes) // 5), many)).astype(int))]
+
+
+def _tried(volumes: list[Volume], rng: np.random.Generator) -> tuple[NDArray[np.int64], list[Volume]]:
+    """Which volumes are tried as a first atlas, and the volumes that they are tried on; few where they are large."""
+    ample = _ample(np.array([len(v.rows) for v in volumes]))
+    trials = TRIED_DETECTIONS // _typical(volumes)
+    n_partners = int(np.clip(trials // SEEDS, 5, SEED_PARTNERS))
+    n_seeds = int(np.clip(trials // n_partners, 3, SEEDS))
+    seeds = rng.choice(ample, min(n_seeds, len(ample)), replace=False)
+    return seeds, [volumes[i] for i in rng.choice(len(volumes), min(n_partners, len(volumes)), replace=False)]
+
+
+def _typical(volumes: list[Volume]) -> int:
+    """Median number of detections of a volume."""
+    return int(np.median([len(v.rows) for v in volumes]))
 
 
 def _ample(counts: NDArray[np.int64]) -> NDArray[np.int64]:
