@@ -71,8 +71,8 @@ def claims_of(sighting: Sighting, volume: int = 0) -> Claims:
         k = mass.shape[0]
         candidates, posterior = mass.best(N_CANDIDATES)
         own = np.where(known, mass.trust(sighting.neuron), 0.0)
-        of_neuron: Float = np.bincount(mass.neuron, mass.mass, k)
-        of_detection: Float = np.bincount(mass.detection, mass.mass, n)
+        of_neuron = np.asarray(np.bincount(mass.neuron, mass.mass, k), np.float64)
+        of_detection = np.asarray(np.bincount(mass.detection, mass.mass, n), np.float64)
     else:
         mass = np.asarray(mass, np.float64).reshape(len(mass), n)  # (K, n)
         k = len(mass)
