@@ -1,7 +1,7 @@
 """Time, memory and identity accuracy of track, beside baselines and trackers of others (track_peers.py) in the same run.
 
 *To one template* is the published protocol: of the neurons labelled in one volume and in another, the share that has the same id in both;
-the mean over all other volumes, and over ten templates.
+the mean over all other volumes, and over all volumes as the template.
 
 python benchmarks/bench_track.py                                  the synthetic worm, easy, mid and hard
 python benchmarks/bench_track.py --points ../shared/data/nerve_worm1_points/points.csv     real points, if you have them
@@ -108,13 +108,12 @@ def accuracy(neuron: np.ndarray, scene: Scene) -> float:
     return sum(mapping.get(int(a)) == int(b) for a, b in zip(neuron[rows], scene.true[rows], strict=True)) / scene.n_true
 
 
-def to_one_template(neuron: np.ndarray, scene: Scene, n_templates: int = 10) -> float:
-    """The mean over templates, evenly spread, and volumes of: same id in both / labelled in both. No id is not the same id."""
+def to_one_template(neuron: np.ndarray, scene: Scene) -> float:
+    """The mean over templates and volumes of: same id in both / labelled in both. No id is not the same id."""
     known = np.flatnonzero(scene.true >= 0)
     t, true, given = scene.detections.t[known], scene.true[known], neuron[known]
-    labelled = np.unique(t)
     shares = []
-    for template in labelled[np.linspace(0, len(labelled) - 1, min(n_templates, len(labelled))).astype(int)]:
+    for template in np.unique(t):
         wanted = np.full(true.max() + 1, UNKNOWN - 1)  # not labelled in the template
         wanted[true[t == template]] = given[t == template]
         both = (wanted[true] >= UNKNOWN) & (t != template)
