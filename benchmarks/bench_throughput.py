@@ -6,7 +6,7 @@ With --accuracy both are also trained from scratch on one synthetic worm, by the
 and scored as bench_encoder.py scores embeddings; each sees the crops that it is made for.
 
     python benchmarks/bench_throughput.py --threads 1 --rounds 7
-    python benchmarks/bench_throughput.py --accuracy --epochs 12
+    python benchmarks/bench_throughput.py --accuracy --epochs 6
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def main() -> None:
     parser.add_argument("--volumes", type=int, default=30)
     parser.add_argument("--neurons", type=int, default=60)
     parser.add_argument("--seed", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=6)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     if args.accuracy:
