@@ -89,11 +89,19 @@ def best(
         except ImportError as error:
             said.append(f"{tool}: not installed ({error})")
             continue
-        scores = {name: score(_ids(link, detections)) for name, link in settings.items()}
+        scores = {name: _score(link, detections, score) for name, link in settings.items()}
         winner = max(scores, key=lambda name: scores[name])
         methods[tool] = lambda _, link=settings[winner]: (_ids(link, detections), None)
-        said.append(f"{tool}: " + "; ".join(f"{name} {value:.3f}" for name, value in scores.items()))
+        said.append(f"{tool}: " + "; ".join(f"{name} " + (f"{value:.3f}" if value >= 0 else "failed") for name, value in scores.items()))
     return methods, said
+
+
+def _score(link: Link, detections: Detections, score: Callable[[IntArray], float]) -> float:
+    """-1 where the tool gives up: EMC2 solves for a warp that two volumes with few tracks in common do not determine."""
+    try:
+        return score(_ids(link, detections))
+    except RuntimeError:
+        return -1.0
 
 
 def _ids(link: Link, detections: Detections) -> IntArray:
