@@ -1,4 +1,7 @@
-"""Time, memory and identity accuracy of track, beside three baselines in the same run.
+"""Time, memory and identity accuracy of track, beside baselines and trackers of others (track_peers.py) in the same run.
+
+*To one template* is the published protocol: of the neurons labelled in one volume and in another, the share that has the same id in both;
+the mean over all other volumes, and over all volumes as the template.
 
 python benchmarks/bench_track.py                                  the synthetic worm, easy, mid and hard
 python benchmarks/bench_track.py --points ../shared/data/nerve_worm1_points/points.csv     real points, if you have them
@@ -15,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import track_peers
 from scipy.optimize import linear_sum_assignment
 from threadpoolctl import threadpool_limits
 
@@ -106,6 +110,21 @@ def accuracy(neuron: np.ndarray, scene: Scene) -> float:
     return sum(mapping.get(int(a)) == int(b) for a, b in zip(neuron[rows], scene.true[rows], strict=True)) / scene.n_true
 
 
+def to_one_template(neuron: np.ndarray, scene: Scene) -> float:
+    """The mean over templates and volumes of: same id in both / labelled in both. No id is not the same id."""
+    known = np.flatnonzero(scene.true >= 0)
+    t, true, given = scene.detections.t[known], scene.true[known], neuron[known]
+    shares = []
+    for template in np.unique(t):
+        wanted = np.full(true.max() + 1, UNKNOWN - 1)  # not labelled in the template
+        wanted[true[t == template]] = given[t == template]
+        both = (wanted[true] >= UNKNOWN) & (t != template)
+        same = (given == wanted[true]) & (given >= 0)
+        in_volume, right = np.bincount(t[both]), np.bincount(t[both], same[both])
+        shares.append((right[in_volume > 0] / in_volume[in_volume > 0]).mean())
+    return float(np.mean(shares))
+
+
 def calibration_error(neuron: np.ndarray, probability: np.ndarray, scene: Scene) -> float:
     """Expected calibration error of the assigned detections whose neuron is known, ten bins."""
     rows = np.flatnonzero((scene.true >= 0) & (neuron >= 0))
@@ -175,12 +194,13 @@ def main() -> None:
     parser.add_argument("--volumes", type=int, default=200)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--peers", nargs="*", choices=list(track_peers.SETTINGS), default=list(track_peers.SETTINGS))
     arguments = parser.parse_args()
     scenes = real_scenes(arguments.points) if arguments.points else []
     if not arguments.points:
         strengths = [None if s == "none" else float(s) for s in arguments.looks]
         scenes = [synthetic_scene(p, arguments.volumes, s, arguments.seed) for p in arguments.presets for s in strengths]
-    print(f"{'scene':28s}{'method':16s}{'accuracy':>9s}{'ECE':>7s}{'ids':>6s}{'ms/volume':>11s}{'peak GB':>9s}")
+    print(f"{'scene':28s}{'method':16s}{'accuracy':>9s}{'template':>9s}{'ECE':>7s}{'ids':>6s}{'ms/volume':>11s}{'peak GB':>9s}")
     for scene in scenes:
         methods = {
             "links": links,
@@ -190,7 +210,9 @@ def main() -> None:
         if scene.embeddings.vectors.shape[1] > 1:
             methods["appearance"] = ours(TrackConfig(position=False), arguments.workers, arguments.seed)
             methods["both"] = ours(TrackConfig(), arguments.workers, arguments.seed)
-        for name, method in methods.items():
+        others, said = track_peers.best(arguments.peers, scene.detections, lambda given, scene=scene: accuracy(given, scene))
+        print("\n".join(f"{scene.name:28s}{line}" for line in said))
+        for name, method in (others | methods).items():
             begin = time.perf_counter()
             with threadpool_limits(1):
                 neuron, probability = method(scene)
@@ -198,7 +220,8 @@ def main() -> None:
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
             error = "" if probability is None else f"{calibration_error(neuron, probability, scene):.3f}"
             ids = len(np.unique(neuron[neuron >= 0]))
-            print(f"{scene.name:28s}{name:16s}{accuracy(neuron, scene):9.3f}{error:>7s}{ids:6d}{took:11.1f}{peak:9.2f}", flush=True)
+            right = f"{accuracy(neuron, scene):9.3f}{to_one_template(neuron, scene):9.3f}"
+            print(f"{scene.name:28s}{name:16s}{right}{error:>7s}{ids:6d}{took:11.1f}{peak:9.2f}", flush=True)
 
 
 if __name__ == "__main__":
