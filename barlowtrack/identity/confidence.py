@@ -30,6 +30,8 @@ SHARED_ERRORS = 1 / 3
 SUREST = 0.999
 CHAIN = 2.0
 """Wrong assignments come in chains, each neuron pushed onto its neighbour: about so many for every neuron that is pushed out at the end."""
+DOUBTED_VOLUMES = 0.5
+"""So many volumes more than there are, of even odds: of a handful the atlases share more than of many."""
 PRIOR_VOTES = 3.0
 PRIOR_VOLUMES = 5.0
 
@@ -168,7 +170,8 @@ def calibrate(claims: Claims, opinions: Int, n_neurons: int, n_volumes: int) -> 
     of_unknown, of_absent = _about_unknown(claims, np.flatnonzero(~known), fit), found._about_absent(claims, fit)
     between = [confirmed(theirs[0], theirs[1], volume), confirmed(theirs[1], theirs[0], volume)]
     heard = found._about_assigned(claims, rows, fit, found.confirmed)
-    assigned = _curve(crossed, votes[:, known], _agreement(between, theirs >= 0), heard)
+    doubt = DOUBTED_VOLUMES / (n_volumes + DOUBTED_VOLUMES)
+    assigned = _curve(crossed, votes[:, known], _agreement_about_names(between, theirs, known), heard, doubt=doubt)
     right = assigned.probability(heard, votes[:, known]) * _apart_from_votes(claims, found.worth)[known]
     pushed_out = float((1 - right).sum()) / CHAIN
     # Of the detections that belong to who was pushed out, about half went to others.
@@ -180,7 +183,7 @@ def calibrate(claims: Claims, opinions: Int, n_neurons: int, n_volumes: int) -> 
     return calibration, votes, cells
 
 
-def _curve(evidence: Sequence[Float], votes: Int, between: float, heard: Float, most: float = SUREST) -> Curve:
+def _curve(evidence: Sequence[Float], votes: Int, between: float, heard: Float, most: float = SUREST, doubt: float = 0.0) -> Curve:
     """Learns a curve from what two raters confirm of n claims.
 
     Args:
@@ -189,6 +192,7 @@ def _curve(evidence: Sequence[Float], votes: Int, between: float, heard: Float, 
         between: How often the raters confirm each other's claims of this kind.
         heard: (n, F) evidence that the curve will be asked with.
         most: Largest share of the claims that can be right.
+        doubt: Weight of even odds in the share that is taken to be right.
     """
     asked = votes != NO_VOTE
     x = np.concatenate([e[a] for e, a in zip(evidence, asked, strict=True)])
@@ -197,7 +201,8 @@ def _curve(evidence: Sequence[Float], votes: Int, between: float, heard: Float, 
         return Curve(np.eye(heard.shape[1])[0], 1.0)  # nobody was asked: the posterior is all there is
     beta = fit_logistic(x, y, np.full(len(y), 1 / len(y)))
     agree = [_rate(v[a] == YES) for v, a in zip(votes, asked, strict=True)]
-    right = float(np.clip(np.sqrt(agree[0] * agree[1] / between), 1e-3, min(most, SUREST)))
+    right = min(float(np.sqrt(agree[0] * agree[1] / between)), SUREST)
+    right = float(np.clip((1 - doubt) * right + doubt / 2, 1e-3, min(most, SUREST)))
     some = asked.any(0)
     share = np.clip(_logistic(heard[some] @ beta), 1e-4, 1 - 1e-4)
     gamma = _bisect(lambda g: float(np.clip(share**g, 1e-4, SUREST).mean()), right, 20.0, 1e-3)
@@ -228,6 +233,15 @@ def _bisect(rising: Any, aim: float, low: float, high: float) -> float:
 
 def _agreement(between: Sequence[Int], kind: NDArray[np.bool_]) -> float:
     return float(np.mean([_rate(vote[(vote != NO_VOTE) & of_kind] == YES) for vote, of_kind in zip(between, kind, strict=True)]))
+
+
+def _agreement_about_names(between: Sequence[Int], theirs: Int, known: NDArray[np.bool_]) -> float:
+    """How often two raters give a detection the same name, of those that the atlas has named: who says unknown does not."""
+    rates = []
+    for vote, own in zip(between, theirs, strict=True):
+        use = known & (theirs > NOT_ASKED).all(0) & ((vote != NO_VOTE) | (own < 0))
+        rates.append(_rate((vote[use] == YES) & (own[use] >= 0)))
+    return float(np.mean(rates))
 
 
 def _agreement_about_absence(theirs: Int, volume: Int) -> float:
