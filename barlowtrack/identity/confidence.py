@@ -18,53 +18,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barlowtrack.data import UNKNOWN
-from barlowtrack.identity.appearance import fit_logistic
 from barlowtrack.identity.claims import Claims
+from barlowtrack.identity.curve import Curve, fit_curve, log_odds_of, rate
 from barlowtrack.identity.opinions import NO_VOTE, NOT_ASKED, YES, absences, confirmed, missed_too
 
 Float = NDArray[np.floating[Any]]
 Int = NDArray[np.int64]
 
-SHARED_ERRORS = 1 / 3
-"""How often a second opinion confirms a wrong claim, as a share of how often it confirms any."""
-SUREST = 0.999
 CHAIN = 2.0
 """Wrong assignments come in chains, each neuron pushed onto its neighbour: about so many for every neuron that is pushed out at the end."""
+DOUBTED_VOLUMES = 0.5
+"""So many volumes more than there are, of even odds: of a handful the atlases share more than of many."""
 PRIOR_VOTES = 3.0
 PRIOR_VOLUMES = 5.0
-
-
-@dataclass(frozen=True)
-class Curve:
-    """From evidence to the probability that a claim is right.
-
-    Attributes:
-        beta: (F,) of the log odds that a second opinion confirms the claim, linear in the evidence.
-        gamma: Turns the probability of being confirmed into that of being right: its power.
-        shift: Of the log odds, where votes about the claim itself are heard: on average they change nothing.
-    """
-
-    beta: Float
-    gamma: float
-    shift: float = 0.0
-
-    def probability(self, evidence: Float, votes: Int | None = None) -> Float:
-        """Returns (n,) probabilities of claims.
-
-        Args:
-            evidence: (n, F).
-            votes: (R, n) of second opinions, see opinions.py; where none was asked, evidence alone decides.
-        """
-        confirmed_share = np.clip(_logistic(evidence @ self.beta), 1e-4, 1 - 1e-4)
-        right: Float = np.clip(confirmed_share**self.gamma, 1e-4, SUREST)
-        if votes is None:
-            return right
-        if_wrong = SHARED_ERRORS * confirmed_share
-        if_right = np.clip((confirmed_share - (1 - right) * if_wrong) / right, 1e-3, 1 - 1e-3)
-        yes, no = np.log(if_right / if_wrong), np.log((1 - if_right) / (1 - if_wrong))
-        told = np.where(votes == YES, yes, np.where(votes == NO_VOTE, 0.0, no)).sum(0)
-        heard = (votes != NO_VOTE).any(0)
-        return np.where(heard, np.clip(_logistic(_log_odds(right) + told + self.shift), 1e-4, SUREST), right)
 
 
 @dataclass(frozen=True)
@@ -132,11 +98,11 @@ class Calibration:
     def _about_assigned(self, claims: Claims, which: NDArray[np.intp], fit: Float, confirmed_share: Float) -> Float:
         who = claims.neuron[which]
         columns = [claims.posterior[which], self.posterior[who], self.occupancy[who], confirmed_share[who], fit[claims.volume[which]]]
-        return _evidence(columns)
+        return log_odds_of(columns)
 
     def _about_absent(self, claims: Claims, fit: Float) -> Float:
         who = claims.absent_neuron
-        return _evidence([claims.absent_mass, self.posterior[who], self.occupancy[who], self.confirmed[who], fit[claims.absent_volume]])
+        return log_odds_of([claims.absent_mass, self.posterior[who], self.occupancy[who], self.confirmed[who], fit[claims.absent_volume]])
 
 
 def calibrate(claims: Claims, opinions: Int, n_neurons: int, n_volumes: int) -> tuple[Calibration, Int, Int]:
@@ -168,41 +134,17 @@ def calibrate(claims: Claims, opinions: Int, n_neurons: int, n_volumes: int) -> 
     of_unknown, of_absent = _about_unknown(claims, np.flatnonzero(~known), fit), found._about_absent(claims, fit)
     between = [confirmed(theirs[0], theirs[1], volume), confirmed(theirs[1], theirs[0], volume)]
     heard = found._about_assigned(claims, rows, fit, found.confirmed)
-    assigned = _curve(crossed, votes[:, known], _agreement(between, theirs >= 0), heard)
+    doubt = DOUBTED_VOLUMES / (n_volumes + DOUBTED_VOLUMES)
+    assigned = fit_curve(crossed, votes[:, known], _agreement_about_names(between, theirs, known), heard, doubt=doubt)
     right = assigned.probability(heard, votes[:, known]) * _apart_from_votes(claims, found.worth)[known]
     pushed_out = float((1 - right).sum()) / CHAIN
     # Of the detections that belong to who was pushed out, about half went to others.
-    unknown = _curve(
+    unknown = fit_curve(
         [of_unknown] * 2, votes[:, ~known], _agreement(between, theirs == UNKNOWN), of_unknown, _most(pushed_out / 2, of_unknown)
     )
-    absent = _curve([of_absent] * 2, cells, _agreement_about_absence(theirs, volume), of_absent, _most(pushed_out, of_absent))
+    absent = fit_curve([of_absent] * 2, cells, _agreement_about_absence(theirs, volume), of_absent, _most(pushed_out, of_absent))
     calibration = replace(found, assigned=assigned, unknown=unknown, absent=absent)
     return calibration, votes, cells
-
-
-def _curve(evidence: Sequence[Float], votes: Int, between: float, heard: Float, most: float = SUREST) -> Curve:
-    """Learns a curve from what two raters confirm of n claims.
-
-    Args:
-        evidence: (n, F) for the vote of each rater.
-        votes: (2, n).
-        between: How often the raters confirm each other's claims of this kind.
-        heard: (n, F) evidence that the curve will be asked with.
-        most: Largest share of the claims that can be right.
-    """
-    asked = votes != NO_VOTE
-    x = np.concatenate([e[a] for e, a in zip(evidence, asked, strict=True)])
-    y = np.concatenate([v[a] == YES for v, a in zip(votes, asked, strict=True)])
-    if len(y) == 0:
-        return Curve(np.eye(heard.shape[1])[0], 1.0)  # nobody was asked: the posterior is all there is
-    beta = fit_logistic(x, y, np.full(len(y), 1 / len(y)))
-    agree = [_rate(v[a] == YES) for v, a in zip(votes, asked, strict=True)]
-    right = float(np.clip(np.sqrt(agree[0] * agree[1] / between), 1e-3, min(most, SUREST)))
-    some = asked.any(0)
-    share = np.clip(_logistic(heard[some] @ beta), 1e-4, 1 - 1e-4)
-    gamma = _bisect(lambda g: float(np.clip(share**g, 1e-4, SUREST).mean()), right, 20.0, 1e-3)
-    shift = _bisect(lambda s: float(Curve(beta, gamma, s).probability(heard[some], votes[:, some]).mean()), right, -8.0, 8.0)
-    return Curve(beta, gamma, shift)
 
 
 def _most(wrong: float, claims: Float) -> float:
@@ -218,16 +160,17 @@ def _apart_from_votes(claims: Claims, worth: Float) -> Float:
     return factor
 
 
-def _bisect(rising: Any, aim: float, low: float, high: float) -> float:
-    """Returns where a function that rises from low to high (either may be the larger) meets aim."""
-    for _ in range(40):
-        middle = 0.5 * (low + high)
-        low, high = (middle, high) if rising(middle) < aim else (low, middle)
-    return 0.5 * (low + high)
-
-
 def _agreement(between: Sequence[Int], kind: NDArray[np.bool_]) -> float:
-    return float(np.mean([_rate(vote[(vote != NO_VOTE) & of_kind] == YES) for vote, of_kind in zip(between, kind, strict=True)]))
+    return float(np.mean([rate(vote[(vote != NO_VOTE) & of_kind] == YES) for vote, of_kind in zip(between, kind, strict=True)]))
+
+
+def _agreement_about_names(between: Sequence[Int], theirs: Int, known: NDArray[np.bool_]) -> float:
+    """How often two raters give a detection the same name, of those that the atlas has named: who says unknown does not."""
+    rates = []
+    for vote, own in zip(between, theirs, strict=True):
+        use = known & (theirs > NOT_ASKED).all(0) & ((vote != NO_VOTE) | (own < 0))
+        rates.append(rate((vote[use] == YES) & (own[use] >= 0)))
+    return float(np.mean(rates))
 
 
 def _agreement_about_absence(theirs: Int, volume: Int) -> float:
@@ -236,18 +179,13 @@ def _agreement_about_absence(theirs: Int, volume: Int) -> float:
     rates = []
     for one, other in ((theirs[0], theirs[1]), (theirs[1], theirs[0])):
         vote = missed_too(*absences(one, volume), one, other, volume)
-        rates.append(_rate(vote[vote != NO_VOTE] == YES))
+        rates.append(rate(vote[vote != NO_VOTE] == YES))
     return float(np.mean(rates))
-
-
-def _rate(hits: NDArray[np.bool_]) -> float:
-    """Share of hits, one of each outcome added."""
-    return float((hits.sum() + 1) / (len(hits) + 2))
 
 
 def _share_by_neuron(who: Int, vote: Int, n_neurons: int) -> Float:
     asked = vote != NO_VOTE
-    typical = _rate(vote[asked] == YES)
+    typical = rate(vote[asked] == YES)
     yes = np.bincount(who[asked], vote[asked] == YES, minlength=n_neurons)
     return np.asarray((yes + PRIOR_VOTES * typical) / (np.bincount(who[asked], minlength=n_neurons) + PRIOR_VOTES))
 
@@ -274,18 +212,4 @@ def _fit_of_volume(claims: Claims) -> Float:
 
 def _about_unknown(claims: Claims, which: NDArray[np.intp], fit: Float) -> Float:
     best = claims.candidate_posterior[which].max(1, initial=0)
-    return _evidence([1 - claims.total[which], 1 - best, fit[claims.volume[which]]])
-
-
-def _evidence(shares: Sequence[Float]) -> Float:
-    """(n, F) log odds of shares, and 1."""
-    return np.stack([*(_log_odds(share) for share in shares), np.ones(len(shares[0]))], axis=1)
-
-
-def _log_odds(share: Float) -> Float:
-    share = np.clip(share, 1e-3, 1 - 1e-3)
-    return np.log(share / (1 - share))
-
-
-def _logistic(x: Float) -> Float:
-    return np.asarray(1 / (1 + np.exp(-np.clip(x, -30, 30))))
+    return log_odds_of([1 - claims.total[which], 1 - best, fit[claims.volume[which]]])

@@ -13,7 +13,8 @@ from barlowtrack.data import UNKNOWN
 from barlowtrack.identity import solve
 from barlowtrack.identity.atlas import Sighting
 from barlowtrack.identity.claims import Claims, claims_of, together
-from barlowtrack.identity.confidence import Calibration, Curve, calibrate
+from barlowtrack.identity.confidence import Calibration, calibrate
+from barlowtrack.identity.curve import Curve
 from barlowtrack.identity.identify import Identified, identify
 from barlowtrack.identity.opinions import NO, NO_VOTE, NOT_ASKED, YES
 from barlowtrack.identity.registration import Alignment
