@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from barlowtrack.api import Run, prepare
-from barlowtrack.data import UNKNOWN, Truth
+from barlowtrack.data import UNKNOWN, Tracks, Truth
 from barlowtrack.errors import InputError
 from barlowtrack.evaluate import Evaluation, as_text, calibration, evaluate, evaluate_points, trace_correlation
 from barlowtrack.identity.volumes import neighbour_distance_um
@@ -37,7 +37,7 @@ def evaluate_run(
     """Scores a run, or a stored tracks table, and says it as text or JSON.
 
     Args:
-        target: Run folder, recording that has one, or table.
+        target: Run folder, recording that has one, folder of tracked points, or table.
         truth_path: Table of the truth.
         voxel_size: z, y, x of a truth in voxels; of tracked points in voxels too.
         gate_um: Farthest a detection may be from its true neuron; in the unit of the table where that is not um. Not given: GATE_UM, or
@@ -47,6 +47,8 @@ def evaluate_run(
     Raises:
         StorageError, InputError: no run, no tracks, or no truth there.
     """
+    if not (target / "run.json").exists() and (target / "tracks.parquet").exists():  # a folder of tracked points
+        target = target / "tracks.parquet"
     is_table = target.suffix.lower() in (".csv", ".parquet")
     frame = read_table(target) if is_table else None
     if frame is not None and not {"t", "z_um"} <= set(frame.columns):
@@ -88,7 +90,8 @@ def _score_points(
 ) -> tuple[Truth, list[tuple[str, float | int | str]]]:
     """Scores a tracks table of points; the truth is in the same unit, whatever that is."""
     points = points_from_frame(frame, voxel_size, where=str(path))
-    neuron = tracks_from_frame(frame).neuron[points.row]
+    tracks = tracks_from_frame(frame)
+    tracks = Tracks(tracks.neuron[points.row], tracks.probability[points.row], tracks.n_neurons)
     told = read_columns(truth_path)
     if points.planar:
         depth = "z_um" if "y_um" in told else "z"
@@ -96,8 +99,9 @@ def _score_points(
     truth = _something(truth_from_frame(told, voxel_size or (1.0, 1.0, 1.0), where=str(truth_path)), truth_path)
     found = points.detections
     gate = GATE_NEIGHBOURS * neighbour_distance_um(found) if gate is None else gate
-    scored = evaluate_points(points.number[found.t], found.position_um, neuron, truth, gate_um=gate)
-    return truth, [*scored.summary(), ("farthest a detection may be, in the unit of the table", gate)]
+    scored = evaluate_points(points.number[found.t], found.position_um, tracks.neuron, truth, gate_um=gate)
+    error = ("calibration error of probabilities (ECE)", calibration(scored, tracks).ece)
+    return truth, [*scored.summary(), error, ("farthest a detection may be, in the unit of the table", gate)]
 
 
 def _score_table(path: Path, truth: Truth, gate_um: float) -> Evaluation:

@@ -230,7 +230,7 @@ def train_segmentation(images: Path, labels: Path, out: Path, quiet: bool, **giv
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def evaluate(run_folder: Path, truth: Path, voxel_size: Any, gate_um: float | None, as_json: bool) -> None:
-    """Compare identities with the truth. RUN is a run folder, a recording that has one, or a tracks table."""
+    """Compare identities with the truth. RUN is a run folder, a recording that has one, or a tracks table or folder."""
     from barlowtrack.cli.evaluation import evaluate_run
 
     click.echo(evaluate_run(run_folder, truth, voxel_size, gate_um, as_json=as_json))

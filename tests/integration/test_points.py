@@ -34,7 +34,7 @@ def test_from_a_table_to_a_score(points, tmp_path):
     found = pd.read_csv(tmp_path / "found" / "tracks.csv")
     assert found.columns.tolist() == ["volume", "label", "neuron", "probability", "z", "y", "x"]
     assert found[["volume", "z", "y", "x"]].equals(pd.read_csv(points)[["volume", "z", "y", "x"]])
-    for name in ("tracks.csv", "tracks.parquet"):
+    for name in ("tracks.csv", "."):
         code, out, err = call("evaluate", tmp_path / "found" / name, "--truth", points, "--json")
         assert code == 0, err
         assert json.loads(out)["identity accuracy"] == 1
