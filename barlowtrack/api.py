@@ -13,9 +13,11 @@ from barlowtrack.errors import StorageError
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
 
     from barlowtrack.config import Config
     from barlowtrack.data import Detections, Embeddings, Labels, Recording, Traces, Tracks, VolumeLooks
+    from barlowtrack.identity.learned import Learned
 
 SUFFIX = ".barlowtrack"
 
@@ -192,6 +194,30 @@ class Run:
         return found
 
     @property
+    def atlas(self) -> Learned:
+        """What was learned of the neurons: enough to identify volumes that come later."""
+        found: Learned = self._load("atlas")
+        return found
+
+    @property
+    def neurons(self) -> pd.DataFrame:
+        """Table of the neurons, one row each."""
+        found: pd.DataFrame = self._load("neurons")
+        return found
+
+    @property
+    def candidates(self) -> pd.DataFrame:
+        """Table of who every detection may be."""
+        found: pd.DataFrame = self._load("candidates")
+        return found
+
+    @property
+    def absences(self) -> pd.DataFrame:
+        """Table of the neurons that volumes do not show."""
+        found: pd.DataFrame = self._load("absences")
+        return found
+
+    @property
     def traces(self) -> Traces:
         found: Traces = self._load("traces")
         return found
@@ -210,7 +236,7 @@ class Run:
         return self.path / ARTEFACTS["report"]
 
     def write_csv(self, *, always: bool = True) -> list[Path]:
-        """Writes detections, volumes, tracks and traces as CSV beside their parquet files.
+        """Writes the tables as CSV beside their parquet files.
 
         Args:
             always: False: only those whose CSV is there already, so that no CSV tells an older story than its parquet.
@@ -222,7 +248,7 @@ class Run:
         from barlowtrack.storage import ARTEFACTS
 
         written = []
-        for name in ("detections", "volumes", "tracks", "traces"):
+        for name in ("detections", "volumes", "tracks", "candidates", "neurons", "absences", "traces"):
             source = self.path / ARTEFACTS[name]
             target = source.with_suffix(".csv")
             if source.exists() and (always or target.exists()):

@@ -32,13 +32,13 @@ class Stage:
     """One row of the table.
 
     Attributes:
-        name: Verb; also its module in barlowtrack.stages, its function there, and its section of the settings.
+        name: Verb; also its module in barlowtrack.stages, and its function there.
         needs: What it is made from, in the order of the function's positional parameters.
         makes: What it leaves in the run folder.
         does: One sentence.
         version: Raised by whoever changes what the stage computes; older results become stale.
         aspects: What it uses of the recording beside voxels, voxel size and the roles of the channels.
-        sections: Sections of the settings it reads.
+        sections: Sections of the settings it reads, or single settings of one ("track.position"); the first one's section is its config.
         seeded: Whether the run's seed changes its result.
     """
 
@@ -91,13 +91,20 @@ STAGES = (
         sections=("embed",),
     ),
     Stage(
-        "track",
+        "identify",
         needs=("detections", "volumes", "embeddings"),
-        makes=("tracks",),
-        does="Decide which nuclei are the same neuron, and how surely.",
-        version=2,
-        sections=("track",),
+        makes=("atlas", "identities"),
+        does="Learn which neurons there are, and lay that atlas over every volume.",
+        sections=("track.position", "track.appearance"),
         seeded=True,
+    ),
+    Stage(
+        "track",
+        needs=("detections", "identities"),
+        makes=("tracks", "candidates", "neurons", "absences"),
+        does="Decide which nuclei are the same neuron, and how surely.",
+        version=3,
+        sections=("track.min_probability",),
     ),
     Stage(
         "trace",
@@ -114,7 +121,7 @@ STAGES = (
         does="Write the page that says what came out and how far to trust it.",
         version=4,
         aspects=("rate_hz", "name", "channel_names", "assumptions"),
-        sections=("recording", "segment", "crop", "train", "embed", "track", "trace", "report"),
+        sections=("report", "recording", "segment", "crop", "train", "embed", "track", "trace"),
         seeded=True,
     ),
 )
@@ -250,12 +257,24 @@ def _expected(stage: Stage, card: Mapping[str, Any], config: Config, keys: Mappi
         key="",
         version=stage.version,
         seed=config.seed if stage.seeded else None,
-        settings=json.loads(config.model_dump_json(include=set(stage.sections))),
+        settings=json.loads(config.model_dump_json(include=_included(stage.sections))),
         recording={name: card[name] for name in (*_ALWAYS, *stage.aspects)} if "recording" in stage.needs else {},
         inputs={name: keys[name] for name in stage.needs if name != "recording"},
         artefacts={},
     )
     return replace(record, key=hashlib.blake2b(_keyed(stage, record).to_bytes(), digest_size=16).hexdigest())
+
+
+def _included(sections: tuple[str, ...]) -> dict[str, Any]:
+    """Says the same as pydantic has it: {"train": True, "track": {"position"}}."""
+    included: dict[str, Any] = {}
+    for name in sections:
+        section, dot, setting = name.partition(".")
+        if dot:
+            included.setdefault(section, set()).add(setting)
+        else:
+            included[section] = True
+    return included
 
 
 def _keyed(stage: Stage, record: StageRecord) -> StageRecord:
@@ -423,7 +442,7 @@ def _parts(stage: Stage, inputs: Mapping[str, Any], config: Config, progress: Pr
 
     function = stage.function()
     offered = {
-        "config": getattr(config, stage.name),
+        "config": getattr(config, stage.sections[0].partition(".")[0]),
         "compute": config.compute,
         "seed": config.seed,
         "settings": to_toml(config, only=stage.sections),

@@ -26,6 +26,7 @@ from threadpoolctl import threadpool_limits
 from barlowtrack.data import UNKNOWN, Detections
 from barlowtrack.identity import solve
 from barlowtrack.identity.identify import identify
+from barlowtrack.identity.volumes import prepare
 
 SPACING_UM = 5.0
 FEATURES = 32
@@ -111,16 +112,16 @@ def measure(k: int, options: argparse.Namespace, answer: Connection) -> None:
     before_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     times: list[float] = []
     began = time.process_time()
-    volumes = solve.volumes_of(detections, vectors)
+    _, volumes = prepare(detections, vectors)
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(1) as pool:
         ready = time.process_time()
-        neuron, _, n_neurons = identify(volumes, pool, seed=0, progress=lambda *_: times.append(time.process_time()))
+        found = identify(volumes, pool, seed=0, progress=lambda *_: times.append(time.process_time()))
     # After a start and rounds of learning there is a tick a volume, the first after a last bit of learning; then the probabilities.
     learned, solved = times[solve.ROUNDS + 2], times[solve.ROUNDS + 1 + len(volumes)]
     answer.send(
         (
-            accuracy(neuron, true),
-            n_neurons,
+            accuracy(found.neuron, true),
+            found.atlas.n_neurons,
             learned - ready,
             (solved - learned) / (len(volumes) - 1),
             time.process_time() - began,

@@ -20,10 +20,12 @@ from threadpoolctl import threadpool_limits
 
 from barlowtrack import synthetic
 from barlowtrack.config import ComputeConfig, TrackConfig
-from barlowtrack.data import UNKNOWN, Detections, Embeddings, VolumeLooks
+from barlowtrack.data import UNKNOWN, Detections, Embeddings, Tracks, VolumeLooks
 from barlowtrack.evaluate.matching import map_ids
 from barlowtrack.identity import solve
 from barlowtrack.identity.atlas import smooth_shape
+from barlowtrack.identity.volumes import neighbour_distance_um, prepare
+from barlowtrack.stages.identify import identify
 from barlowtrack.stages.track import track
 
 
@@ -114,11 +116,17 @@ def calibration_error(neuron: np.ndarray, probability: np.ndarray, scene: Scene)
     return float(sum(gaps) / max(len(rows), 1))
 
 
+def tracked(detections: Detections, embeddings: Embeddings, *, config: TrackConfig, compute: ComputeConfig, seed: int) -> Tracks:
+    """Both stages, every volume as good as any other."""
+    n_volumes = detections.n_volumes
+    alike = VolumeLooks(np.bincount(detections.t, minlength=n_volumes), np.ones(n_volumes), np.ones(n_volumes))
+    found = identify(detections, alike, embeddings, config=config, compute=compute, seed=seed)
+    return track(detections, found.identities, config=config).tracks
+
+
 def ours(config: TrackConfig, workers: int, seed: int) -> Callable[[Scene], tuple[np.ndarray, np.ndarray]]:
     def run(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
-        n_volumes = scene.detections.n_volumes
-        alike = VolumeLooks(np.bincount(scene.detections.t, minlength=n_volumes), np.ones(n_volumes), np.ones(n_volumes))
-        found = track(scene.detections, alike, scene.embeddings, config=config, compute=ComputeConfig(workers=workers), seed=seed)
+        found = tracked(scene.detections, scene.embeddings, config=config, compute=ComputeConfig(workers=workers), seed=seed)
         return found.neuron, found.probability
 
     return run
@@ -126,7 +134,7 @@ def ours(config: TrackConfig, workers: int, seed: int) -> Callable[[Scene], tupl
 
 def links(scene: Scene) -> tuple[np.ndarray, None]:
     """Baseline: Hungarian between raw positions of successive volumes, linked through time."""
-    gate = 2 * solve.neighbour_distance_um(scene.detections)
+    gate = 2 * neighbour_distance_um(scene.detections)
     neuron, fresh = np.full(len(scene.detections), UNKNOWN), 0
     before = np.zeros(0, int)
     for t in range(scene.detections.n_volumes):
@@ -146,7 +154,7 @@ def links(scene: Scene) -> tuple[np.ndarray, None]:
 
 def one_template(scene: Scene) -> tuple[np.ndarray, None]:
     """Baseline: the same smooth warp of one volume with an ample count (the 70th percentile; ours tries several), and nothing learned."""
-    volumes = solve.volumes_of(scene.detections, None)
+    volumes = prepare(scene.detections, None)[1]
     counts = np.array([len(v.rows) for v in volumes])
     seed = volumes[int(np.argmin(np.abs(counts - np.percentile(counts, 70))))]
     atlas = solve.Atlas(smooth_shape(seed.points), None, len(seed.rows))

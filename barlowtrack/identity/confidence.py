@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barlowtrack.identity.appearance import fit_logistic
-from barlowtrack.identity.solve import Atlas, Map, Volume, sight
+from barlowtrack.identity.solve import Atlas, Map, sight
+from barlowtrack.identity.volumes import Volume
 
 Float = NDArray[np.floating[Any]]
 

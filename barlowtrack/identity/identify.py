@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,37 @@ from barlowtrack.data import UNKNOWN, Progress, silent
 from barlowtrack.identity import solve
 from barlowtrack.identity.confidence import evidence, probabilities, stability
 from barlowtrack.identity.large import WIDE, coarse_sample
-from barlowtrack.identity.pairs import is_large
+from barlowtrack.identity.pairs import Pairs, is_large
 from barlowtrack.identity.registration import N_ANGLES
-from barlowtrack.identity.solve import Volume
+from barlowtrack.identity.solve import Atlas
+from barlowtrack.identity.volumes import Volume
 
 STRETCH = 64
+N_CANDIDATES = 3
 BYTES_A_PAIR = N_ANGLES * 4 * 4
 """Of a neuron and a detection: in four arrays of single precision at a time, for every turn that is tried."""
+
+
+@dataclass(frozen=True)
+class Identified:
+    """Who every detection is, K entries of the atlas.
+
+    Attributes:
+        neuron: (n,) entry from 0, or UNKNOWN.
+        probability: (n,) in [0, 1], see data.Tracks.
+        candidates: (n, N_CANDIDATES) likeliest entries, UNKNOWN where there are fewer; the one assigned comes first.
+        candidate_probability: (n, N_CANDIDATES) of each.
+        absent: (V, K) probability that an entry is not among the detections of a volume, in the order of the volumes given; NaN where
+            it was assigned.
+        atlas: What was laid over the volumes.
+    """
+
+    neuron: NDArray[np.int64]
+    probability: NDArray[np.float64]
+    candidates: NDArray[np.int64]
+    candidate_probability: NDArray[np.float64]
+    absent: NDArray[np.float64]
+    atlas: Atlas
 
 
 def identify(
@@ -32,7 +57,7 @@ def identify(
     position: bool = True,
     seed: int,
     progress: Progress = silent,
-) -> tuple[NDArray[np.int64], NDArray[np.float64], int]:
+) -> Identified:
     """Says who every detection of the volumes is.
 
     Args:
@@ -42,9 +67,6 @@ def identify(
         position: Whether to use positions; looks are used where the volumes have features.
         seed: Of the choice of volumes that are tried as a first atlas.
         progress: Told after every volume, and after every pass of learning.
-
-    Returns:
-        (n,) neuron from 0, or UNKNOWN; (n,) probability in [0, 1], see Tracks; number of neurons.
     """
     n = sum(len(volume.rows) for volume in volumes)
     done, total = 0, len(volumes) + solve.ROUNDS + 2
@@ -58,8 +80,13 @@ def identify(
     build = solve.build if position else solve.build_by_looks
     atlas = build(teachers or volumes, np.random.default_rng(seed), pool.map, tick)
     neuron, posterior = np.full(n, UNKNOWN), np.zeros(n)
-    for sighting in _in_order(pool, lambda volume: solve.sight(volume, atlas), volumes):
+    candidates, shares = np.full((n, N_CANDIDATES), UNKNOWN), np.zeros((n, N_CANDIDATES))
+    absent = np.full((len(volumes), atlas.n_neurons), np.nan)
+    for i, sighting in enumerate(_in_order(pool, lambda volume: solve.sight(volume, atlas), volumes)):
         neuron[sighting.rows], posterior[sighting.rows] = sighting.neuron, sighting.posterior
+        candidates[sighting.rows], shares[sighting.rows] = _likeliest(sighting.alignment.posterior, sighting.neuron)
+        missing = np.setdiff1d(np.arange(atlas.n_neurons), sighting.neuron)
+        absent[i, missing] = np.clip(1 - sighting.alignment.posterior.sum(1)[missing], 0, 1)
         tick()
     known = neuron >= 0
     believed = np.zeros((n, 4))
@@ -69,7 +96,29 @@ def identify(
     if known.any():
         probability[known] = probabilities(believed[known], believed[rows], held, neuron[known])
     tick()
-    return neuron, np.clip(probability, 0, 1), atlas.n_neurons
+    probability = np.clip(probability, 0, 1)
+    # The shares of a posterior are sharper than they are right: those of the others fill what the calibrated one leaves.
+    shares[known, 0] = 0
+    left = np.where(known, 1 - probability, 1)
+    shares *= np.minimum(left / np.maximum(shares.sum(1), 1e-12), 1)[:, None]
+    shares[known, 0] = probability[known]
+    return Identified(neuron, probability, candidates, shares, absent, atlas)
+
+
+def _likeliest(posterior: NDArray[Any] | Pairs, neuron: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The N_CANDIDATES entries of largest posterior (K, n) of each detection, the assigned one first: (n, N_CANDIDATES) each."""
+    if isinstance(posterior, Pairs):
+        return posterior.best(N_CANDIDATES, neuron)
+    k, n = posterior.shape
+    worth = posterior.T.astype(np.float64)  # (n, K)
+    known = np.flatnonzero(neuron >= 0)
+    worth[known, neuron[known]] += 2
+    found = min(N_CANDIDATES, k)
+    order = np.argsort(-worth, axis=1, kind="stable")[:, :found]
+    share = np.take_along_axis(posterior.T, order, axis=1)
+    candidates, shares = np.full((n, N_CANDIDATES), UNKNOWN), np.zeros((n, N_CANDIDATES))
+    candidates[:, :found], shares[:, :found] = np.where(share > 0, order, UNKNOWN), share
+    return candidates, shares
 
 
 def side_by_side(volumes: Sequence[Volume], compute: ComputeConfig) -> int:

@@ -1,27 +1,26 @@
 """The schedule: find a first atlas, learn shape and looks from part of the recording, then lay them over every volume.
 
-No volume knows its place in time. Volumes and rows are put into an order that depends on their content alone, so that shuffling a
-recording, or the detections of a volume, changes nothing.
+No volume knows its place in time.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
-from barlowtrack.data import UNKNOWN, Detections
-from barlowtrack.identity.appearance import Appearance, components, first_matches, learn_appearance
+from barlowtrack.data import UNKNOWN
+from barlowtrack.identity.appearance import Appearance, first_matches, learn_appearance
 from barlowtrack.identity.assign import assign
 from barlowtrack.identity.atlas import PRUNE_OCCUPANCY, Sighting, carry_over, learn_shape, revise, smooth_shape
 from barlowtrack.identity.large import align_large, match_by_looks
 from barlowtrack.identity.pairs import Pairs, is_large
 from barlowtrack.identity.registration import SLACK, Alignment, Shape, align, soft_match
+from barlowtrack.identity.volumes import Volume
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +33,6 @@ SHAPE_SIGMAS = np.geomspace(1.4, 0.2, 30)
 BUILD_VOLUMES = (250, 400)
 SEEDS = 8
 SEED_PARTNERS = 20
-SAMPLED_EMBEDDINGS = 20_000
 LEARNED_DETECTIONS = 200_000
 FEWEST_LEARNED = 30
 TRIED_DETECTIONS = 100_000
@@ -46,68 +44,12 @@ REVISIONS = 3
 
 
 @dataclass(frozen=True)
-class Volume:
-    """The detections of one volume.
-
-    Attributes:
-        rows: (n,) where they stand in the recording; n >= 1.
-        points: (n, 3) z, y, x about their mean, in neighbour distances.
-        features: (n, P) embeddings, reduced; None where looks are not used.
-    """
-
-    rows: NDArray[np.int64]
-    points: Float
-    features: Float | None
-
-
-@dataclass(frozen=True)
 class Atlas:
     """All that was learned from the recording: how its neurons lie and look; None for what is not to be used, or not known."""
 
     shape: Shape | None
     appearance: Appearance | None
     n_neurons: int
-
-
-def neighbour_distance_um(detections: Detections, most_volumes: int = 200) -> float:
-    """Returns the median distance to the nearest other detection; 1 where there is none."""
-    step = max(detections.n_volumes // most_volumes, 1)
-    found = [np.zeros(0)]
-    for t in range(0, detections.n_volumes, step):
-        points = detections.position_um[detections.rows_of(t)]
-        if len(points) > 1:
-            distance, _ = cKDTree(points).query(points, 2)
-            found.append(np.asarray(distance)[:, 1])
-    distance = np.concatenate(found)
-    distance = distance[distance > 0]
-    return float(np.median(distance)) if len(distance) else 1.0
-
-
-def volumes_of(detections: Detections, vectors: Float | None) -> list[Volume]:
-    """Cuts a recording into its volumes, in an order given by their content; empty ones are left out.
-
-    Args:
-        detections: N of them.
-        vectors: (N, D) embeddings, or None where looks are not to be used.
-    """
-    unit = neighbour_distance_um(detections)
-    volumes, keys = [], []
-    for t in range(detections.n_volumes):
-        stretch = detections.rows_of(t)
-        rows = np.arange(stretch.start, stretch.stop)
-        if len(rows) == 0:
-            continue
-        points = detections.position_um[rows].astype(np.float64)
-        points = (points - points.mean(0)) / unit
-        order = np.lexsort(points.T)
-        keys.append((len(rows), (points[order] ** 2).sum()))
-        volumes.append(Volume(rows[order], points[order], None))
-    volumes = [volumes[i] for i in sorted(range(len(volumes)), key=lambda i: keys[i])]
-    if vectors is None or not volumes:
-        return volumes
-    rows = np.concatenate([v.rows for v in volumes])
-    mean, axes = components(vectors[rows[:: max(len(rows) // SAMPLED_EMBEDDINGS, 1)]])
-    return [replace(v, features=((vectors[v.rows] - mean) @ axes).astype(np.float32)) for v in volumes]
 
 
 def build(volumes: list[Volume], rng: np.random.Generator, run: Map, tick: Callable[[], None]) -> Atlas:

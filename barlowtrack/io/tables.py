@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from barlowtrack.data import UNKNOWN, Detections, Traces, Tracks, Truth, VolumeLooks
+from barlowtrack.data import UNKNOWN, Candidates, Detections, Neurons, Traces, Tracks, Truth, VolumeLooks
 from barlowtrack.errors import InputError
 
-TableName = Literal["detections", "volumes", "tracks", "traces", "truth"]
+TableName = Literal["detections", "volumes", "tracks", "candidates", "neurons", "absences", "traces", "truth"]
 
 _T = ("volume", "Volume, counted from 0.")
 _LABEL = ("", "Label of the nucleus in the label image of its volume; from 1, unique in the volume.")
@@ -57,6 +57,25 @@ TABLES: Mapping[TableName, Mapping[str, tuple[str, str]]] = MappingProxyType(
             "z_um": _Z,
             "y_um": _Y,
             "x_um": _X,
+        },
+        "candidates": {
+            "t": _T,
+            "label": _LABEL,
+            "rank": ("", "1: the likeliest, or the one that was chosen; 2: the next; 3."),
+            "neuron": ("", "Identity that this nucleus may have."),
+            "probability": ("", "0 to 1: that it has; what the ranks of a nucleus leave is that it is nobody we know."),
+        },
+        "neurons": {
+            "neuron": ("", "Identity, counted from 0."),
+            "name": ("", "What people call it; empty where nobody said."),
+            "volumes": ("", "Volumes in which it was found."),
+            "probability": ("", "0 to 1: mean over these that it is the right one."),
+            "entry": ("", "Which entry of the atlas it is; empty where a person added it."),
+        },
+        "absences": {
+            "t": _T,
+            "neuron": ("", "Identity that no nucleus of this volume was given."),
+            "probability": ("", "0 to 1: that it is really not among them."),
         },
         "traces": {
             "t": _T,
@@ -196,6 +215,30 @@ def tracks_to_frame(detections: Detections, tracks: Tracks) -> pd.DataFrame:
     neuron[tracks.neuron == UNKNOWN] = pd.NA
     columns = {"t": detections.t, "label": detections.label, "neuron": neuron, "probability": tracks.probability}
     return pd.DataFrame({**columns, **_position_columns(detections.position_um)})
+
+
+def candidates_to_frame(detections: Detections, candidates: Candidates) -> pd.DataFrame:
+    """Returns the table of candidates: a row for each of every detection, likeliest first."""
+    row, rank = np.nonzero(candidates.neuron != UNKNOWN)
+    columns = {"neuron": candidates.neuron[row, rank], "probability": candidates.probability[row, rank]}
+    return pd.DataFrame({"t": detections.t[row], "label": detections.label[row], "rank": (rank + 1).astype(np.int8), **columns})
+
+
+def neurons_to_frame(tracks: Tracks, neurons: Neurons) -> pd.DataFrame:
+    """Returns the table of neurons, one row each."""
+    known = tracks.neuron != UNKNOWN
+    count = np.bincount(tracks.neuron[known], minlength=len(neurons))
+    total = np.bincount(tracks.neuron[known], tracks.probability[known], minlength=len(neurons))
+    entry = pd.array(neurons.entry.astype(np.int32), dtype="Int32")
+    entry[neurons.entry == UNKNOWN] = pd.NA
+    columns = {"volumes": count.astype(np.int32), "probability": (total / np.maximum(count, 1)).astype(np.float32), "entry": entry}
+    return pd.DataFrame({"neuron": np.arange(len(neurons)), "name": pd.array(neurons.name, dtype="str"), **columns})
+
+
+def absences_to_frame(neurons: Neurons) -> pd.DataFrame:
+    """Returns the table of absences: a row for every neuron that a volume does not show, by volume."""
+    t, neuron = np.nonzero(np.isfinite(neurons.absent))
+    return pd.DataFrame({"t": t, "neuron": neuron, "probability": neurons.absent[t, neuron].astype(np.float32)})
 
 
 def tracks_from_frame(frame: pd.DataFrame, n_neurons: int | None = None) -> Tracks:

@@ -9,7 +9,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from barlowtrack.data import Detections, Embeddings, Truth, VolumeLooks
+from barlowtrack.config import ComputeConfig, TrackConfig
+from barlowtrack.data import Detections, Embeddings, Progress, Tracks, Truth, VolumeLooks, silent
+from barlowtrack.stages.identify import identify
+from barlowtrack.stages.track import track
 
 Case = tuple[Detections, Embeddings | None, Truth]
 
@@ -278,3 +281,18 @@ CASES: dict[str, Callable[[int], Case]] = {
         one_volume, nothing, coplanar, same_place, two_worms,
     )
 }  # fmt: skip
+
+
+def tracked(
+    detections: Detections,
+    volumes: VolumeLooks,
+    embeddings: Embeddings,
+    *,
+    config: TrackConfig,
+    compute: ComputeConfig,
+    seed: int,
+    progress: Progress = silent,
+) -> Tracks:
+    """Who every detection is: identify, then track."""
+    found = identify(detections, volumes, embeddings, config=config, compute=compute, seed=seed, progress=progress)
+    return track(detections, found.identities, config=config).tracks

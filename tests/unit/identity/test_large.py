@@ -21,6 +21,7 @@ from barlowtrack.identity.large import align_large, match_by_looks, nearby_mean,
 from barlowtrack.identity.lowrank import kernel_factor, landmarks, modes_of_factors
 from barlowtrack.identity.pairs import Pairs, assign_pairs, soft_match_pairs
 from barlowtrack.identity.registration import Alignment, Shape, align, soft_match
+from barlowtrack.identity.volumes import prepare
 from tests.cases import detections_at
 
 
@@ -112,6 +113,10 @@ def test_pairs_answer_as_their_table_does() -> None:
     assert given_pairs.trust(who) == pytest.approx(expected)
     origin = np.array([3, -1, 0, 6])
     assert np.allclose(given_pairs.renumbered(origin).dense(), np.where(origin[:, None] < 0, 0, table[origin]))
+    assert given_pairs.sum(0) == pytest.approx(table.sum(0))
+    assert given_pairs.sum(1) == pytest.approx(table.sum(1))
+    assigned = [i for i, k in enumerate(who) if k >= 0 and table[k, i] > 0]
+    assert given_pairs.best(3, who)[0][assigned, 0].tolist() == who[assigned].tolist()
     neuron, mass = given_pairs.best(2)
     for i in range(9):
         assert mass[i] == pytest.approx(np.sort(table[:, i])[::-1][:2])
@@ -312,7 +317,7 @@ def test_a_recording_is_solved_alike_either_way(monkeypatch: pytest.MonkeyPatch)
     rng = np.random.default_rng(0)
     points, true = seen(tissue(300, rng), 6, rng)
     detections = detections_at(np.repeat(np.arange(6), [len(p) for p in points]), np.concatenate(points), 6)
-    volumes, who = solve.volumes_of(detections, None), np.concatenate(true)
+    volumes, who = prepare(detections, None)[1], np.concatenate(true)
     monkeypatch.setattr(atlas, "LARGE_ATLAS", 0)
     monkeypatch.setattr(solve, "SEEDS", 1)
     monkeypatch.setattr(solve, "ROUNDS", 3)
@@ -320,7 +325,7 @@ def test_a_recording_is_solved_alike_either_way(monkeypatch: pytest.MonkeyPatch)
     for limit in (10**9, 0):
         monkeypatch.setattr(pairs, "LARGE", limit)
         with ThreadPoolExecutor(1) as pool:
-            found.append(identify(volumes, pool, seed=0)[0])
+            found.append(identify(volumes, pool, seed=0).neuron)
     every, few = found
     # Atlases that differ in one false neuron number all others anew.
     renamed = {k: np.bincount(few[(every == k) & (few >= 0)], minlength=1).argmax() for k in np.unique(every[every >= 0])}
@@ -335,8 +340,9 @@ def test_thousand_still_neurons_are_all_found_again() -> None:
     where = np.concatenate([rest[rng.permutation(1000)] for _ in range(3)])
     detections = detections_at(np.repeat(np.arange(3), 1000), where, 3)
     with ThreadPoolExecutor(1) as pool:
-        neuron, _, n_neurons = identify(solve.volumes_of(detections, None), pool, seed=0)
-    assert n_neurons == 1000
+        found = identify(prepare(detections, None)[1], pool, seed=0)
+    assert found.atlas.n_neurons == 1000
+    neuron = found.neuron
     place = np.full((3, 1000, 3), np.nan)
     for t in range(3):
         place[t, neuron[1000 * t : 1000 * (t + 1)]] = where[1000 * t : 1000 * (t + 1)]
