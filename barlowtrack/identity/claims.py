@@ -33,7 +33,7 @@ class Claims:
         neuron: (n,) from 0, or UNKNOWN.
         posterior: (n,) of that neuron; 0 where it is unknown.
         total: (n,) posterior that the detection is any neuron.
-        candidates: (n, N_CANDIDATES) neurons by falling posterior; UNKNOWN pads.
+        candidates: (n, N_CANDIDATES) the assigned neuron, then others by falling posterior; UNKNOWN pads.
         candidate_posterior: (n, N_CANDIDATES); 0 pads.
         absent_volume: (m,) volume of a cell.
         absent_neuron: (m,) neuron that no detection of the volume is said to be.
@@ -67,16 +67,17 @@ def claims_of(sighting: Sighting, volume: int = 0) -> Claims:
     """
     mass = sighting.alignment.posterior
     known, n = sighting.neuron >= 0, len(sighting.rows)
+    posterior: Float
     if isinstance(mass, Pairs):
         k = mass.shape[0]
-        candidates, posterior = mass.best(N_CANDIDATES)
+        candidates, posterior = mass.best(N_CANDIDATES, sighting.neuron)
         own = np.where(known, mass.trust(sighting.neuron), 0.0)
         of_neuron = np.asarray(np.bincount(mass.neuron, mass.mass, k), np.float64)
         of_detection = np.asarray(np.bincount(mass.detection, mass.mass, n), np.float64)
     else:
         mass = np.asarray(mass, np.float64).reshape(len(mass), n)  # (K, n)
         k = len(mass)
-        candidates, posterior = _best(mass)
+        candidates, posterior = _best(mass, sighting.neuron)
         own = np.zeros(n)
         own[known] = mass[sighting.neuron[known], np.flatnonzero(known)]
         of_neuron, of_detection = mass.sum(1), mass.sum(0)
@@ -87,13 +88,16 @@ def claims_of(sighting: Sighting, volume: int = 0) -> Claims:
     return Claims(where, sighting.rows, sighting.neuron, own, total, candidates, posterior, np.full(len(absent), volume), absent, missing)
 
 
-def _best(mass: Float) -> tuple[Int, Float]:
-    """The likeliest neurons (n, N_CANDIDATES) of each detection in a table (K, n), and their mass."""
+def _best(mass: Float, neuron: Int) -> tuple[Int, Float]:
+    """The likeliest neurons (n, N_CANDIDATES) of each detection in a table (K, n), the assigned one (n,) first, and their mass."""
     k, n = mass.shape
     shown = min(N_CANDIDATES, k)
     candidates, posterior = np.full((n, N_CANDIDATES), UNKNOWN), np.zeros((n, N_CANDIDATES))
     if shown:
-        best = np.argsort(-mass, axis=0, kind="stable")[:shown]  # (C, n)
+        known = np.flatnonzero(neuron >= 0)
+        rank_by = mass.copy()
+        rank_by[neuron[known], known] += 2
+        best = np.argsort(-rank_by, axis=0, kind="stable")[:shown]  # (C, n)
         posterior[:, :shown] = np.take_along_axis(mass, best, 0).T
         candidates[:, :shown] = np.where(posterior[:, :shown] > 0, best.T, UNKNOWN)
     return candidates, posterior

@@ -72,9 +72,23 @@ class Pairs:
         kept = neuron >= 0
         return Pairs(neuron[kept], self.detection[kept], self.mass[kept], (len(origin), self.shape[1]))
 
-    def best(self, most: int) -> tuple[Int, Float]:
-        """Returns the likeliest neurons (n, most) of each detection, best first, UNKNOWN where there are no more; and their mass."""
-        order = np.lexsort([self.neuron, -self.mass, self.detection])
+    def sum(self, axis: int) -> Float:
+        """Returns the mass of each detection (n,), axis 0, or of each neuron (K,), axis 1: as of the table."""
+        which = self.neuron if axis == 1 else self.detection
+        return np.asarray(np.bincount(which, self.mass, minlength=self.shape[1 - axis]), np.float64)
+
+    def best(self, most: int, first: Int | None = None) -> tuple[Int, NDArray[np.float64]]:
+        """Returns the likeliest neurons of each detection, and their mass.
+
+        Args:
+            most: How many of each.
+            first: (n,) the neuron that comes first whatever its mass, or UNKNOWN.
+
+        Returns:
+            (n, most) neurons, best first, UNKNOWN where there are no more; (n, most) mass.
+        """
+        rank_by = self.mass if first is None else self.mass + 2 * (first[self.detection] == self.neuron)
+        order = np.lexsort([self.neuron, -rank_by, self.detection])
         detection = self.detection[order]
         rank = np.arange(len(order)) - np.searchsorted(detection, detection)
         good = rank < most

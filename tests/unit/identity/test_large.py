@@ -113,6 +113,10 @@ def test_pairs_answer_as_their_table_does() -> None:
     assert given_pairs.trust(who) == pytest.approx(expected)
     origin = np.array([3, -1, 0, 6])
     assert np.allclose(given_pairs.renumbered(origin).dense(), np.where(origin[:, None] < 0, 0, table[origin]))
+    assert given_pairs.sum(0) == pytest.approx(table.sum(0))
+    assert given_pairs.sum(1) == pytest.approx(table.sum(1))
+    assigned = [i for i, k in enumerate(who) if k >= 0 and table[k, i] > 0]
+    assert given_pairs.best(3, who)[0][assigned, 0].tolist() == who[assigned].tolist()
     neuron, mass = given_pairs.best(2)
     for i in range(9):
         assert mass[i] == pytest.approx(np.sort(table[:, i])[::-1][:2])
