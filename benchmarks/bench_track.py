@@ -58,22 +58,49 @@ def real_scenes(path: Path) -> list[Scene]:
     true = table["neuron"].fillna(UNKNOWN).to_numpy().astype(int)
     rng = np.random.default_rng(0)
 
-    def scene(name: str, row: np.ndarray, when: np.ndarray) -> Scene:
+    def scene(name: str, row: np.ndarray, when: np.ndarray, at: np.ndarray = place) -> Scene:
         seen = np.unique(when, return_inverse=True)[1]
         order = np.argsort(seen, kind="stable")
         row, seen = row[order], seen[order]
-        found = detections_at(seen, place[row], int(seen.max()) + 1)
-        return Scene(name, found, nothing_seen(len(row)), true[row], int((true[row] >= 0).sum()))
+        known = np.where(row < len(true), true[np.minimum(row, len(true) - 1)], UNKNOWN)  # rows beyond the table are false detections
+        found = detections_at(seen, at[row], int(seen.max()) + 1)
+        return Scene(name, found, nothing_seen(len(row)), known, int((known >= 0).sum()))
 
     every = np.arange(len(t))
-    fifth = np.flatnonzero(t % 5 == 0)
+    fifth, twentieth = np.flatnonzero(t % 5 == 0), np.flatnonzero(t % 20 == 0)
     left = np.flatnonzero(rng.random(len(t)) >= 0.3)
+    shuffled = rng.permutation(t.max() + 1)[t]
+    unit = solve.neighbour_distance_um(detections_at(t, place, int(t.max()) + 1))
+    beside = rng.integers(0, len(t), len(t) // 2)
+    false = place[beside] + 2 * unit * rng.normal(size=(len(beside), 3))
+    half = rng.uniform(-np.pi, np.pi, t.max() + 1)
+    tilt = np.deg2rad(rng.uniform(-30, 30, t.max() + 1))
+    rolled = turned(t, place, half, tilt)
     return [
         scene("real", every, t),
-        scene("real, volumes shuffled", every, rng.permutation(t.max() + 1)[t]),
+        scene("real, volumes shuffled", every, shuffled),
         scene("real, every 5th volume", fifth, t[fifth]),
+        scene("real, every 20th volume", twentieth, t[twentieth]),
         scene("real, 30 % dropped", left, t[left]),
+        scene("real, 50 % false ones", np.arange(len(t) + len(beside)), np.append(t, t[beside]), np.concatenate([place, false])),
+        scene("real, jitter of .2", every, t, place + 0.2 * unit * rng.normal(size=place.shape)),
+        scene("real, each turned", every, t, turned(t, place, half, 0 * tilt)),
+        scene("real, each turned, rolled", every, t, rolled),
     ]
+
+
+def turned(t: np.ndarray, place: np.ndarray, angle: np.ndarray, roll: np.ndarray) -> np.ndarray:
+    """Rolls each volume about the long axis it has in the plane, then turns it in the plane; place (N, 3) z, y, x, angles in rad."""
+    moved = np.empty_like(place)
+    for v in range(len(angle)):
+        rows = np.flatnonzero(t == v)
+        z, y, x = (place[rows] - place[rows].mean(0)).T
+        long = 0.5 * np.arctan2(2 * (y * x).sum(), (x * x).sum() - (y * y).sum())
+        along, across = np.cos(long) * x + np.sin(long) * y, np.cos(long) * y - np.sin(long) * x
+        up, across = np.cos(roll[v]) * z + np.sin(roll[v]) * across, np.cos(roll[v]) * across - np.sin(roll[v]) * z
+        c, s = np.cos(long + angle[v]), np.sin(long + angle[v])
+        moved[rows] = np.stack([up, c * across + s * along, c * along - s * across], axis=1)
+    return moved
 
 
 def synthetic_scene(preset: str, n_volumes: int, scatter: float | None, seed: int) -> Scene:
@@ -187,6 +214,7 @@ def one_template(scene: Scene) -> tuple[np.ndarray, None]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--points", type=Path, help="table of volume, x, y, z, neuron")
+    parser.add_argument("--only", nargs="*", help="scenes of real points by the end of their name; all where not given")
     parser.add_argument("--presets", nargs="*", default=["easy", "mid", "hard"])
     parser.add_argument(
         "--looks", nargs="*", default=["none", "0.5", "1", "2", "4"], help="scatter of looks, relative to that between neurons"
@@ -197,6 +225,7 @@ def main() -> None:
     parser.add_argument("--peers", nargs="*", choices=list(track_peers.SETTINGS), default=list(track_peers.SETTINGS))
     arguments = parser.parse_args()
     scenes = real_scenes(arguments.points) if arguments.points else []
+    scenes = [s for s in scenes if arguments.only is None or s.name.endswith(tuple(arguments.only))]
     if not arguments.points:
         strengths = [None if s == "none" else float(s) for s in arguments.looks]
         scenes = [synthetic_scene(p, arguments.volumes, s, arguments.seed) for p in arguments.presets for s in strengths]

@@ -19,7 +19,7 @@ from barlowtrack.data import UNKNOWN
 from barlowtrack.identity.large import nearby_mean
 from barlowtrack.identity.lowrank import LARGE_ATLAS, believed, kernel_factor, modes_of_factors
 from barlowtrack.identity.pairs import Pairs, is_large
-from barlowtrack.identity.registration import Alignment, Shape
+from barlowtrack.identity.registration import Alignment, Shape, rigid_motion
 
 Float = NDArray[np.floating[Any]]
 
@@ -71,7 +71,7 @@ def smooth_shape(mean: Float, occupancy: Float | None = None) -> Shape:
         mean: (K, 3).
         occupancy: (K,); everybody alike where nothing is known.
     """
-    everybody = np.ones(len(mean)) if occupancy is None else occupancy
+    everybody = np.full(len(mean), 0.5) if occupancy is None else occupancy
     if len(mean) > LARGE_ATLAS:
         return _thin_shape(mean, np.zeros((0, len(mean), 3)), 1.0, np.full(mean.shape, RESIDUAL), everybody)
     return _shape(mean, _smooth_covariance(mean), np.full(mean.shape, RESIDUAL), everybody)
@@ -111,7 +111,9 @@ def learn_shape(sightings: list[Sighting], n_neurons: int) -> Shape:
         return _thin_shape(mean, deviation, share, _residual_variance(residual, trust[:, :, 0]), (seen.sum(0) + 0.5) / (volumes + 1))
     deviation = (complete - mean).reshape(volumes, -1)  # (T, 3K)
     covariance = (deviation.T @ deviation + PRIOR_VOLUMES * _smooth_covariance(mean)) / (volumes + PRIOR_VOLUMES)
-    return _shape(mean, covariance, _residual_variance(residual, trust[:, :, 0]), (seen.sum(0) + 0.5) / (volumes + 1))
+    # Few volumes do not tell who is always there: until then everybody is there about as often.
+    occupancy = (seen.sum(0) + PRIOR_VOLUMES * seen.mean()) / (volumes + PRIOR_VOLUMES)
+    return _shape(mean, covariance, _residual_variance(residual, trust[:, :, 0]), occupancy)
 
 
 def revise(sightings: list[Sighting], shape: Shape) -> tuple[Float, NDArray[np.int64], NDArray[np.int64]]:
@@ -182,13 +184,9 @@ def _affine(mean: Float) -> Float:
 
 
 def _into_frame(complete: Float, mean: Float) -> Float:
-    """Turns and shifts each shape (T, K, 3) in the plane onto the mean (K, 3)."""
-    middle, aim = complete.mean(1, keepdims=True), mean.mean(0)
-    a, b = complete - middle, mean - aim
-    angle = np.arctan2((a[..., 1] * b[..., 2] - a[..., 2] * b[..., 1]).sum(1), (a[..., 1] * b[..., 1] + a[..., 2] * b[..., 2]).sum(1))
-    cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
-    z, y, x = np.moveaxis(a, -1, 0)
-    return np.asarray(np.stack([z, cos * y - sin * x, sin * y + cos * x], axis=-1) + aim)
+    """Turns and shifts each shape (T, K, 3) onto the mean (K, 3)."""
+    middle, turn, aim = rigid_motion(complete, mean)
+    return np.asarray((complete - middle) @ turn + aim)
 
 
 def _residual_variance(residual: Float, trust: Float) -> Float:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from barlowtrack.data import UNKNOWN
 from barlowtrack.identity.appearance import Appearance, first_matches, learn_appearance
-from barlowtrack.identity.assign import assign
+from barlowtrack.identity.assign import assign, pair_up
 from barlowtrack.identity.atlas import PRUNE_OCCUPANCY, Sighting, carry_over, learn_shape, revise, smooth_shape
 from barlowtrack.identity.large import align_large, match_by_looks
 from barlowtrack.identity.pairs import Pairs, is_large
-from barlowtrack.identity.registration import SLACK, Alignment, Shape, align, soft_match
+from barlowtrack.identity.registration import Alignment, Shape, align, soft_match
 from barlowtrack.identity.volumes import Volume
 
 log = logging.getLogger(__name__)
@@ -28,8 +28,9 @@ Float = NDArray[np.floating[Any]]
 Map = Callable[..., Iterable[Any]]
 """A function like the built-in map: in order, whoever does the work."""
 
-WARP_SIGMAS = np.geomspace(1.4, 0.35, 30)
-SHAPE_SIGMAS = np.geomspace(1.4, 0.2, 30)
+WARP_SIGMAS = np.geomspace(1.4, 0.35, 20)
+SHAPE_SIGMAS = np.geomspace(1.4, 0.2, 20)
+WARM_SIGMAS = np.geomspace(0.5, 0.2, 6)
 BUILD_VOLUMES = (250, 400)
 SEEDS = 8
 SEED_PARTNERS = 20
@@ -39,8 +40,11 @@ TRIED_DETECTIONS = 100_000
 """Bounds on what is learned from, and tried as a first atlas: a volume of thousands tells as much as many small ones."""
 TRUSTED_LOOKS = 0.3
 TRIM = 0.25
-ROUNDS = 5
+ROUNDS = 6
+COLD_ROUNDS = 4
+"""After these the turn of a volume is settled: it is begun with where it was found to lie."""
 REVISIONS = 3
+LOOKS_SLACK = 0.1
 
 
 @dataclass(frozen=True)
@@ -72,11 +76,14 @@ def build(volumes: list[Volume], rng: np.random.Generator, run: Map, tick: Calla
             sightings = carry_over(sightings, atlas.shape, rest, origin, became)
             n_neurons = len(rest)
         # Volumes that fit worst may be laid the wrong way round; while they may, nothing is learned from them.
-        atlas = _learn(part, sightings, n_neurons, trim=TRIM if step < REVISIONS else 0.0)
-        sightings = list(run(lambda v, a=atlas: sight(v, a), part))
+        atlas = _learn(part, sightings, n_neurons, trim=TRIM if step < REVISIONS else 0.0, settled=step >= COLD_ROUNDS)
+        if step < COLD_ROUNDS:
+            sightings = list(run(lambda v, a=atlas: sight(v, a), part))
+        else:
+            sightings = list(run(lambda v, s, a=atlas: sight(v, a, WARM_SIGMAS, s.alignment), part, sightings))
         tick()
         log.debug("round %d: %d neurons, score %.3f", step, n_neurons, np.mean([s.alignment.score for s in sightings]))
-    return _learn(part, sightings, atlas.n_neurons)
+    return _learn(part, sightings, atlas.n_neurons, settled=True)
 
 
 def build_by_looks(volumes: list[Volume], rng: np.random.Generator, run: Map, tick: Callable[[], None]) -> Atlas:
@@ -101,19 +108,24 @@ def build_by_looks(volumes: list[Volume], rng: np.random.Generator, run: Map, ti
     return atlas
 
 
-def sight(volume: Volume, atlas: Atlas, sigmas: NDArray[np.float64] = SHAPE_SIGMAS) -> Sighting:
-    """Lays the atlas over a volume and says who each detection is."""
+def sight(volume: Volume, atlas: Atlas, sigmas: NDArray[np.float64] = SHAPE_SIGMAS, start: Alignment | None = None) -> Sighting:
+    """Lays the atlas over a volume and says who each detection is; start: how the same neurons lay over it before, to begin with."""
     if is_large(atlas.n_neurons, len(volume.rows)):
-        return _sight_large(volume, atlas, sigmas)
+        return _sight_large(volume, atlas, sigmas if start is None else SHAPE_SIGMAS)
     looks = None if atlas.appearance is None or volume.features is None else atlas.appearance.log_ratio(volume.features)
     if atlas.shape is not None:
-        alignment = align(volume.points, atlas.shape, looks, sigmas=sigmas)
+        alignment = align(volume.points, atlas.shape, looks, sigmas=sigmas, start=start)
+        assert alignment.evidence is not None
+        neuron = pair_up(alignment.evidence)
+        # Kept for every volume of a recording, it would be half of the memory.
+        alignment = replace(alignment, evidence=None)
     else:
         size = (atlas.n_neurons, len(volume.rows))
         # Without position every neuron is as likely as any other, and where looks say nothing nobody is anybody.
-        posterior = np.zeros(size) if looks is None else soft_match(looks - np.log(max(size)), SLACK)
+        posterior = np.zeros(size) if looks is None else soft_match(looks - np.log(max(size)), LOOKS_SLACK)
         alignment = Alignment(volume.points, np.zeros((atlas.n_neurons, 3)), posterior, float(posterior.sum()))
-    return Sighting(alignment, assign(alignment.posterior), volume.rows)
+        neuron = assign(posterior)
+    return Sighting(alignment, neuron, volume.rows)
 
 
 def _sight_large(volume: Volume, atlas: Atlas, sigmas: NDArray[np.float64]) -> Sighting:
@@ -175,7 +187,7 @@ def _ample(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     return ample if len(ample) else np.flatnonzero(counts >= low)
 
 
-def _learn(part: list[Volume], sightings: list[Sighting], n_neurons: int, trim: float = 0.0) -> Atlas:
+def _learn(part: list[Volume], sightings: list[Sighting], n_neurons: int, trim: float = 0.0, *, settled: bool) -> Atlas:
     worth = np.array([s.alignment.score / len(s.rows) for s in sightings])
     trusted = np.flatnonzero(worth >= np.quantile(worth, trim))
     part, sightings = [part[i] for i in trusted], [sightings[i] for i in trusted]
@@ -183,7 +195,7 @@ def _learn(part: list[Volume], sightings: list[Sighting], n_neurons: int, trim: 
     looks = None
     if features:
         looks = learn_appearance(features, [s.neuron for s in sightings], [s.posterior for s in sightings], n_neurons)
-    return Atlas(learn_shape(sightings, n_neurons), looks, n_neurons)
+    return Atlas(replace(learn_shape(sightings, n_neurons), settled=settled), looks, n_neurons)
 
 
 def _first_look(seed: Volume, partners: list[Volume]) -> tuple[Atlas, float]:
