@@ -348,3 +348,17 @@ def test_thousand_still_neurons_are_all_found_again() -> None:
         place[t, neuron[1000 * t : 1000 * (t + 1)]] = where[1000 * t : 1000 * (t + 1)]
     assert np.array_equal(place[0], place[1])
     assert np.array_equal(place[0], place[2])
+
+
+@pytest.mark.parametrize(("k", "n"), [(8500, 20), (20, 8500), (450, 450)])
+@pytest.mark.parametrize("kind", ["flat", "one place", "apart"])
+def test_odd_volumes_are_no_error(k: int, n: int, kind: str) -> None:
+    rng = np.random.default_rng(0)
+    scale = {"flat": [0.0, 1.0, 1.0], "one place": [0.0, 0.0, 0.0], "apart": [1.0, 1.0, 1.0]}[kind]
+    rest, points = (rng.uniform(-9, 9, (size, 3)) * scale for size in (k, n))
+    found = align_large(points, smooth_shape(rest), sigmas=(1.4, 0.5))
+    assert isinstance(found.posterior, Pairs)
+    assert np.isfinite(found.fitted).all()
+    assert np.isfinite(found.score)
+    assert found.posterior.sum(1).max() <= 1 + 1e-5
+    assert len(assign(found.posterior)) == n
