@@ -23,7 +23,7 @@ Float = NDArray[np.floating[Any]]
 N_ANGLES = 12
 SLACK = 0.1
 SWEEPS = 4
-EXPECTED = 0.2
+EXPECTED = 0.1
 """Odds of a neuron's being there, where they count, are raised by 1 / this: else who is missed once is missed ever more."""
 RIGID_SIGMAS = tuple(np.geomspace(2.6, 0.9, 9))
 ROLL_SIGMAS = tuple(np.geomspace(1.6, 0.9, 4))
@@ -32,6 +32,8 @@ FOLLOWED = 4
 """Starts that are tried turning any way. In the plane all of them go on: while the shape is a poor one, the right turn wins late."""
 ROLLED = 0.2
 """Turns that differ by less than this angle, rad, are one."""
+MOST_ROLL = 0.5
+"""Cosine of the steepest roll that is tried."""
 ALONE_SIGMA = 0.7
 """From here on only the best start is followed."""
 
@@ -222,7 +224,9 @@ def rigid_starts(points: Float, mean: Float, prior: Float, keep: int) -> Float:
     started = [moved[flat]]
     for sigma in ROLL_SIGMAS:
         rolled, turns, mass = _rigid_step(points, rolled, mean - centre, prior, sigma, free=True)
-    started.append(rolled[_distinct(turns, mass, others, 1)])
+    # Turned over, a flat worm is its own mirror image.
+    upright = np.flatnonzero(turns[:, 0, 0] > MOST_ROLL)
+    started.append(rolled[upright[_distinct(turns[upright], mass[upright], others, 1)]])
     return np.asarray(np.concatenate(started) + centre)
 
 
