@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from barlowtrack.data import UNKNOWN, Detections, FloatArray, IntArray
-from barlowtrack.identity.solve import neighbour_distance_um
+from barlowtrack.identity.volumes import neighbour_distance_um
 
 Link = Callable[[list[FloatArray]], list[IntArray]]
 """Positions (n_t, 3) of every volume to the id of each, UNKNOWN where there is none."""
