@@ -70,7 +70,7 @@ def real_scenes(path: Path) -> list[Scene]:
     fifth, twentieth = np.flatnonzero(t % 5 == 0), np.flatnonzero(t % 20 == 0)
     left = np.flatnonzero(rng.random(len(t)) >= 0.3)
     shuffled = rng.permutation(t.max() + 1)[t]
-    unit = solve.neighbour_distance_um(detections_at(t, place, int(t.max()) + 1))
+    unit = neighbour_distance_um(detections_at(t, place, int(t.max()) + 1))
     beside = rng.integers(0, len(t), len(t) // 2)
     false = place[beside] + 2 * unit * rng.normal(size=(len(beside), 3))
     half = rng.uniform(-np.pi, np.pi, t.max() + 1)
