@@ -21,6 +21,8 @@ Float = NDArray[np.floating[Any]]
 N_ANGLES = 12
 SLACK = 0.1
 SWEEPS = 4
+CERTAIN_PULL = 3.0
+"""How many pairs of which nobody is sure weigh as much as one that is certain."""
 RIGID_SIGMAS = tuple(np.geomspace(2.6, 0.9, 12))
 
 
@@ -125,6 +127,7 @@ def align(
     *,
     sigmas: tuple[float, ...] | NDArray[np.float64],
     keep: int = 2,
+    certain: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
 ) -> Alignment:
     """Lays a shape over the detections of a volume, from N_ANGLES starting turns in the plane.
 
@@ -134,13 +137,14 @@ def align(
         log_appearance: (K, n) log likelihood ratio of looking alike, or nothing known.
         sigmas: Spread of each EM step, falling.
         keep: How many of the starts are followed to the end.
+        certain: (P,) neurons and (P,) detections that log_appearance fixes to each other: they pull harder than others.
 
     Returns:
         The best of them.
     """
     looks = np.zeros((1, 1), np.float32) if log_appearance is None else log_appearance.astype(np.float32)
     prior = (looks + np.log(shape.occupancy / np.median(shape.occupancy)).astype(np.float32)[:, None])[None]  # (1, K, n | 1)
-    started = rigid_starts(points, shape.mean, prior, keep)  # (S, n, 3)
+    started = rigid_starts(points, shape.mean, prior, keep, None if certain is None else certain[1])  # (S, n, 3)
     fitted: Float = np.broadcast_to(shape.mean, (len(started), *shape.mean.shape))
     posterior: Float = np.zeros(0)
     log_kernel: Float = posterior
@@ -154,6 +158,8 @@ def align(
         if step + 1 < len(sigmas):
             weight = posterior.sum(2).astype(np.float64)  # (S, K)
             target = (posterior @ started.astype(np.float32)) / np.maximum(weight, 1e-9)[:, :, None]
+            if certain is not None:
+                weight[:, certain[0]] *= CERTAIN_PULL
             fitted, effort = shape.fit(weight, target, float(sigma))
     # How well the detections are explained, less what it took to bend the shape there: a turned body may fit, but only with force.
     evidence = (posterior * (log_kernel - np.log(SLACK))).sum((1, 2)) - effort
@@ -161,8 +167,11 @@ def align(
     return Alignment(started[best], fitted[best], posterior[best], float(evidence[best]))
 
 
-def rigid_starts(points: Float, mean: Float, prior: Float, keep: int) -> Float:
-    """Turns detections in the plane and shifts them onto a mean shape, by EM from N_ANGLES turns; returns the keep best: (S, n, 3)."""
+def rigid_starts(points: Float, mean: Float, prior: Float, keep: int, certain: NDArray[np.int64] | None = None) -> Float:
+    """Turns detections in the plane and shifts them onto a mean shape, by EM from N_ANGLES turns; returns the keep best: (S, n, 3).
+
+    Detections whose neuron is certain pull harder than others.
+    """
     angles: Float = np.arange(N_ANGLES) * (2 * np.pi / N_ANGLES)
     centre = mean.mean(0)
     model = mean - centre  # (K, 3)
@@ -173,6 +182,8 @@ def rigid_starts(points: Float, mean: Float, prior: Float, keep: int) -> Float:
         posterior = soft_match(log_likelihood(moved, model[None], variance) + prior, sweeps=2)  # (A, K, n)
         weight = posterior.sum(1)[..., None].astype(np.float64)  # (A, n, 1)
         target = np.swapaxes(posterior, 1, 2) @ model.astype(np.float32) / np.maximum(weight, 1e-9)  # (A, n, 3)
+        if certain is not None:
+            weight[:, certain] *= CERTAIN_PULL
         total = np.maximum(weight.sum(1, keepdims=True), 1e-9)
         middle, aim = (weight * points).sum(1, keepdims=True) / total, (weight * target).sum(1, keepdims=True) / total
         a, b = points[None] - middle, weight * (target - aim)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from barlowtrack.data import UNKNOWN
 from barlowtrack.identity.appearance import Appearance, first_matches, learn_appearance
 from barlowtrack.identity.assign import assign
 from barlowtrack.identity.atlas import PRUNE_OCCUPANCY, Sighting, carry_over, learn_shape, revise, smooth_shape
+from barlowtrack.identity.constraints import STARTS, Constraints
 from barlowtrack.identity.registration import SLACK, Alignment, Shape, align, soft_match
 from barlowtrack.identity.volumes import Volume
 
@@ -97,16 +98,23 @@ def build_by_looks(volumes: list[Volume], rng: np.random.Generator, run: Map, ti
     return atlas
 
 
-def sight(volume: Volume, atlas: Atlas, sigmas: NDArray[np.float64] = SHAPE_SIGMAS) -> Sighting:
-    """Lays the atlas over a volume and says who each detection is."""
-    looks = None if atlas.appearance is None or volume.features is None else atlas.appearance.log_ratio(volume.features)
+def sight(volume: Volume, atlas: Atlas, sigmas: NDArray[np.float64] = SHAPE_SIGMAS, constraints: Constraints | None = None) -> Sighting:
+    """Lays the atlas over a volume and says who each detection is; constraints are kept."""
+    seen = None if atlas.appearance is None or volume.features is None else atlas.appearance.log_ratio(volume.features)
+    looks = seen
+    if constraints is not None:
+        prior = constraints.log_prior(atlas.n_neurons, len(volume.rows))
+        looks = prior if seen is None else seen + prior
     if atlas.shape is not None:
-        alignment = align(volume.points, atlas.shape, looks, sigmas=sigmas)
+        keep, certain = (2, None) if constraints is None else (STARTS, (constraints.entry, constraints.column))
+        alignment = align(volume.points, atlas.shape, looks, sigmas=sigmas, keep=keep, certain=certain)
     else:
         size = (atlas.n_neurons, len(volume.rows))
         # Without position every neuron is as likely as any other, and where looks say nothing nobody is anybody.
-        posterior = np.zeros(size) if looks is None else soft_match(looks - np.log(max(size)), SLACK)
+        posterior = np.zeros(size) if seen is None or looks is None else soft_match(looks - np.log(max(size)), SLACK)
         alignment = Alignment(volume.points, np.zeros((atlas.n_neurons, 3)), posterior, float(posterior.sum()))
+    if constraints is not None:
+        alignment = replace(alignment, posterior=constraints.enforced(alignment.posterior))
     return Sighting(alignment, assign(alignment.posterior), volume.rows)
 
 
