@@ -82,7 +82,7 @@ def identify(
     absent = np.full((len(volumes), atlas.n_neurons), np.nan)
     for i, sighting in enumerate(_in_order(pool, lambda volume: solve.sight(volume, atlas), volumes)):
         neuron[sighting.rows], posterior[sighting.rows] = sighting.neuron, sighting.posterior
-        candidates[sighting.rows], shares[sighting.rows] = _likeliest(sighting.alignment.posterior, sighting.neuron)
+        candidates[sighting.rows], shares[sighting.rows] = likeliest(sighting.alignment.posterior, sighting.neuron)
         missing = np.setdiff1d(np.arange(atlas.n_neurons), sighting.neuron)
         absent[i, missing] = np.clip(1 - sighting.alignment.posterior[missing].sum(1), 0, 1)
         tick()
@@ -103,7 +103,7 @@ def identify(
     return Identified(neuron, probability, candidates, shares, absent, atlas)
 
 
-def _likeliest(posterior: NDArray[Any], neuron: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def likeliest(posterior: NDArray[Any], neuron: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The N_CANDIDATES entries of largest posterior (K, n) of each detection, the assigned one first: (n, N_CANDIDATES) each."""
     k, n = posterior.shape
     worth = posterior.T.astype(np.float64)  # (n, K)
