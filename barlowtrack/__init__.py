@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from barlowtrack.config import Config
     from barlowtrack.data import Correction, Corrections, Detections, Embeddings, Labels, Recording, Traces, Tracks, Truth
     from barlowtrack.errors import BarlowtrackError, ConfigError, InputError, StorageError
-    from barlowtrack.identity.claims import merge_corrections
+    from barlowtrack.identity.statements import merge_corrections
     from barlowtrack.io import open_recording, write_recording
     from barlowtrack.synthetic import simulate
 
@@ -29,7 +29,7 @@ _HOMES = {
     "config": ("Config",),
     "data": ("Correction", "Corrections", "Detections", "Embeddings", "Labels", "Recording", "Tracks", "Traces", "Truth"),
     "errors": ("BarlowtrackError", "ConfigError", "InputError", "StorageError"),
-    "identity.claims": ("merge_corrections",),
+    "identity.statements": ("merge_corrections",),
     "io": ("open_recording", "write_recording"),
     "synthetic": ("simulate",),
 }

@@ -12,10 +12,10 @@ from typing import Any
 from barlowtrack.data import UNKNOWN, Correction, Corrections, Detections, Identities
 from barlowtrack.data.corrections import FIRST_LINE, LONGEST, cleaned, is_id
 from barlowtrack.errors import InputError, StorageError
-from barlowtrack.identity.claims import merge_corrections
 from barlowtrack.identity.heed import heed
 from barlowtrack.identity.review import Question, review
 from barlowtrack.identity.rulings import Rulings, locate, rule, witnesses_of
+from barlowtrack.identity.statements import merge_corrections
 from barlowtrack.storage import ARTEFACTS, RunFolder, append_correction, load, read_corrections
 
 SURELY_FOLLOWED = 0.9

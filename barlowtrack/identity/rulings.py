@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from barlowtrack.data import UNKNOWN, Detections, FloatArray, Identities, IntArray
 from barlowtrack.data.corrections import Correction, Corrections, Witnesses, is_id
-from barlowtrack.identity.claims import Claims, claim
+from barlowtrack.identity.statements import Statements, state
 from barlowtrack.identity.volumes import neighbour_distance_um
 
 N_WITNESSES = 9
@@ -84,17 +84,19 @@ def rule(corrections: Corrections, detections: Detections, identities: Identitie
     rows = _of_this_atlas(corrections, detections, id_of[identities.neuron], identities.mark, reach_um)
     where = [locate(row, detections, reach_um) for row in rows]
     _refuse_strangers(rows, len(entry))
-    claims = claim(rows, where)
-    if claims.clashes:
-        raise claims.clashes[0].error()
-    added = _added(claims)
+    statements = state(rows, where)
+    if statements.clashes:
+        raise statements.clashes[0].error()
+    added = _added(statements)
     ids = {str(i): i for i in range(len(entry))} | {called: len(entry) + i for i, called in enumerate(added)}
-    since, became, gone = _meanings(claims, ids, entry, identities.n_neurons)
-    said = [(at, UNKNOWN if row.what == "not-a-neuron" else ids[claims.neuron(row.neuron)])
+    since, became, gone = _meanings(statements, ids, entry, identities.n_neurons)
+    said = [(at, UNKNOWN if row.what == "not-a-neuron" else ids[statements.neuron(row.neuron)])
             for row, at in zip(rows, where, strict=True) if at is not None]  # fmt: skip
     pins = np.array(sorted(set(said)), np.int64).reshape(-1, 2)
-    absent = np.array(sorted({(row.t or 0, ids[claims.neuron(row.neuron)]) for row in claims.of("absent")}), np.int64).reshape(-1, 2)
-    name = _names(claims, ids, added)
+    absent = np.array(sorted({(row.t or 0, ids[statements.neuron(row.neuron)]) for row in statements.of("absent")}), np.int64).reshape(
+        -1, 2
+    )
+    name = _names(statements, ids, added)
     entry = np.concatenate([entry, np.full(len(added), UNKNOWN)]).astype(np.int32)
     return Rulings(entry, name, since, became, pins[:, 0], pins[:, 1], absent, gone)
 
@@ -196,36 +198,36 @@ def _refuse_strangers(rows: Sequence[Correction], n_known: int) -> None:
                 raise row.refused(f"neuron {called}: {there}; call one that a person added by its name")
 
 
-def _added(claims: Claims) -> list[str]:
+def _added(statements: Statements) -> list[str]:
     """Neurons that no entry of the atlas stands for, in the order in which they were first spoken of."""
-    made = [claims.neuron(row.neuron if row.what == "is" else row.other) for row in claims.rows if row.what in ("is", "split")]
+    made = [statements.neuron(row.neuron if row.what == "is" else row.other) for row in statements.rows if row.what in ("is", "split")]
     added = list(dict.fromkeys(called for called in made if not is_id(called)))
-    for row in claims.rows:
-        called = claims.neuron(row.neuron)
+    for row in statements.rows:
+        called = statements.neuron(row.neuron)
         if row.neuron and not is_id(called) and called not in added:
             raise row.refused(f"nobody is called {row.neuron}")
     return added
 
 
-def _meanings(claims: Claims, ids: Mapping[str, int], entry: IntArray, n_entries: int) -> tuple[IntArray, IntArray, IntArray]:
+def _meanings(statements: Statements, ids: Mapping[str, int], entry: IntArray, n_entries: int) -> tuple[IntArray, IntArray, IntArray]:
     """Since when entries mean what, see Rulings; and the neurons that are gone."""
-    splits = claims.of("split")
+    splits = statements.of("split")
     since = sorted({0} | {row.t or 0 for row in splits} | {row.until + 1 for row in splits if row.until is not None})
-    dead = {claims.neuron(row.neuron) for row in claims.rows if row.what == "not-a-neuron" and row.neuron}
+    dead = {statements.neuron(row.neuron) for row in statements.rows if row.what == "not-a-neuron" and row.neuron}
     became = np.full((len(since), n_entries + 1), UNKNOWN, np.int64)
     for i, t in enumerate(since):
-        moved = [claims.moved(claims.neuron(str(k)), t) for k in range(len(entry))]
+        moved = [statements.moved(statements.neuron(str(k)), t) for k in range(len(entry))]
         became[i, entry] = [UNKNOWN if called in dead else ids[called] for called in moved]
-    gone = [k for called, k in ids.items() if claims.neuron(called) != called or called in dead]
+    gone = [k for called, k in ids.items() if statements.neuron(called) != called or called in dead]
     return np.array(since), became, np.array(gone, np.int64)
 
 
-def _names(claims: Claims, ids: Mapping[str, int], added: Sequence[str]) -> tuple[str, ...]:
+def _names(statements: Statements, ids: Mapping[str, int], added: Sequence[str]) -> tuple[str, ...]:
     name = [""] * len(ids)
     for called in added:
         name[ids[called]] = called
-    for row in claims.of("name"):
-        name[ids[claims.neuron(row.neuron)]] = row.other
+    for row in statements.of("name"):
+        name[ids[statements.neuron(row.neuron)]] = row.other
     return tuple(name)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from barlowtrack.data import Correction, Corrections
-from barlowtrack.identity.claims import claim, merge_corrections
+from barlowtrack.identity.statements import merge_corrections, state
 
 
 def on(neuron: str, t: int = 3, label: int = 7) -> Correction:
@@ -57,7 +57,7 @@ CLASHES = {
 
 @pytest.mark.parametrize(("rows", "lines", "why"), CLASHES.values(), ids=CLASHES.keys())
 def test_clashes_name_both_lines(rows, lines, why) -> None:
-    found = claim(table(*rows).in_force).clashes
+    found = state(table(*rows).in_force).clashes
     assert [clash.lines for clash in found] == [lines]
     assert why in found[0].why
     assert str(found[0].error()).startswith(f"corrections.csv: lines {lines[0]} and {lines[1]} clash: ")
@@ -65,7 +65,7 @@ def test_clashes_name_both_lines(rows, lines, why) -> None:
 
 @pytest.mark.parametrize(("rows", "lines", "why"), CLASHES.values(), ids=CLASHES.keys())
 def test_the_order_of_rows_does_not_matter(rows, lines, why) -> None:
-    assert claim(table(*reversed(rows)).in_force).clashes
+    assert state(table(*reversed(rows)).in_force).clashes
 
 
 FINE = {
@@ -84,22 +84,22 @@ FINE = {
 
 @pytest.mark.parametrize("rows", FINE.values(), ids=FINE.keys())
 def test_what_can_be_true_together(rows) -> None:
-    assert claim(table(*rows).in_force).clashes == ()
+    assert state(table(*rows).in_force).clashes == ()
 
 
 def test_undoing_one_of_two_that_clash_settles_it() -> None:
-    assert claim(table(on("23"), on("24"), Correction("undo", other="2")).in_force).clashes == ()
+    assert state(table(on("23"), on("24"), Correction("undo", other="2")).in_force).clashes == ()
 
 
 def test_merged_neurons_are_called_by_the_id_that_stays() -> None:
-    claims = claim(table(merge("23", "5"), merge("AVAL", "23"), name("7", "AVAR")).in_force)
-    assert {claims.neuron(called) for called in ("23", "5", "AVAL")} == {"23"}
-    assert claims.neuron("AVAR") == "7"
+    statements = state(table(merge("23", "5"), merge("AVAL", "23"), name("7", "AVAR")).in_force)
+    assert {statements.neuron(called) for called in ("23", "5", "AVAL")} == {"23"}
+    assert statements.neuron("AVAR") == "7"
 
 
 def test_splits_follow_each_other() -> None:
-    claims = claim(table(split("23", 10, "B"), split("B", 20, "C", until=29), split("23", 40, "D")).in_force)
-    assert [claims.moved("23", t) for t in (9, 10, 20, 29, 30, 40)] == ["23", "B", "C", "C", "B", "D"]
+    statements = state(table(split("23", 10, "B"), split("B", 20, "C", until=29), split("23", 40, "D")).in_force)
+    assert [statements.moved("23", t) for t in (9, 10, 20, 29, 30, 40)] == ["23", "B", "C", "C", "B", "D"]
 
 
 def test_two_peoples_tables_give_their_union_and_what_clashes() -> None:

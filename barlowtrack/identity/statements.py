@@ -38,7 +38,7 @@ class Clash:
 
 
 @dataclass(frozen=True)
-class Claims:
+class Statements:
     """What a table says, neurons being called by one of their ids or names each.
 
     Attributes:
@@ -76,7 +76,7 @@ class Claims:
         return [row for row in self.rows if row.what == what]
 
 
-def claim(rows: Sequence[Correction], detections: Sequence[Hashable] | None = None) -> Claims:
+def state(rows: Sequence[Correction], detections: Sequence[Hashable] | None = None) -> Statements:
     """Finds out which neurons the rows speak of, and what clashes.
 
     Args:
@@ -92,10 +92,10 @@ def claim(rows: Sequence[Correction], detections: Sequence[Hashable] | None = No
         elif row.what == "name" and row.other not in owner:
             owner[row.other] = row
             _join(above, row.neuron, row.other)
-    claims = Claims(tuple(rows), said, (), above)
-    found = [*_names(claims, owner), *_splits(claims), *_detections(claims), *_existence(claims)]
+    statements = Statements(tuple(rows), said, (), above)
+    found = [*_names(statements, owner), *_splits(statements), *_detections(statements), *_existence(statements)]
     ordered = sorted({(min(a.line, b.line), max(a.line, b.line), why) for a, b, why in found})
-    return Claims(claims.rows, said, tuple(Clash(*clash) for clash in ordered), above)
+    return Statements(statements.rows, said, tuple(Clash(*clash) for clash in ordered), above)
 
 
 def merge_corrections(ours: Corrections, theirs: Corrections) -> tuple[Corrections, tuple[Clash, ...]]:
@@ -108,59 +108,59 @@ def merge_corrections(ours: Corrections, theirs: Corrections) -> tuple[Correctio
     """
     both = ours.followed_by(theirs)
     rows = both.in_force
-    of_one_atlas = [claim([row for row in rows if row.atlas == mark]).clashes for mark in sorted({row.atlas for row in rows})]
+    of_one_atlas = [state([row for row in rows if row.atlas == mark]).clashes for mark in sorted({row.atlas for row in rows})]
     return both, tuple(sorted((clash for clashes in of_one_atlas for clash in clashes), key=lambda clash: clash.lines))
 
 
 _Found = tuple[Correction, Correction, str]
 
 
-def _names(claims: Claims, owner: Mapping[str, Correction]) -> list[_Found]:
+def _names(statements: Statements, owner: Mapping[str, Correction]) -> list[_Found]:
     """One name for two neurons, two names for one."""
     found: list[_Found] = []
     first: dict[str, Correction] = {}
-    for row in claims.of("name"):
-        neuron = claims.neuron(row.neuron)
-        if neuron != claims.neuron(owner[row.other].neuron):
+    for row in statements.of("name"):
+        neuron = statements.neuron(row.neuron)
+        if neuron != statements.neuron(owner[row.other].neuron):
             found.append((owner[row.other], row, f"{row.other} is the name of two neurons, {owner[row.other].neuron} and {row.neuron}"))
         elif first.setdefault(neuron, row).other != row.other:
             found.append((first[neuron], row, f"neuron {row.neuron} has two names, {first[neuron].other} and {row.other}"))
     return found
 
 
-def _splits(claims: Claims) -> list[_Found]:
+def _splits(statements: Statements) -> list[_Found]:
     """A neuron that is split off from itself, from two neurons, or twice from one at the same place."""
     found: list[_Found] = []
     by_other: dict[str, Correction] = {}
     by_start: dict[tuple[str, int | None], Correction] = {}
-    for row in claims.of("split"):
-        neuron, other = claims.neuron(row.neuron), claims.neuron(row.other)
+    for row in statements.of("split"):
+        neuron, other = statements.neuron(row.neuron), statements.neuron(row.other)
         if neuron == other:
-            joins = [join for join in claims.rows if join.what in ("merge", "name") and claims.neuron(join.neuron) == neuron]
+            joins = [join for join in statements.rows if join.what in ("merge", "name") and statements.neuron(join.neuron) == neuron]
             found.append((row, joins[-1] if joins else row, f"{row.neuron} and {row.other} are one neuron and are two"))
         before = by_other.setdefault(other, row)
         if before is not row:
             found.append((before, row, f"{row.other} is split off twice"))
         before = by_start.setdefault((neuron, row.t), row)
-        if before is not row and claims.neuron(before.other) != other:
+        if before is not row and statements.neuron(before.other) != other:
             found.append((before, row, f"neuron {row.neuron} becomes two neurons from volume {row.t} on"))
     return found
 
 
-def _detections(claims: Claims) -> list[_Found]:
+def _detections(statements: Statements) -> list[_Found]:
     """A detection that is two neurons, or one and none; a neuron that is two detections, or one and absent; or that is split away."""
     found: list[_Found] = []
     whose: dict[Hashable, Correction] = {}
     where: dict[tuple[str, int | None], tuple[Correction, Hashable]] = {}
-    spoken = list(zip(claims.rows, claims.detections, strict=True))
+    spoken = list(zip(statements.rows, statements.detections, strict=True))
     nobody = {said: row for row, said in spoken if row.what == "not-a-neuron" and said is not None}
-    absent = {(claims.neuron(row.neuron), row.t): row for row in claims.of("absent")}
+    absent = {(statements.neuron(row.neuron), row.t): row for row in statements.of("absent")}
     for row, said in spoken:
         if row.what != "is":
             continue
-        neuron = claims.neuron(row.neuron)
+        neuron = statements.neuron(row.neuron)
         before = whose.setdefault(said, row)
-        if claims.neuron(before.neuron) != neuron:
+        if statements.neuron(before.neuron) != neuron:
             found.append((before, row, f"one detection of volume {row.t} is {before.neuron} and {row.neuron}"))
         before, other = where.setdefault((neuron, row.t), (row, said))
         if other != said:
@@ -170,18 +170,22 @@ def _detections(claims: Claims) -> list[_Found]:
             found.append((absent[neuron, row.t], row, f"neuron {row.neuron} is absent from volume {row.t} and is there"))
         if said in nobody:
             found.append((nobody[said], row, f"a detection of volume {row.t} is no neuron and is {row.neuron}"))
-        split = claims.split_of(neuron, row.t or 0)
+        split = statements.split_of(neuron, row.t or 0)
         if split is not None:
             found.append((split, row, f"what was {row.neuron} is {split.other} in volume {row.t}"))
     return found
 
 
-def _existence(claims: Claims) -> list[_Found]:
+def _existence(statements: Statements) -> list[_Found]:
     """A neuron that is none, of which something else is said."""
-    none = {claims.neuron(row.neuron): row for row, said in zip(claims.rows, claims.detections, strict=True) if _dead(row) and said is None}
+    none = {
+        statements.neuron(row.neuron): row
+        for row, said in zip(statements.rows, statements.detections, strict=True)
+        if _dead(row) and said is None
+    }
     found: list[_Found] = []
-    for row in claims.rows:
-        dead = none.get(claims.neuron(row.neuron)) if row.what in ("is", "name", "merge") else None
+    for row in statements.rows:
+        dead = none.get(statements.neuron(row.neuron)) if row.what in ("is", "name", "merge") else None
         if dead is not None:
             found.append((dead, row, f"{dead.neuron} is no neuron and {_spoken(row)}"))
     return found
