@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from barlowtrack.api import Job, Run, prepare, run
     from barlowtrack.config import Config
-    from barlowtrack.data import Detections, Embeddings, Labels, Recording, Traces, Tracks, Truth
+    from barlowtrack.data import Correction, Corrections, Detections, Embeddings, Labels, Recording, Traces, Tracks, Truth
     from barlowtrack.errors import BarlowtrackError, ConfigError, InputError, StorageError
+    from barlowtrack.identity.statements import merge_corrections
     from barlowtrack.io import open_recording, write_recording
     from barlowtrack.points import track_points
     from barlowtrack.streaming import Tracker
@@ -29,8 +30,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "api": ("Job", "Run", "prepare", "run"),
     "config": ("Config",),
-    "data": ("Detections", "Embeddings", "Labels", "Recording", "Tracks", "Traces", "Truth"),
+    "data": ("Correction", "Corrections", "Detections", "Embeddings", "Labels", "Recording", "Tracks", "Traces", "Truth"),
     "errors": ("BarlowtrackError", "ConfigError", "InputError", "StorageError"),
+    "identity.statements": ("merge_corrections",),
     "io": ("open_recording", "write_recording"),
     "points": ("track_points",),
     "streaming": ("Tracker",),
@@ -40,9 +42,9 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "BarlowtrackError", "Config", "ConfigError", "Detections", "Embeddings", "InputError", "Job", "Labels", "Recording", "Run", "StorageError",
-    "Tracker", "Tracks", "Traces", "Truth", "match", "open_recording", "prepare", "run", "simulate", "track_points",
-    "write_recording",
+    "BarlowtrackError", "Config", "ConfigError", "Correction", "Corrections", "Detections", "Embeddings", "InputError", "Job", "Labels",
+    "Recording", "Run", "StorageError", "Tracker", "Tracks", "Traces", "Truth", "match", "merge_corrections", "open_recording", "prepare",
+    "run", "simulate", "track_points", "write_recording",
 ]  # fmt: skip
 
 

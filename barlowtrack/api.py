@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from barlowtrack.config import Config
-    from barlowtrack.data import Detections, Embeddings, Labels, Recording, Traces, Tracks, VolumeLooks
+    from barlowtrack.data import Correction, Corrections, Detections, Embeddings, Labels, Recording, Traces, Tracks, VolumeLooks
     from barlowtrack.identity.learned import Learned
+    from barlowtrack.identity.review import Question
 
 SUFFIX = ".barlowtrack"
 
@@ -234,6 +235,50 @@ class Run:
         from barlowtrack.storage import ARTEFACTS
 
         return self.path / ARTEFACTS["report"]
+
+    @property
+    def corrections(self) -> Corrections:
+        """What people said, in force or not."""
+        from barlowtrack.storage import read_corrections
+
+        return read_corrections(self.path)
+
+    def correct(self, what: str, *, who: str | None = None, **said: Any) -> Correction:
+        """Writes down what a person says; 'track' heeds it from its next run on.
+
+        Args:
+            what: is, not-a-neuron, absent, name, merge or split.
+            who: Says it; whoever is logged in, where not given.
+            said: t, until, label, position_um, neuron, other, new: see answers.Answer.
+
+        Returns:
+            The row that was added to corrections.csv.
+
+        Raises:
+            InputError: it speaks of what is not there, or contradicts an earlier row; nothing was written.
+            StorageError: there are no tracks to correct.
+        """
+        from barlowtrack.answers import Answer, give
+
+        return give(self.folder, Answer(what, **said), who)
+
+    def undo_correction(self, line: int, *, who: str | None = None) -> Correction:
+        """Takes a line of corrections.csv back, by another line."""
+        from barlowtrack.answers import take_back
+
+        return take_back(self.folder, line, who)
+
+    def take_corrections(self, other: Path | str) -> int:
+        """Appends the rows of another run folder's corrections that this one does not have; returns how many."""
+        from barlowtrack.answers import take_over
+
+        return take_over(self.folder, Path(other))
+
+    def review_queue(self, n: int = 20) -> tuple[Question, ...]:
+        """Returns the n questions whose answers promise to put most identities right, best first."""
+        from barlowtrack.answers import queue
+
+        return queue(self.folder, n)
 
     def write_csv(self, *, always: bool = True) -> list[Path]:
         """Writes the tables as CSV beside their parquet files.

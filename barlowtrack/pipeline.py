@@ -100,10 +100,10 @@ STAGES = (
     ),
     Stage(
         "track",
-        needs=("detections", "identities"),
+        needs=("detections", "embeddings", "atlas", "identities", "corrections"),
         makes=("tracks", "candidates", "neurons", "absences"),
         does="Decide which nuclei are the same neuron, and how surely.",
-        version=3,
+        version=4,
         sections=("track.min_probability",),
     ),
     Stage(
@@ -126,9 +126,9 @@ STAGES = (
     ),
 )
 
-GIVEN = ("recording", "segmenter", "start")
+GIVEN = ("recording", "segmenter", "start", "corrections")
 """What stages need and no stage makes: the recording, the star-convex model of the settings, and the encoder that training starts from
-(each None where the settings ask for none)."""
+(each None where the settings ask for none), and what people said in the run folder's corrections.csv."""
 
 MAKER = {artefact: stage.name for stage in STAGES for artefact in stage.makes}
 
@@ -162,7 +162,11 @@ def plan(folder: RunFolder | None, card: Mapping[str, Any], config: Config) -> l
     if lacking:
         raise StorageError(f"run.json does not say the recording's {', '.join(sorted(lacking))}; run it once with the recording at hand")
     planned: list[PlannedStage] = []
-    keys = {"segmenter": _segmenter_digest(folder, config), "start": _start_digest(folder, config)}
+    keys = {
+        "segmenter": _segmenter_digest(folder, config),
+        "start": _start_digest(folder, config),
+        "corrections": _corrections_digest(folder),
+    }
     for stage in STAGES:
         expected = _expected(stage, card, config, keys)
         keys.update(dict.fromkeys(stage.makes, expected.key))
@@ -314,6 +318,13 @@ def _start_digest(folder: RunFolder | None, config: Config) -> str:
     return encoder_digest(path)
 
 
+def _corrections_digest(folder: RunFolder | None) -> str:
+    """Returns how many corrections are in force, and a hash of them."""
+    from barlowtrack.storage import read_corrections
+
+    return "none" if folder is None else read_corrections(folder.path).digest
+
+
 def _compare(folder: RunFolder | None, stage: Stage, expected: StageRecord) -> PlannedStage:
     from barlowtrack.storage import ARTEFACTS
 
@@ -346,7 +357,19 @@ def _why(old: StageRecord, new: StageRecord) -> Iterator[str]:
     yield from differences(old.settings, new.settings)
     for name, key in new.inputs.items():
         if old.inputs.get(name, key) != key:  # what an older version did not need has not changed
-            yield f"other {name} ({MAKER[name]})" if name in MAKER else _ANOTHER[name]
+            if name == "corrections":
+                yield _corrections_why(old.inputs[name], key)
+            else:
+                yield f"other {name} ({MAKER[name]})" if name in MAKER else _ANOTHER[name]
+
+
+def _corrections_why(old: str, new: str) -> str:
+    """Compares two digests of corrections, which begin with how many there are."""
+    counts = [digest.partition(" ")[0] for digest in (old, new)]
+    before, now = (int(count) if count.isdecimal() else 0 for count in counts)
+    if now == before:
+        return "corrections changed"
+    return f"corrections changed: {now - before} added" if now > before else f"corrections changed: {before - now} taken back"
 
 
 _ANOTHER = {"segmenter": "another segmenter model", "start": "another encoder to start from"}
@@ -388,7 +411,7 @@ def _refuse_early(planned: list[PlannedStage], config: Config) -> None:
 def _run_stage(item: PlannedStage, recording: Recording, folder: RunFolder, config: Config, listener: Listener) -> None:
     stage, began = item.stage, time.monotonic()
     folder.event(stage.name, "start")
-    inputs = {name: _given(name, recording, config) if name in GIVEN else _load(name, folder) for name in stage.needs}
+    inputs = {name: _given(name, recording, config, item, folder) if name in GIVEN else _load(name, folder) for name in stage.needs}
     sink, resume = _open_sink(item, inputs, folder, config)
     for part in _parts(stage, inputs, config, listener.started(item), resume):
         sink.add(part)
@@ -401,9 +424,16 @@ def _run_stage(item: PlannedStage, recording: Recording, folder: RunFolder, conf
     folder.event(stage.name, "finish", seconds=round(time.monotonic() - began, 3), peak_mb=round(peak_mb))
 
 
-def _given(name: str, recording: Recording, config: Config) -> Any:
+def _given(name: str, recording: Recording, config: Config, item: PlannedStage, folder: RunFolder) -> Any:
     if name == "recording":
         return recording
+    if name == "corrections":
+        from barlowtrack.storage import read_corrections
+
+        found = read_corrections(folder.path)
+        if found.digest != item.record.inputs[name]:  # else the result would carry the key of another table
+            raise StorageError(f"{folder.path}: corrections came while the run was on its way; run it again to go on")
+        return found
     if name == "start":
         from barlowtrack.io.start import open_start
 

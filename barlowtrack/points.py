@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from barlowtrack.data import Embeddings, Progress, VolumeLooks, silent
+from barlowtrack.data import Corrections, Embeddings, Progress, VolumeLooks, silent
 from barlowtrack.errors import ConfigError, StorageError
 
 if TYPE_CHECKING:
@@ -191,4 +191,5 @@ def _identified(points: Points, settings: Config, progress: Progress) -> Tracked
     looks = VolumeLooks(np.bincount(found.t, minlength=n_volumes), alike, alike)
     by_position = settings.track.model_copy(update={"appearance": False})
     said = identify(found, looks, unseen, config=by_position, compute=settings.compute, seed=settings.seed, progress=progress)
-    return TrackedPoints(points, track(found, said.identities, config=by_position), said.learned)
+    tracked = track(found, unseen, said.learned, said.identities, Corrections(), config=by_position)
+    return TrackedPoints(points, tracked, said.learned)

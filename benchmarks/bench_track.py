@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 
 from barlowtrack import synthetic
 from barlowtrack.config import ComputeConfig, TrackConfig
-from barlowtrack.data import UNKNOWN, Detections, Embeddings, Tracks, VolumeLooks
+from barlowtrack.data import UNKNOWN, Corrections, Detections, Embeddings, Tracks, VolumeLooks
 from barlowtrack.evaluate.matching import map_ids
 from barlowtrack.identity import solve
 from barlowtrack.identity.atlas import smooth_shape
@@ -167,7 +167,7 @@ def tracked(detections: Detections, embeddings: Embeddings, *, config: TrackConf
     n_volumes = detections.n_volumes
     alike = VolumeLooks(np.bincount(detections.t, minlength=n_volumes), np.ones(n_volumes), np.ones(n_volumes))
     found = identify(detections, alike, embeddings, config=config, compute=compute, seed=seed)
-    return track(detections, found.identities, config=config).tracks
+    return track(detections, embeddings, found.learned, found.identities, Corrections(), config=config).tracks
 
 
 def ours(config: TrackConfig, workers: int, seed: int) -> Callable[[Scene], tuple[np.ndarray, np.ndarray]]:

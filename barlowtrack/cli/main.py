@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from barlowtrack import __version__
+from barlowtrack.cli.correcting import correct, review
 from barlowtrack.cli.options import job_options, make_job, make_overrides, points_options, settings_options
 from barlowtrack.cli.terminal import Bars, show_plan, show_result
 from barlowtrack.errors import BarlowtrackError, InputError
@@ -234,6 +235,10 @@ def evaluate(run_folder: Path, truth: Path, voxel_size: Any, gate_um: float | No
     from barlowtrack.cli.evaluation import evaluate_run
 
     click.echo(evaluate_run(run_folder, truth, voxel_size, gate_um, as_json=as_json))
+
+
+cli.add_command(review)
+cli.add_command(correct)
 
 
 @cli.command()

@@ -102,7 +102,8 @@ def show_tracks(tracks: Tracks, n_volumes: int) -> None:
     """Prints how many neurons were found, and how surely."""
     known = tracks.neuron >= 0
     share = known.mean() if len(tracks) else 0.0
-    click.echo(f"{tracks.n_neurons} neurons in {n_volumes} volumes; {share:.0%} of {len(tracks)} detections identified", nl=False)
+    found = len(set(tracks.neuron[known].tolist()))  # ids of neurons that are gone stay free
+    click.echo(f"{found} neurons in {n_volumes} volumes; {share:.0%} of {len(tracks)} detections identified", nl=False)
     click.echo(f", mean probability {tracks.probability[known].mean():.2f} (estimated)" if known.any() else "")
 
 

@@ -5,6 +5,7 @@ and the centre of voxel (0, 0, 0) lies at 0 um. Volumes and neurons count from 0
 """
 
 from barlowtrack.data.arrays import UNKNOWN, BoolArray, FloatArray, IntArray, VoxelArray
+from barlowtrack.data.corrections import Correction, Corrections, Witnesses
 from barlowtrack.data.crops import CropBatch, Crops, CropSource, Embeddings
 from barlowtrack.data.detections import LEAST_SHARE, Detections, Segmentation, VolumeLooks
 from barlowtrack.data.identities import Candidates, Identities, Neurons, Tracked, Tracks
@@ -17,6 +18,8 @@ __all__ = [
     "UNKNOWN",
     "BoolArray",
     "Candidates",
+    "Correction",
+    "Corrections",
     "CropBatch",
     "CropSource",
     "Crops",
@@ -37,5 +40,6 @@ __all__ = [
     "VolumeLooks",
     "VolumeSource",
     "VoxelArray",
+    "Witnesses",
     "silent",
 ]

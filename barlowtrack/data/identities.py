@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,13 +74,19 @@ class Identities:
         """K."""
         return int(self.absent.shape[1])
 
+    @property
+    def mark(self) -> str:
+        """Whose ids tracks will show: the same as long as the same detections are the same entries; begins with a letter."""
+        whole = hashlib.blake2b(np.ascontiguousarray(self.neuron, dtype=np.int32).tobytes(), digest_size=6)
+        return f"a{whole.hexdigest()}"
+
 
 @dataclass(frozen=True)
 class Tracks:
     """Who every detection is.
 
     Attributes:
-        neuron: (N,) neuron id from 0, or UNKNOWN.
+        neuron: (N,) neuron id from 0, or UNKNOWN. A neuron keeps its id whatever is corrected and however sure one wants to be.
         probability: (N,) in [0, 1]. Of an id: that it is right, given that the detection is a nucleus; calibrated on the recording
             itself. Of UNKNOWN: that it is none of the neurons.
         n_neurons: K; ids are below it.
@@ -103,7 +110,7 @@ class Neurons:
     """The K neurons of a recording.
 
     Attributes:
-        entry: (K,) entry of the atlas that each is; UNKNOWN: of none, a person added it.
+        entry: (K,) entry of the atlas that each has its id from; UNKNOWN: of none, a person added it.
         name: K names that people gave; "" where none.
         absent: (T, K) probability that a neuron is not among the detections of a volume; NaN where it was assigned.
     """

@@ -25,6 +25,8 @@ SLACK = 0.1
 SWEEPS = 4
 EXPECTED = 0.1
 """Odds of a neuron's being there, where they count, are raised by 1 / this: else who is missed once is missed ever more."""
+CERTAIN_PULL = 3.0
+"""How many pairs of which nobody is sure weigh as much as one that is certain."""
 RIGID_SIGMAS = tuple(np.geomspace(2.6, 0.9, 9))
 ROLL_SIGMAS = tuple(np.geomspace(1.6, 0.9, 4))
 """Of the steps in which the best starts may turn any way, not in the plane only."""
@@ -161,6 +163,7 @@ def align(
     sigmas: tuple[float, ...] | NDArray[np.float64],
     keep: int = 3,
     start: Alignment | None = None,
+    certain: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
 ) -> Alignment:
     """Lays a shape over the detections of a volume, from N_ANGLES starting turns in the plane.
 
@@ -171,13 +174,14 @@ def align(
         sigmas: Spread of each EM step, falling.
         keep: How many of the starts are followed until sigmas fall to ALONE_SIGMA.
         start: How these neurons lay over this volume before: the only start, where given.
+        certain: (P,) neurons and (P,) detections that log_appearance fixes to each other: they pull harder than others.
 
     Returns:
         The best of them.
     """
     prior = log_prior(shape, log_appearance)[None]  # (1, K, n | 1)
     if start is None:
-        started = rigid_starts(points, shape.mean, prior, keep).astype(np.float32)  # (S, n, 3)
+        started = rigid_starts(points, shape.mean, prior, keep, None if certain is None else certain[1]).astype(np.float32)  # (S, n, 3)
         fitted: Float = np.broadcast_to(shape.mean, (len(started), *shape.mean.shape))
     else:
         middle, turn, aim = rigid_motion(start.fitted, shape.mean)
@@ -201,12 +205,14 @@ def align(
             started, fitted, posterior = started[best : best + 1], fitted[best : best + 1], posterior[best : best + 1]
         weight = posterior.sum(2).astype(np.float64)  # (S, K)
         target = (posterior @ started) / np.maximum(weight, 1e-9)[:, :, None]
+        if certain is not None:
+            weight[:, certain[0]] *= CERTAIN_PULL
         fitted, effort = shape.fit(weight, target, float(sigma))
     raise ValueError("align needs at least one sigma")
 
 
-def rigid_starts(points: Float, mean: Float, prior: Float, keep: int) -> Float:
-    """Turns and shifts detections onto a mean shape, by EM from N_ANGLES turns in the plane.
+def rigid_starts(points: Float, mean: Float, prior: Float, keep: int, certain: NDArray[np.int64] | None = None) -> Float:
+    """Turns and shifts detections onto a mean shape, by EM from N_ANGLES turns in the plane; certain detections pull harder.
 
     Returns:
         (S, n, 3): the keep best of those turned in the plane only, and the best of those turned any way, if it is another one: a worm may
@@ -216,22 +222,27 @@ def rigid_starts(points: Float, mean: Float, prior: Float, keep: int) -> Float:
     turns = _in_plane(np.arange(N_ANGLES) * (2 * np.pi / N_ANGLES))
     moved: Float = points @ turns  # (A, n, 3)
     mass: Float = np.zeros(0)
+    pull = np.ones(len(points))
+    if certain is not None:
+        pull[certain] = CERTAIN_PULL
     for sigma in RIGID_SIGMAS:
-        moved, turns, mass = _rigid_step(points, moved, mean - centre, prior, sigma, free=False)
+        moved, turns, mass = _rigid_step(points, moved, mean - centre, prior, sigma, pull, free=False)
     flat = _distinct(turns, mass, [], keep)
     rolled = moved[_distinct(turns, mass, [], FOLLOWED)]
     others = [turns[start] for start in flat]
     started = [moved[flat]]
     for sigma in ROLL_SIGMAS:
-        rolled, turns, mass = _rigid_step(points, rolled, mean - centre, prior, sigma, free=True)
+        rolled, turns, mass = _rigid_step(points, rolled, mean - centre, prior, sigma, pull, free=True)
     # Turned over, a flat worm is its own mirror image.
     upright = np.flatnonzero(turns[:, 0, 0] > MOST_ROLL)
     started.append(rolled[upright[_distinct(turns[upright], mass[upright], others, 1)]])
     return np.asarray(np.concatenate(started) + centre)
 
 
-def _rigid_step(points: Float, moved: Float, model: Float, prior: Float, sigma: float, *, free: bool) -> tuple[Float, Float, Float]:
-    """One step of EM from turned detections moved (A, n, 3) towards a centred model (K, 3); free: to turn any way.
+def _rigid_step(
+    points: Float, moved: Float, model: Float, prior: Float, sigma: float, pull: Float, *, free: bool
+) -> tuple[Float, Float, Float]:
+    """One step of EM from turned detections moved (A, n, 3), which pull (n,), towards a centred model (K, 3); free: to turn any way.
 
     Returns:
         (A, n, 3) detections, (A, 3, 3) their turns, (A,) the mass of the posterior beforehand.
@@ -239,6 +250,7 @@ def _rigid_step(points: Float, moved: Float, model: Float, prior: Float, sigma: 
     posterior = soft_match(log_likelihood(moved, model[None], np.full(model.shape, sigma**2)) + prior, sweeps=2)  # (A, K, n)
     weight = posterior.sum(1)[..., None].astype(np.float64)  # (A, n, 1)
     target = np.swapaxes(posterior, 1, 2) @ model.astype(np.float32) / np.maximum(weight, 1e-9)  # (A, n, 3)
+    weight = weight * pull[:, None]
     total = np.maximum(weight.sum(1, keepdims=True), 1e-9)
     middle, aim = (weight * points).sum(1, keepdims=True) / total, (weight * target).sum(1, keepdims=True) / total
     a, b = points[None] - middle, weight * (target - aim)

@@ -17,6 +17,7 @@ from barlowtrack.data import UNKNOWN
 from barlowtrack.identity.appearance import Appearance, first_matches, learn_appearance
 from barlowtrack.identity.assign import assign, pair_up
 from barlowtrack.identity.atlas import PRUNE_OCCUPANCY, Sighting, carry_over, learn_shape, revise, smooth_shape
+from barlowtrack.identity.constraints import STARTS, Constraints
 from barlowtrack.identity.large import align_large, match_by_looks
 from barlowtrack.identity.pairs import Pairs, is_large
 from barlowtrack.identity.registration import Alignment, Shape, align, soft_match
@@ -45,6 +46,7 @@ COLD_ROUNDS = 4
 """After these the turn of a volume is settled: it is begun with where it was found to lie."""
 REVISIONS = 3
 LOOKS_SLACK = 0.1
+SURE_EVIDENCE = 1e6
 
 
 @dataclass(frozen=True)
@@ -108,27 +110,46 @@ def build_by_looks(volumes: list[Volume], rng: np.random.Generator, run: Map, ti
     return atlas
 
 
-def sight(volume: Volume, atlas: Atlas, sigmas: NDArray[np.float64] = SHAPE_SIGMAS, start: Alignment | None = None) -> Sighting:
-    """Lays the atlas over a volume and says who each detection is; start: how the same neurons lay over it before, to begin with."""
+def sight(
+    volume: Volume,
+    atlas: Atlas,
+    sigmas: NDArray[np.float64] = SHAPE_SIGMAS,
+    start: Alignment | None = None,
+    constraints: Constraints | None = None,
+) -> Sighting:
+    """Lays the atlas over a volume and says who each detection is.
+
+    Args:
+        volume: To identify; need not be one that was learned from.
+        atlas: Stays as it is.
+        sigmas: Spread of each EM step, falling.
+        start: How the same neurons lay over it before, to begin with.
+        constraints: What is certain of it; kept.
+    """
     if is_large(atlas.n_neurons, len(volume.rows)):
-        return _sight_large(volume, atlas, sigmas if start is None else SHAPE_SIGMAS)
-    looks = None if atlas.appearance is None or volume.features is None else atlas.appearance.log_ratio(volume.features)
+        return _sight_large(volume, atlas, sigmas if start is None else SHAPE_SIGMAS, constraints)
+    seen = None if atlas.appearance is None or volume.features is None else atlas.appearance.log_ratio(volume.features)
+    looks = seen
+    if constraints is not None:
+        prior = constraints.log_prior(atlas.n_neurons, len(volume.rows))
+        looks = prior if seen is None else seen + prior
     if atlas.shape is not None:
-        alignment = align(volume.points, atlas.shape, looks, sigmas=sigmas, start=start)
+        keep, certain = (3, None) if constraints is None else (STARTS, (constraints.entry, constraints.column))
+        alignment = align(volume.points, atlas.shape, looks, sigmas=sigmas, keep=keep, start=start, certain=certain)
         assert alignment.evidence is not None
-        neuron = pair_up(alignment.evidence)
-        # Kept for every volume of a recording, it would be half of the memory.
-        alignment = replace(alignment, evidence=None)
-    else:
-        size = (atlas.n_neurons, len(volume.rows))
-        # Without position every neuron is as likely as any other, and where looks say nothing nobody is anybody.
-        posterior = np.zeros(size) if looks is None else soft_match(looks - np.log(max(size)), LOOKS_SLACK)
-        alignment = Alignment(volume.points, np.zeros((atlas.n_neurons, 3)), posterior, float(posterior.sum()))
-        neuron = assign(posterior)
-    return Sighting(alignment, neuron, volume.rows)
+        neuron = pair_up(alignment.evidence if constraints is None else constraints.enforced(alignment.evidence, SURE_EVIDENCE))
+        # Kept for every volume of a recording, evidence would be half of the memory.
+        posterior = alignment.posterior if constraints is None else constraints.enforced(alignment.posterior)
+        return Sighting(replace(alignment, posterior=posterior, evidence=None), neuron, volume.rows)
+    size = (atlas.n_neurons, len(volume.rows))
+    # Without position every neuron is as likely as any other, and where looks say nothing nobody is anybody.
+    mass = np.zeros(size) if seen is None or looks is None else soft_match(looks - np.log(max(size)), LOOKS_SLACK)
+    mass = mass if constraints is None else constraints.enforced(mass)
+    alignment = Alignment(volume.points, np.zeros((atlas.n_neurons, 3)), mass, float(mass.sum()))
+    return Sighting(alignment, assign(mass), volume.rows)
 
 
-def _sight_large(volume: Volume, atlas: Atlas, sigmas: NDArray[np.float64]) -> Sighting:
+def _sight_large(volume: Volume, atlas: Atlas, sigmas: NDArray[np.float64], constraints: Constraints | None) -> Sighting:
     """Does what sight does, by candidates."""
     k, n = atlas.n_neurons, len(volume.rows)
     looks, features = atlas.appearance, volume.features
@@ -141,6 +162,8 @@ def _sight_large(volume: Volume, atlas: Atlas, sigmas: NDArray[np.float64]) -> S
         if looks is not None and features is not None:
             posterior = match_by_looks(lambda neuron: looks.only(neuron).log_ratio(features), k, n)
         alignment = Alignment(volume.points, np.zeros((k, 3)), posterior, float(posterior.mass.sum()))
+    if constraints is not None:
+        alignment = replace(alignment, posterior=constraints.enforced(alignment.posterior))
     return Sighting(alignment, assign(alignment.posterior), volume.rows)
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from barlowtrack.data import UNKNOWN, Candidates, Detections, Neurons, Traces, Tracks, Truth, VolumeLooks
 from barlowtrack.errors import InputError
 
-TableName = Literal["detections", "volumes", "tracks", "candidates", "neurons", "absences", "traces", "truth"]
+TableName = Literal["detections", "volumes", "tracks", "candidates", "neurons", "absences", "corrections", "traces", "truth"]
 
 _T = ("volume", "Volume, counted from 0.")
 _LABEL = ("", "Label of the nucleus in the label image of its volume; from 1, unique in the volume.")
@@ -76,6 +76,21 @@ TABLES: Mapping[TableName, Mapping[str, tuple[str, str]]] = MappingProxyType(
             "t": _T,
             "neuron": ("", "Identity that no nucleus of this volume was given."),
             "probability": ("", "0 to 1: that it is really not among them."),
+        },
+        "corrections": {
+            "when": ("", "ISO 8601, UTC."),
+            "who": ("", "Said it."),
+            "what": ("", "is, not-a-neuron, absent, name, merge, split or undo."),
+            "t": ("volume", "Volume, counted from 0; of a split, the first in which it is another neuron."),
+            "until": ("volume", "Of a split, the last; empty: to the end."),
+            "label": ("", "Label of the detection that is meant."),
+            **{
+                f"{axis}_um": ("um", f"Position of that detection along {axis}; stands for it where the label is empty or lies elsewhere.")
+                for axis in "zyx"
+            },
+            "neuron": ("", "Identity, or name."),
+            "other": ("", "Name it gets; neuron that is the same; name of the neuron that is split off; line that is undone."),
+            "atlas": ("", "Whose identities these are; empty: those of the row above, or of the atlas at hand."),
         },
         "traces": {
             "t": _T,

@@ -1,34 +1,57 @@
-"""track: decide which nuclei are the same neuron, and how surely."""
+"""track: decide which nuclei are the same neuron, and how surely, as the atlas says and people correct it."""
 
 from __future__ import annotations
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from barlowtrack.config import TrackConfig
-from barlowtrack.data import UNKNOWN, Candidates, Detections, FloatArray, Identities, IntArray, Neurons, Tracked, Tracks
+from barlowtrack.data import UNKNOWN, Corrections, Detections, Embeddings, FloatArray, Identities, IntArray, Neurons, Tracked, Tracks
 from barlowtrack.errors import InputError
+from barlowtrack.identity.heed import heed
+from barlowtrack.identity.learned import Learned
+from barlowtrack.identity.rulings import rule
 
 
-def track(detections: Detections, identities: Identities, *, config: TrackConfig) -> Tracked:
+def track(
+    detections: Detections,
+    embeddings: Embeddings,
+    atlas: Learned,
+    identities: Identities,
+    corrections: Corrections,
+    *,
+    config: TrackConfig,
+) -> Tracked:
     """Give every detection a neuron id and a probability.
+
+    Only volumes in which a person says something else than the atlas are compared with it again; it stays as it was learned.
 
     Args:
         detections: N detections, sorted by volume; positions in um.
-        identities: What the atlas says of each.
+        embeddings: (N, D) float32, row i describes detection i.
+        atlas: What was learned from them.
+        identities: What it says of each.
+        corrections: What people say; certain.
         config: How sure to be.
 
     Returns:
-        N ids (-1 = unknown) and N probabilities in [0, 1], see Tracks; no neuron twice in a volume, ids ordered by mean position.
+        N ids (-1 = unknown) and N probabilities in [0, 1], see Tracks; no neuron twice in a volume. Ids are ordered by mean position as
+        the atlas has it, and stay when corrections come, or config changes; neurons that people add come last.
 
     Raises:
-        InputError: if the two disagree on N or T.
+        InputError: if the tables disagree on N or T; if a correction speaks of what is not there, or two of them clash.
     """
     if len(identities) != len(detections) or len(identities.absent) != detections.n_volumes:
         expected = f"{len(detections)} detections in {detections.n_volumes} volumes"
         raise InputError(f"track: expected identities of {expected}, got {len(identities)} in {len(identities.absent)}")
-    neuron, probability, absent = _without_doubtful(detections, identities, config.min_probability)
-    entry = _by_position(detections, neuron)
-    return _named(Identities(neuron, probability, identities.candidates, absent), entry)
+    if len(embeddings) != len(detections):
+        raise InputError(f"track: expected one embedding a detection ({len(detections)}), got {len(embeddings)}")
+    rulings = rule(corrections, detections, identities)
+    with threadpool_limits(1, user_api="blas"):
+        heard = heed(rulings, detections, embeddings.vectors, atlas, identities)
+    neuron, probability, absent = _without_doubtful(detections, heard, config.min_probability)
+    tracks = Tracks(neuron.astype(np.int32), probability.astype(np.float32), len(rulings.entry))
+    return Tracked(tracks, heard.candidates, Neurons(rulings.entry, rulings.name, absent))
 
 
 def _without_doubtful(detections: Detections, identities: Identities, min_probability: float) -> tuple[IntArray, FloatArray, FloatArray]:
@@ -41,29 +64,3 @@ def _without_doubtful(detections: Detections, identities: Identities, min_probab
     probability, neuron = probability.copy(), neuron.copy()
     probability[doubtful], neuron[doubtful] = 1 - probability[doubtful], UNKNOWN
     return neuron, probability, absent
-
-
-def _by_position(detections: Detections, neuron: IntArray) -> IntArray:
-    """The K entries that were ever assigned, ordered by mean position."""
-    known = neuron >= 0
-    entries, index = np.unique(neuron[known], return_inverse=True)
-    count = np.bincount(index, minlength=len(entries))
-    position = detections.position_um[known].astype(np.float64)
-    mean = np.stack([np.bincount(index, axis, minlength=len(entries)) for axis in position.T], axis=1) / np.maximum(count, 1)[:, None]
-    return entries[np.lexsort(mean.T)]
-
-
-def _named(identities: Identities, entry: IntArray) -> Tracked:
-    """Numbers the neurons that are left: neuron i is entry[i] of the atlas."""
-    name = np.full(identities.n_neurons + 1, UNKNOWN, np.int32)
-    name[entry] = np.arange(len(entry))  # the last one stays: UNKNOWN is nobody
-    tracks = Tracks(name[identities.neuron], identities.probability.astype(np.float32), len(entry))
-    candidates = _closed_up(name[identities.candidates.neuron], identities.candidates.probability)
-    return Tracked(tracks, candidates, Neurons(entry.astype(np.int32), ("",) * len(entry), identities.absent[:, entry]))
-
-
-def _closed_up(neuron: IntArray, probability: FloatArray) -> Candidates:
-    """Puts candidates that are nobody any more behind the others."""
-    probability = np.where(neuron >= 0, probability, 0)
-    order = np.argsort(neuron < 0, axis=1, kind="stable")
-    return Candidates(np.take_along_axis(neuron, order, 1), np.take_along_axis(probability, order, 1))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from barlowtrack.config import ComputeConfig, TrackConfig
-from barlowtrack.data import Detections, Embeddings, Progress, Tracks, Truth, VolumeLooks, silent
+from barlowtrack.data import Corrections, Detections, Embeddings, Progress, Tracks, Truth, VolumeLooks, silent
 from barlowtrack.stages.identify import identify
 from barlowtrack.stages.track import track
 
@@ -339,4 +339,4 @@ def tracked(
 ) -> Tracks:
     """Who every detection is: identify, then track."""
     found = identify(detections, volumes, embeddings, config=config, compute=compute, seed=seed, progress=progress)
-    return track(detections, found.identities, config=config).tracks
+    return track(detections, embeddings, found.learned, found.identities, Corrections(), config=config).tracks
