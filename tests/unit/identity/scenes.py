@@ -9,10 +9,13 @@ import numpy as np
 from barlowtrack.config import TrackConfig
 from barlowtrack.data import UNKNOWN, Candidates, Correction, Corrections, Detections, Embeddings, Identities, Tracked, Witnesses
 from barlowtrack.identity.atlas import smooth_shape
+from barlowtrack.identity.claims import claims_of, together
+from barlowtrack.identity.confidence import calibrate
 from barlowtrack.identity.learned import Learned
+from barlowtrack.identity.opinions import NOT_ASKED
 from barlowtrack.identity.rulings import number
-from barlowtrack.identity.solve import Atlas
-from barlowtrack.identity.volumes import Preparation, neighbour_distance_um
+from barlowtrack.identity.solve import Atlas, sight
+from barlowtrack.identity.volumes import prepare
 from barlowtrack.stages.track import track
 from tests.cases import arrangement, detections_at
 
@@ -61,12 +64,20 @@ def scene(seed: int = 0, *, swapped: bool = False, jitter_um: float = 0.2) -> Sc
     if swapped:
         a, b = (np.flatnonzero((detections.t == 2) & (said == k))[0] for k in (0, 1))
         said[[a, b]] = said[[b, a]]
-    unit = neighbour_distance_um(detections)
-    learned = Learned(Preparation(unit), Atlas(smooth_shape(rest / unit), None, K))
+    learned = learned_of(detections, rest)
     identities = identities_of(detections, said)
     ids = np.full(K + 1, UNKNOWN)
     ids[number(detections, said)] = np.arange(K)
     return Scene(detections, learned, identities, ids[true_entry])
+
+
+def learned_of(detections: Detections, rest: np.ndarray) -> Learned:
+    """The atlas of a body at rest, believed as far as its own posterior goes: nobody else was asked."""
+    preparation, volumes = prepare(detections, None)
+    atlas = Atlas(smooth_shape(rest / preparation.unit_um), None, K)
+    claims = together([claims_of(sight(volume, atlas), i) for i, volume in enumerate(volumes)])
+    unasked = np.full((2, len(detections)), NOT_ASKED)
+    return Learned(preparation, atlas, calibrate(claims, unasked, K, detections.n_volumes)[0])
 
 
 def identities_of(detections: Detections, entry: np.ndarray, probability: float = 0.9) -> Identities:
