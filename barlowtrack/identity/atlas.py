@@ -105,14 +105,14 @@ def learn_shape(sightings: list[Sighting], n_neurons: int) -> Shape:
         complete = _into_frame(complete, mean)
         mean = (complete * weight).sum(0) / weight.sum(0)
     volumes = len(sightings)
+    # Few volumes do not tell who is always there: until then everybody is there about as often.
+    occupancy = (seen.sum(0) + PRIOR_VOLUMES * seen.mean()) / (volumes + PRIOR_VOLUMES)
     if n_neurons > LARGE_ATLAS:
         share = PRIOR_VOLUMES / (volumes + PRIOR_VOLUMES)
         deviation = believed(complete - mean, mean) / np.sqrt(volumes + PRIOR_VOLUMES)
-        return _thin_shape(mean, deviation, share, _residual_variance(residual, trust[:, :, 0]), (seen.sum(0) + 0.5) / (volumes + 1))
+        return _thin_shape(mean, deviation, share, _residual_variance(residual, trust[:, :, 0]), occupancy)
     deviation = (complete - mean).reshape(volumes, -1)  # (T, 3K)
     covariance = (deviation.T @ deviation + PRIOR_VOLUMES * _smooth_covariance(mean)) / (volumes + PRIOR_VOLUMES)
-    # Few volumes do not tell who is always there: until then everybody is there about as often.
-    occupancy = (seen.sum(0) + PRIOR_VOLUMES * seen.mean()) / (volumes + PRIOR_VOLUMES)
     return _shape(mean, covariance, _residual_variance(residual, trust[:, :, 0]), occupancy)
 
 
