@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from barlowtrack.config import Config
     from barlowtrack.data import Correction, Corrections, Detections, Embeddings, Labels, Recording, Traces, Tracks, VolumeLooks
+    from barlowtrack.identity.estimate import ErrorEstimate
     from barlowtrack.identity.learned import Learned
     from barlowtrack.identity.review import Question
 
@@ -193,6 +194,14 @@ class Run:
     def tracks(self) -> Tracks:
         found: Tracks = self._load("tracks")
         return found
+
+    @property
+    def error(self) -> ErrorEstimate:
+        """Which share of the identities is expected to be wrong: in all, of each volume, of each neuron; no truth is needed."""
+        from barlowtrack.identity.estimate import estimate_error
+
+        tracks, detections = self.tracks, self.detections
+        return estimate_error(detections.t, tracks.neuron, tracks.probability)
 
     @property
     def atlas(self) -> Learned:

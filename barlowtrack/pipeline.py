@@ -104,7 +104,7 @@ STAGES = (
         makes=("tracks", "candidates", "neurons", "absences"),
         does="Decide which nuclei are the same neuron, and how surely.",
         version=4,
-        sections=("track.min_probability",),
+        sections=("track.min_probability", "track.max_error"),
     ),
     Stage(
         "trace",

@@ -36,5 +36,5 @@ def track_points_here(path: Path, given: dict[str, Any], bars: Bars, *, csv: boo
     finally:
         bars.close()
     found.write(folder, csv=csv)
-    show_tracks(found.tracked.tracks, len(points.number))
+    show_tracks(found.tracked.tracks, points.detections)
     click.echo(f"tables: {folder}")

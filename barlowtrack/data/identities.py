@@ -87,8 +87,8 @@ class Tracks:
 
     Attributes:
         neuron: (N,) neuron id from 0, or UNKNOWN. A neuron keeps its id whatever is corrected and however sure one wants to be.
-        probability: (N,) in [0, 1]. Of an id: that it is right, given that the detection is a nucleus; calibrated on the recording
-            itself. Of UNKNOWN: that it is none of the neurons.
+        probability: (N,) in [0, 1]. Of an id: that it is right, which a thing that is no nucleus never is. Of UNKNOWN: that it is none of
+            the neurons. Calibrated on the recording itself, without truth.
         n_neurons: K; ids are below it.
     """
 

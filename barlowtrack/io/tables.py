@@ -53,7 +53,7 @@ TABLES: Mapping[TableName, Mapping[str, tuple[str, str]]] = MappingProxyType(
             "t": _T,
             "label": _LABEL,
             "neuron": ("", "Identity, counted from 0, the same in every volume; empty where unknown."),
-            "probability": ("", "0 to 1: that the identity is right, if this is a nucleus; without identity: how little any neuron fits."),
+            "probability": ("", "0 to 1: that the identity is right; without identity: that it is none of the neurons."),
             "z_um": _Z,
             "y_um": _Y,
             "x_um": _X,

@@ -8,6 +8,7 @@ from threadpoolctl import threadpool_limits
 from barlowtrack.config import TrackConfig
 from barlowtrack.data import UNKNOWN, Corrections, Detections, Embeddings, FloatArray, Identities, IntArray, Neurons, Tracked, Tracks
 from barlowtrack.errors import InputError
+from barlowtrack.identity.estimate import keep_at_most
 from barlowtrack.identity.heed import heed
 from barlowtrack.identity.learned import Learned
 from barlowtrack.identity.rulings import rule
@@ -49,9 +50,16 @@ def track(
     rulings = rule(corrections, detections, identities)
     with threadpool_limits(1, user_api="blas"):
         heard = heed(rulings, detections, embeddings.vectors, atlas, identities)
-    neuron, probability, absent = _without_doubtful(detections, heard, config.min_probability)
+    neuron, probability, absent = _without_doubtful(detections, heard, _least(heard, config))
     tracks = Tracks(neuron.astype(np.int32), probability.astype(np.float32), len(rulings.entry))
     return Tracked(tracks, heard.candidates, Neurons(rulings.entry, rulings.name, absent))
+
+
+def _least(identities: Identities, config: TrackConfig) -> float:
+    """The probability below which an assignment is not wanted."""
+    if config.max_error is None:
+        return config.min_probability
+    return max(config.min_probability, keep_at_most(identities.neuron, identities.probability, config.max_error)[1])
 
 
 def _without_doubtful(detections: Detections, identities: Identities, min_probability: float) -> tuple[IntArray, FloatArray, FloatArray]:

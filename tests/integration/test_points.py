@@ -30,7 +30,7 @@ def points(tmp_path):
 def test_from_a_table_to_a_score(points, tmp_path):
     code, out, err = call("track", "--points", points, "--out", tmp_path / "found", "--csv", "--seed", 3)
     assert code == 0, err
-    assert out.startswith("30 neurons in 4 volumes; 100% of 120 detections identified, mean probability")
+    assert out.startswith("30 neurons in 4 volumes; 100% of 120 detections identified; an estimated")
     found = pd.read_csv(tmp_path / "found" / "tracks.csv")
     assert found.columns.tolist() == ["volume", "label", "neuron", "probability", "z", "y", "x"]
     assert found[["volume", "z", "y", "x"]].equals(pd.read_csv(points)[["volume", "z", "y", "x"]])

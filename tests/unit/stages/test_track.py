@@ -145,6 +145,18 @@ def test_doubtful_assignments_become_unknown() -> None:
     assert np.allclose(careful.probability[doubtful], 1 - bold.probability[doubtful])
 
 
+def test_at_most_so_many_are_wrong() -> None:
+    detections, _, truth = CASES["false_detections"](0)
+    bold = solved("false_detections")
+    careful = solve(detections, config=TrackConfig(appearance=False, max_error=0.02))
+    kept, left_out = careful.neuron >= 0, (careful.neuron < 0) & (bold.neuron >= 0)
+    assert left_out.any()
+    assert np.mean(1 - careful.probability[kept]) <= 0.02
+    assert bold.probability[left_out].max() < careful.probability[kept].min()
+    outcome = evaluate(detections, careful, truth).outcome[kept]
+    assert np.mean(outcome != Outcome.CORRECT) < np.mean(evaluate(detections, bold, truth).outcome[bold.neuron >= 0] != Outcome.CORRECT) / 2
+
+
 def test_probability_tells_right_from_wrong() -> None:
     found = solved("false_detections")
     detections, _, truth = CASES["false_detections"](0)
