@@ -80,8 +80,8 @@ def smooth_shape(mean: Float, occupancy: Float | None = None) -> Shape:
 def learn_shape(sightings: list[Sighting], n_neurons: int) -> Shape:
     """Learns mean, modes, residuals and occupancy from volumes laid into one frame.
 
-    The covariance between neurons is the one seen, shrunk towards smooth bending: with few volumes the shape stays a smooth warp,
-    with many it knows how this animal moves.
+    The covariance between neurons is the one seen, as far as so many volumes can tell (see lowrank.believed), shrunk towards smooth
+    bending: with few volumes the shape stays a smooth warp, with many it knows how this animal moves.
 
     Args:
         sightings: One per volume; all of the same K neurons.
@@ -105,14 +105,14 @@ def learn_shape(sightings: list[Sighting], n_neurons: int) -> Shape:
         complete = _into_frame(complete, mean)
         mean = (complete * weight).sum(0) / weight.sum(0)
     volumes = len(sightings)
+    deviation = believed(complete - mean, mean) / np.sqrt(volumes + PRIOR_VOLUMES)  # (T, K, 3)
+    smooth = PRIOR_VOLUMES / (volumes + PRIOR_VOLUMES)
     # Few volumes do not tell who is always there: until then everybody is there about as often.
     occupancy = (seen.sum(0) + PRIOR_VOLUMES * seen.mean()) / (volumes + PRIOR_VOLUMES)
     if n_neurons > LARGE_ATLAS:
-        share = PRIOR_VOLUMES / (volumes + PRIOR_VOLUMES)
-        deviation = believed(complete - mean, mean) / np.sqrt(volumes + PRIOR_VOLUMES)
-        return _thin_shape(mean, deviation, share, _residual_variance(residual, trust[:, :, 0]), occupancy)
-    deviation = (complete - mean).reshape(volumes, -1)  # (T, 3K)
-    covariance = (deviation.T @ deviation + PRIOR_VOLUMES * _smooth_covariance(mean)) / (volumes + PRIOR_VOLUMES)
+        return _thin_shape(mean, deviation, smooth, _residual_variance(residual, trust[:, :, 0]), occupancy)
+    flat = deviation.reshape(volumes, -1)  # (T, 3K)
+    covariance = flat.T @ flat + smooth * _smooth_covariance(mean)
     return _shape(mean, covariance, _residual_variance(residual, trust[:, :, 0]), occupancy)
 
 

@@ -77,8 +77,9 @@ def modes_of_factors(deviation: Float, smooth: Float, most: int) -> tuple[Float,
 def believed(deviation: Float, mean: Float) -> Float:
     """Returns deviations (T, K, 3) less what so few volumes cannot know: what neighbours do not share counts for T / (T + 3K) of itself.
 
-    The errors of thousands of detections and of wrong matches add up to directions that look like large deformations, one a volume;
-    a shape that learned them would fit every volume that it was learned from as it is, mistakes and all.
+    The errors of detections and of wrong matches add up to directions that look like large deformations, one a volume; a shape that
+    learned them would fit every volume that it was learned from as it is, mistakes and all, and confirm them. What neighbours share is
+    seen again in each of them; the rest has as many directions as the atlas has coordinates, 3K, and T volumes to tell them.
     """
     t, k, _ = deviation.shape
     factor = np.concatenate([kernel_factor(mean, SHARED_WIDTH), np.ones((k, 1))], axis=1)  # (K, r)

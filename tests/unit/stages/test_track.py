@@ -57,9 +57,14 @@ LEAST_ACCURACY = {
     "few_in_some": 0.99,
     "one_neuron": 1.0,
     "one_volume": 1.0,
-    "coplanar": 0.99,
+    "coplanar": 0.96,  # so small a body bends on the scale on which neighbours share their motion
     "same_place": 0.99,
     "two_worms": 0.95,
+    "roll": 0.99,
+    "many_false": 0.82,
+    "far_apart": 0.99,
+    "twins": 0.98,
+    "leaving": 0.68,
 }
 
 
