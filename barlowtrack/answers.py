@@ -17,6 +17,7 @@ from barlowtrack.identity.review import Question, review
 from barlowtrack.identity.rulings import Rulings, locate, rule, witnesses_of
 from barlowtrack.identity.statements import merge_corrections
 from barlowtrack.storage import ARTEFACTS, RunFolder, append_correction, load, read_corrections
+from barlowtrack.storage.corrections import NAME as TABLE
 
 SURELY_FOLLOWED = 0.9
 
@@ -64,17 +65,19 @@ def give(folder: RunFolder, answer: Answer, who: str | None = None) -> Correctio
     detections, identities = _seen(folder)
     known = read_corrections(folder.path)
     rulings = rule(known, detections, identities)
-    row = _row(answer, rulings, identities, who, known.next_line)
-    at = locate(row, detections)
-    if at is not None:
-        place = tuple(round(float(axis), 4) for axis in detections.position_um[at])
-        row = replace(row, label=int(detections.label[at]), position_um=place)  # type: ignore[arg-type]
-    if row.what == "is" and not is_id(row.neuron) and not answer.new and not _is_known(row.neuron, known):
-        raise InputError(_nobody_yet(row, rulings, detections, identities, at))
     try:
+        row = _row(answer, rulings, identities, who, known.next_line)
+        at = locate(row, detections)
+        if at is not None:
+            place = tuple(round(float(axis), 4) for axis in detections.position_um[at])
+            row = replace(row, label=int(detections.label[at]), position_um=place)  # type: ignore[arg-type]
         rule(Corrections((*known.rows, row), known.witnesses), detections, identities)
     except InputError as error:
-        raise InputError(f"{error} (line {row.line} is the new one; nothing was written)") from None
+        raise InputError(f"{error} (line {known.next_line} is the new one; nothing was written)") from None
+    if row.what == "is" and answer.new and is_id(row.neuron):
+        raise InputError(f"a new neuron: expected a name, got the number {row.neuron}; 'track' numbers it (nothing was written)")
+    if row.what == "is" and not is_id(row.neuron) and not answer.new and not _is_known(row.neuron, known):
+        raise InputError(_nobody_yet(row, rulings, detections, identities, at))
     return append_correction(folder.path, row, witnesses_of(detections, identities))
 
 
@@ -108,8 +111,10 @@ def take_over(folder: RunFolder, other: Path) -> int:
         How many.
 
     Raises:
-        InputError: the two tables clash; nothing was written.
+        InputError: there is no other table, or the two clash; nothing was written.
     """
+    if not (other / TABLE).is_file():
+        raise InputError(f"{other}: expected a run folder with a {TABLE}, got none")
     ours, theirs = read_corrections(folder.path), read_corrections(other)
     both, clashes = merge_corrections(ours, theirs)
     if clashes:
@@ -187,8 +192,8 @@ def _is_known(name: str, known: Corrections) -> bool:
 
 def _nobody_yet(row: Correction, rulings: Rulings, detections: Detections, identities: Identities, at: int | None) -> str:
     here = UNKNOWN if at is None else int(rulings.meaning(detections.t[at : at + 1], identities.neuron[at : at + 1])[0])
-    named = f"; if neuron {here}, which it is now, is to be called so everywhere, name {here} {row.neuron}" if here >= 0 else ""
-    return f"nobody is called {row.neuron} yet{named}; for a neuron that the atlas does not know, say that it is new (nothing was written)"
+    named = f"; if neuron {here}, which it is now, is to be called so everywhere, say --name {here} {row.neuron}" if here >= 0 else ""
+    return f"nobody is called {row.neuron} yet{named}; for a neuron that the atlas does not know, say --new (nothing was written)"
 
 
 def _signed(who: str | None) -> tuple[str, str]:

@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 _RUN = click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
 _ACTIONS = ("is_", "not_a_neuron", "absent", "name", "merge", "split", "undo", "take", "list_")
 _FLAGS = {"is_": "--is", "not_a_neuron": "--not-a-neuron", "list_": "--list"}
+_COMPANY = {
+    "t": "--volume", "label": "--label", "position": "--at", "new": "--new", "neuron": "--neuron", "since": "--from", "until": "--to",
+    "split_name": "--as",
+}  # fmt: skip
+_PLACE = "--label or --at"
+_NEEDS = {"is_": {"--volume", _PLACE}, "not_a_neuron": {"--volume", _PLACE}, "absent": {"--volume"}, "split": {"--from"}}
+_SHOWN = 0.005
+"""A candidate less likely reads 0.00."""
+_MAY = {"is_": {"--new"}, "split": {"--to", "--as"}}
 
 
 @click.command()
@@ -43,17 +52,23 @@ _FLAGS = {"is_": "--is", "not_a_neuron": "--not-a-neuron", "list_": "--list"}
 def correct(run_folder: Path, who: str | None, **given: Any) -> None:
     """Tell a run what is right: one answer, which 'track' heeds from its next run on.
 
-    RUN is a run folder. Answers are rows of its corrections.csv.
-    """
-    from barlowtrack.api import Run
+    RUN is a run folder, or a recording that has one. Answers are rows of its corrections.csv.
 
+    \b
+    barlowtrack correct RUN --name 2 AVAL
+    barlowtrack correct RUN --volume 7 --label 12 --is AVAL
+    barlowtrack correct RUN --volume 7 --label 3 --not-a-neuron
+    barlowtrack correct RUN --volume 7 --absent AVAL
+    barlowtrack correct RUN --split 5 --from 20 --as AVAR
+    """  # noqa: D301 - click knows the mark of lines to be kept by its character
     action = _action(given)
-    run = Run(run_folder)
+    run = _open(run_folder)
     if action == "list_":
         click.echo(_listed(run.corrections), nl=False)
         return
     if action == "take":
-        click.echo(f"took {run.take_corrections(given['take'])} rows over")
+        taken = run.take_corrections(given["take"])
+        click.echo(f"took {taken} row{'' if taken == 1 else 's'} over" + ("" if taken else ": all that was said there stands here already"))
     else:
         row = run.undo_correction(given["undo"], who=who) if action == "undo" else _answered(run, _answer(action, given), who)
         click.echo(f"line {row.line}: {_said(row)}")
@@ -66,11 +81,10 @@ def correct(run_folder: Path, who: str | None, **given: Any) -> None:
 def review(run_folder: Path, number: int) -> None:
     """Print the questions whose answers promise to put most identities right.
 
-    RUN is a run folder. Answer with 'barlowtrack correct'; one question is put about each volume, until it is solved again.
+    RUN is a run folder, or a recording that has one. Answer with 'barlowtrack correct'; one question is put about each volume, until it is
+    solved again.
     """
-    from barlowtrack.api import Run
-
-    questions = Run(run_folder).review_queue(number)
+    questions = _open(run_folder).review_queue(number)
     if not questions:
         click.echo("nothing is in doubt")
         return
@@ -79,12 +93,28 @@ def review(run_folder: Path, number: int) -> None:
         click.echo(f"{question.gain:6.1f}{question.t:8d}{question.label:7d}  {_asked(question)}")
 
 
+def _open(path: Path) -> Run:
+    from barlowtrack.api import Run, prepare
+
+    return Run(prepare(path).folder)
+
+
 def _action(given: dict[str, Any]) -> str:
     chosen = [name for name in _ACTIONS if given[name] not in (None, False)]
     flags = [_FLAGS.get(name, f"--{name}") for name in (chosen or _ACTIONS)]
     if len(chosen) != 1:
         raise InputError(f"correct: expected one of {', '.join(flags)}" + (" alone" if chosen else ""))
+    _check_company(chosen[0], flags[0], given)
     return chosen[0]
+
+
+def _check_company(action: str, flag: str, given: dict[str, Any]) -> None:
+    """Refuses what is missing, and what would not be heeded: who names a neuron of one volume means that volume."""
+    got = {_PLACE if option in ("--label", "--at") else option for name, option in _COMPANY.items() if given[name] not in (None, False, ())}
+    needs = {"--neuron"} if action == "not_a_neuron" and "--neuron" in got else _NEEDS.get(action, set())
+    if needs - got or got - needs - _MAY.get(action, set()):
+        expected, found = (" and ".join(sorted(options, reverse=True)) or "nothing" for options in (needs, got))
+        raise InputError(f"correct: {flag}: expected {expected} beside it, got {found}")
 
 
 def _answer(action: str, given: dict[str, Any]) -> Answer:
@@ -145,5 +175,6 @@ def _said(row: Correction) -> str:
 
 
 def _asked(question: Question) -> str:
-    others = ", ".join(f"{neuron} ({share:.2f})" for neuron, share in question.candidates if question.kind != "same")
+    listed = [] if question.kind == "same" else question.candidates
+    others = ", ".join(f"{neuron} ({share:.2f})" for neuron, share in listed if share >= _SHOWN)
     return question.text + (f"; candidates {others}" if others else "")

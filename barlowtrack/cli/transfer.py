@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from barlowtrack.cli.terminal import Bars
-from barlowtrack.io.tables import write_table
+from barlowtrack.errors import InputError
+from barlowtrack.io.tables import table_kind, write_table
 from barlowtrack.known import open_known
 from barlowtrack.transfer import match
 
@@ -18,6 +19,10 @@ def transfer_here(source: Path, target: Path, out: Path | None, min_probability:
     Raises:
         StorageError, InputError: nothing to compare, or no place to store it.
     """
+    if out is not None:  # said before the work, not after
+        table_kind(out)
+        if not out.parent.is_dir():
+            raise InputError(f"{out}: expected an existing folder to write it into, got {out.parent}")
     known, other = open_known(source), open_known(target)
     progress = bars.follow("transfer")
     try:

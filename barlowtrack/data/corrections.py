@@ -93,7 +93,7 @@ class Correction:
             )
         self._check_numbers()
         if self.what in ("name", "split") and _is_number(self.other):
-            raise self.refused(f"other: expected a name, got the number {self.other}")
+            raise self.refused(f"{self.what}: expected a neuron and then a name, got the number {self.other} for a name")
         if self.what == "merge" and self.neuron == self.other:
             raise self.refused(f"merge: expected two neurons, got {self.neuron} twice")
         if self.what == "undo" and not (is_id(self.other) and int(self.other) >= FIRST_LINE):

@@ -130,7 +130,7 @@ def write_table(frame: pd.DataFrame, path: Path, *, provenance: Mapping[str, str
     Raises:
         InputError: another extension, or a place that cannot be written.
     """
-    kind = _kind(path)
+    kind = table_kind(path)
     frame = _typed(frame, str(path))
     try:
         if kind == "csv":
@@ -167,7 +167,7 @@ def read_columns(path: Path) -> pd.DataFrame:
     Raises:
         InputError: no such file, an extension other than .csv and .parquet, or no table.
     """
-    kind = _kind(path)
+    kind = table_kind(path)
     try:
         with path.open("rb") as file:
             return (
@@ -187,7 +187,7 @@ def read_provenance(path: Path) -> dict[str, str]:
     Raises:
         InputError: a file that cannot be read.
     """
-    if _kind(path) == "csv":
+    if table_kind(path) == "csv":
         return {}
     try:
         metadata = pq.read_schema(path).metadata or {}
@@ -355,7 +355,8 @@ def truth_from_frame(frame: pd.DataFrame, voxel_size_um: tuple[float, float, flo
     return Truth(_whole(frame, "t"), _whole(frame, "neuron"), frame[_POSITION].to_numpy(np.float64), activity)
 
 
-def _kind(path: Path) -> Literal["csv", "parquet"]:
+def table_kind(path: Path) -> Literal["csv", "parquet"]:
+    """Returns what a table is by its extension, and refuses any other."""
     match path.suffix.lower():
         case ".csv":
             return "csv"

@@ -131,7 +131,7 @@ def test_two_people_put_their_tables_together(run, tmp_path):
     bo = bt.Run(tmp_path / "bo.barlowtrack")
     bo.correct("name", neuron=neuron, other="AVAL", who="bo")
     run.correct("absent", t=4, neuron=neuron, who="ada")
-    assert "took 1 rows over" in said("correct", run.path, "--take", bo.path)
+    assert "took 1 row over" in said("correct", run.path, "--take", bo.path)
     assert [row.what for row in run.corrections.rows] == ["is", "absent", "name"]
     assert run.take_corrections(bo.path) == 0
     bo.undo_correction(2, who="bo")
@@ -151,7 +151,7 @@ def test_the_queue_asks_what_was_not_answered(run, monkeypatch):
     assert len(lines) == 4
     first = next(question for question in run.review_queue(50) if question.kind != "same")
     assert any(f"{first.t:8d}{first.label:7d}  who is it?" in line for line in said("review", run.path, "-n", 50).splitlines())
-    run.correct("is", t=first.t, label=first.label, neuron=first.neuron if first.neuron >= 0 else "new one", new=True)
+    run.correct("is", t=first.t, label=first.label, neuron=first.neuron if first.neuron >= 0 else "new one", new=first.neuron < 0)
     assert (first.t, first.label) not in {(question.t, question.label) for question in run.review_queue(50) if question.kind != "same"}
 
 
@@ -181,7 +181,16 @@ def test_a_row_that_was_cut_off_stops_nobody(run, caplog):
 WRONG = {
     "nothing said": ([], "correct: expected one of --is, --not-a-neuron"),
     "two things at once": (["--is", "3", "--not-a-neuron", "--volume", "1", "--label", "1"], "--is, --not-a-neuron alone"),
-    "no detection": (["--is", "3", "--volume", "1"], "is takes detection, neuron, t"),
+    "no detection": (["--is", "3", "--volume", "1"], "--is: expected --volume and --label or --at beside it, got --volume$"),
+    "nowhere": (["--absent", "3"], "--absent: expected --volume beside it, got nothing"),
+    "a name for one volume": (["--name", "3", "AVAL", "--volume", "1"], "--name: expected nothing beside it, got --volume"),
+    "a neuron and a place": (
+        ["--not-a-neuron", "--neuron", "3", "--volume", "1"],
+        "expected --neuron beside it, got --volume and --neuron",
+    ),
+    "a new number": (["--is", "3", "--new", "--volume", "1", "--label", "1"], "a new neuron: expected a name, got the number 3"),
+    "name first": (["--name", "AVAL", "3"], r"name: expected a neuron and then a name, got the number 3 .*nothing was written"),
+    "nothing to take": (["--take", "."], r"expected a run folder with a corrections\.csv, got none"),
     "no such detection": (["--is", "3", "--volume", "1", "--label", "999"], "volume 1 has no detection of label 999"),
     "no such neuron": (["--absent", "999", "--volume", "1"], "neuron 999: the atlas knows 0 to"),
     "no such line": (["--undo", "7"], "undo of line 7: there is no such line above it"),

@@ -57,3 +57,12 @@ def test_what_is_no_run_is_refused_in_one_line(tmp_path):
     assert (code, out) == (2, "")
     assert err.count("\n") == 1
     assert f"{tmp_path}: expected a run folder, a recording that has one" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("names.txt", "names.txt: expected a table that ends in .csv"), ("no/names.csv", "an existing folder")]
+)
+def test_a_place_that_cannot_be_written_is_said_before_the_work(tmp_path, name, text):
+    code, out, err = call("transfer", tmp_path / "nowhere", tmp_path / "nowhere", "--out", tmp_path / name)
+    assert (code, out) == (2, "")
+    assert text in err

@@ -30,7 +30,10 @@ REFUSED = {
     "hidden letters": ({"neuron": "AVA\u202eL"}, "cannot be printed"),
     "blanks around": ({"neuron": " AVAL"}, "without blanks around it"),
     "no time": ({"when": "yesterday"}, "when: expected a time"),
-    "a number for a name": ({"what": "name", "t": None, "label": None, "other": "5"}, "other: expected a name, got the number 5"),
+    "a number for a name": (
+        {"what": "name", "t": None, "label": None, "other": "5"},
+        "name: expected a neuron and then a name, got the number 5 for a name",
+    ),
     "merged with itself": ({"what": "merge", "t": None, "label": None, "other": "23"}, "merge: expected two neurons"),
     "split that ends before": ({"what": "split", "label": None, "until": 2, "other": "B"}, "until: expected 3 or more, got 2"),
     "undo of the header": (

@@ -34,11 +34,12 @@ def rater(right: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def claims_by(named: np.ndarray, posterior: np.ndarray) -> Claims:
-    candidates = np.stack([named.ravel(), np.full(K * T, UNKNOWN), np.full(K * T, UNKNOWN)], axis=1)
+    n, nobody = named.size, np.full(named.size, UNKNOWN)
+    candidates = np.stack([named.ravel(), nobody, nobody], axis=1)
     p = posterior.ravel()
     none = np.zeros(0, int)
     shown = np.stack([p, 0 * p, 0 * p], axis=1)
-    return Claims(np.repeat(np.arange(T), K), np.arange(K * T), named.ravel(), p, p, candidates, shown, none, none, np.zeros(0))
+    return Claims(np.repeat(np.arange(len(named)), K), np.arange(n), named.ravel(), p, p, candidates, shown, none, none, np.zeros(0))
 
 
 @pytest.mark.parametrize("accuracy", [0.95, 0.85, 0.7])
@@ -92,6 +93,17 @@ def test_without_second_opinions_the_posterior_is_all_there_is() -> None:
     calibration, votes, _ = calibrate(claims, np.full((2, K * T), NOT_ASKED), K, T)
     assert np.all(votes == NO_VOTE)
     assert np.allclose(calibration.probability(claims, votes), claims.posterior * calibration.worth[claims.neuron], atol=1e-6)
+
+
+def test_of_few_volumes_agreement_says_less() -> None:
+    def said(n_volumes: int) -> float:
+        """Mean probability where three raters agree in all of so many volumes."""
+        claims = claims_by(np.tile(np.arange(K), (n_volumes, 1)), np.full((n_volumes, K), 0.9))
+        calibration, votes, _ = calibrate(claims, np.tile(claims.neuron, (2, 1)), K, n_volumes)
+        return float(calibration.probability(claims, votes).mean())
+
+    assert said(4) < said(8) < said(T)
+    assert 1 - said(4) > 3 * (1 - said(T))
 
 
 def test_claims_read_a_sighting() -> None:
