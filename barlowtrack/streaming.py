@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from barlowtrack.data import UNKNOWN, Candidates, FloatArray, IntArray
+from barlowtrack.errors import InputError
 from barlowtrack.identity.learned import Learned
 from barlowtrack.identity.live import see
 from barlowtrack.known import Known, open_known
@@ -36,9 +37,14 @@ class Tracker:
     Args:
         known: What was learned, or that with the ids of its recording.
         min_probability: Assignments below this probability become unknown.
+
+    Raises:
+        InputError: min_probability is none.
     """
 
     def __init__(self, known: Known | Learned, *, min_probability: float = 0.0) -> None:
+        if not 0 <= min_probability <= 1:
+            raise InputError(f"Tracker: min_probability: expected 0 to 1, got {min_probability}")
         self.known = Known.plain(known) if isinstance(known, Learned) else known
         self.min_probability = min_probability
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from barlowtrack.errors import InputError
+from barlowtrack.errors import InputError, StorageError
 
 if TYPE_CHECKING:
     from barlowtrack.answers import Answer
@@ -96,7 +96,10 @@ def review(run_folder: Path, number: int) -> None:
 def _open(path: Path) -> Run:
     from barlowtrack.api import Run, prepare
 
-    return Run(prepare(path).folder)
+    folder = prepare(path).folder
+    if not folder.is_dir():
+        raise StorageError(f"{path}: expected a run folder, or a recording that has one; run it first, or name what --out was")
+    return Run(folder)
 
 
 def _action(given: dict[str, Any]) -> str:

@@ -75,7 +75,9 @@ def _doubt(figures: dict[str, float | int | str], truth: Truth, truth_path: Path
         )
     if isinstance(recall, float) and recall < STRANGE_RECALL:
         log.warning(
-            "%s: %.0f %% of the true detections have a detection near them; is it this recording's truth, in um?", truth_path, 100 * recall
+            "%s: %.0f %% of the true detections have a detection near them; is it this recording's truth, in the same unit?",
+            truth_path,
+            100 * recall,
         )
 
 
@@ -99,7 +101,11 @@ def _score_points(
     truth = _something(truth_from_frame(told, voxel_size or (1.0, 1.0, 1.0), where=str(truth_path)), truth_path)
     found = points.detections
     gate = GATE_NEIGHBOURS * neighbour_distance_um(found) if gate is None else gate
-    scored = evaluate_points(points.number[found.t], found.position_um, tracks.neuron, truth, gate_um=gate)
+    looked_at = np.isin(truth.t, points.number)  # numbers may have gaps: of a volume that the table does not name nothing was asked
+    if not looked_at.any():
+        raise InputError(f"{truth_path}: expected volumes of {path}, got none of them")
+    asked = Truth(truth.t[looked_at], truth.neuron[looked_at], truth.position_um[looked_at])
+    scored = evaluate_points(points.number[found.t], found.position_um, tracks.neuron, asked, gate_um=gate)
     error = ("calibration error of probabilities (ECE)", calibration(scored, tracks).ece)
     return truth, [*scored.summary(), error, ("farthest a detection may be, in the unit of the table", gate)]
 

@@ -204,6 +204,12 @@ def test_what_cannot_be_is_one_clear_line(run, arguments, text):
     assert not run.corrections.rows
 
 
+def test_a_recording_stands_for_its_run_and_one_without_is_refused_as_typed(run, tmp_path):
+    assert said("correct", tmp_path / "recording", "--list") == "no corrections yet\n"
+    with pytest.raises(StorageError, match=f"^{tmp_path / 'nowhere'}: expected a run folder, or a recording that has one"):
+        said("review", tmp_path / "nowhere")
+
+
 def test_a_wrong_answer_exits_with_code_2(run):
     command = [sys.executable, "-m", "barlowtrack", "correct", str(run.path), "--is", "3", "--volume", "1"]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -40,6 +40,21 @@ def test_from_a_table_to_a_score(points, tmp_path):
         assert json.loads(out)["identity accuracy"] == 1
 
 
+def test_volumes_that_were_not_asked_about_are_not_scored(points, tmp_path):
+    frame = pd.read_csv(points)
+    frame[frame["volume"].isin([0, 1, 3])].to_csv(tmp_path / "some.csv", index=False)
+    code, _, err = call("track", "--points", tmp_path / "some.csv", "--out", tmp_path / "found")
+    assert code == 0, err
+    code, out, err = call("evaluate", tmp_path / "found", "--truth", points, "--json")
+    assert code == 0, err
+    assert (json.loads(out)["identity accuracy"], json.loads(out)["true detections"]) == (1, 90)
+    assert "30 of 120 true detections lie outside the volumes of this run and are not scored" in err
+    frame.assign(volume=frame["volume"] + 50).to_csv(tmp_path / "later.csv", index=False)
+    code, out, err = call("evaluate", tmp_path / "found", "--truth", tmp_path / "later.csv")
+    assert (code, out) == (2, "")
+    assert "got none of them" in err
+
+
 def test_a_plane_and_its_score(points, tmp_path):
     pd.read_csv(points).drop(columns="z").to_csv(tmp_path / "flat.csv", index=False)
     code, _, err = call("track", "--points", tmp_path / "flat.csv", "--out", tmp_path / "found")

@@ -105,6 +105,8 @@ def test_an_atlas_of_nobody_knows_nobody():
 
 def test_what_cannot_be_used_is_refused(looks, folder, tmp_path):
     tracker = bt.Tracker(looks[2].learned)
+    with pytest.raises(InputError, match="min_probability: expected 0 to 1, got 2"):
+        bt.Tracker(looks[2].learned, min_probability=2)
     with pytest.raises(InputError, match=r"shape \(n, 3\), got \(3,\)"):
         tracker.update(np.zeros(3))
     with pytest.raises(InputError, match="row 1"):
