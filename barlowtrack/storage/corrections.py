@@ -12,7 +12,7 @@ import fcntl
 import io
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -58,13 +58,16 @@ def read_corrections(folder: Path) -> Corrections:
     return Corrections(_rows(whole, path), _read_witnesses(folder / WITNESSES))
 
 
-def append_correction(folder: Path, row: Correction, witnesses: Witnesses | None = None) -> Correction:
+def append_correction(
+    folder: Path, row: Correction, witnesses: Witnesses | None = None, check: Callable[[Corrections], None] | None = None
+) -> Correction:
     """Adds a row to the table of a run folder; on return it is on the disk.
 
     Args:
         folder: The run folder.
         row: What is said; its line is not looked at.
         witnesses: Of the atlas that the row names, in case the folder has none of it yet.
+        check: Gets the table with the row, which is last, and raises where it cannot stand; nobody else writes meanwhile.
 
     Returns:
         The row, with the line in which it stands.
@@ -78,12 +81,14 @@ def append_correction(folder: Path, row: Correction, witnesses: Witnesses | None
         file.seek(0)
         content = file.read()
         whole, torn = _without_torn(content, path)
-        known = Corrections(_rows(whole, path))
+        known = Corrections(_rows(whole, path), _read_witnesses(folder / WITNESSES))
         header, text = list(COLUMNS), _line(COLUMNS)
         if whole.strip():
             header, text = _header(whole, path), "" if whole.endswith(b"\n") else "\n"
         row = replace(row, line=(whole + text.encode()).count(b"\n") + 1)
-        Corrections((*known.rows, row))  # an undo of nothing is refused before it is written
+        table = Corrections((*known.rows, row), known.witnesses)  # an undo of nothing is refused before it is written
+        if check is not None:
+            check(table)
         lacking = [name for name in COLUMNS if name not in header and _cell(row, name)]
         if lacking:
             raise InputError(f"{path}: line 1: has no columns {', '.join(lacking)}; add them")

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 import barlowtrack as bt
+from barlowtrack import answers
 from barlowtrack.cli.main import cli
 from barlowtrack.data import UNKNOWN
 from barlowtrack.errors import InputError, StorageError
@@ -103,6 +104,43 @@ def test_what_contradicts_is_refused_and_not_written(run):
     assert run.correct("not-a-neuron", t=3, label=label).line == 4
     with pytest.raises(InputError, match="line 2 is undone already"):
         run.undo_correction(2)
+
+
+def test_of_two_that_contradict_each_other_at_once_the_second_is_refused(run, monkeypatch):
+    read = answers.read_corrections
+
+    def and_meanwhile(folder):
+        table = read(folder)
+        monkeypatch.setattr(answers, "read_corrections", read)
+        run.correct("name", neuron=1, other="AVAL")
+        return table
+
+    monkeypatch.setattr(answers, "read_corrections", and_meanwhile)
+    with pytest.raises(InputError, match=r"lines 2 and 3 clash: .* \(line 3 is the new one; nothing was written"):
+        run.correct("name", neuron=2, other="AVAL")
+    assert len(run.corrections.rows) == 1
+
+
+def test_what_another_line_needs_is_not_undone(run):
+    run.correct("split", neuron=1, t=3, other="B")
+    run.correct("name", neuron="B", other="AVAL")
+    with pytest.raises(InputError, match="line 3: nobody is called B once line 2 is undone; undo that one first"):
+        run.undo_correction(2)
+    assert len(run.corrections.rows) == 2
+    run.undo_correction(3)
+    run.undo_correction(2)
+    assert not run.corrections.in_force
+
+
+def test_a_table_that_cannot_stand_is_mended_by_one_undo_after_another(run):
+    run.correct("name", neuron=1, other="AVAL")
+    with (run.path / "corrections.csv").open("a") as file:
+        file.write(",,name,,,,,,,2,AVAL,\n,,name,,,,,,,3,AVAL,\n")
+    run.undo_correction(3)
+    run.undo_correction(4)
+    assert len(run.corrections.in_force) == 1
+    bt.prepare(run.path, overrides=["track.appearance=false"]).run(only="identify")
+    run.undo_correction(2)  # though nobody can see what it says
 
 
 def test_a_row_says_where_the_detection_lies_and_whose_ids_it_uses(run):

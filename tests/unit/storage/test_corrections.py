@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import logging
 import os
 from dataclasses import replace
@@ -199,6 +200,20 @@ def test_an_undo_of_nothing_is_not_written(tmp_path) -> None:
     with pytest.raises(InputError, match="no such line"):
         append_correction(tmp_path, Correction("undo", other="7"))
     assert (tmp_path / NAME).read_bytes() == before
+
+
+def test_nobody_writes_between_the_check_of_a_row_and_its_writing(tmp_path) -> None:
+    append_correction(tmp_path, IS)
+
+    def check(table):
+        assert [row.t for row in table.rows] == [3, 4]
+        with (tmp_path / NAME).open("a+b") as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        raise InputError("it cannot stand")
+
+    with pytest.raises(InputError, match="it cannot stand"):
+        append_correction(tmp_path, replace(IS, t=4), check=check)
+    assert read_corrections(tmp_path).rows == (IS,)
 
 
 def test_a_written_table_is_the_same_table(tmp_path) -> None:
