@@ -229,6 +229,8 @@ WRONG = {
     "a new number": (["--is", "3", "--new", "--volume", "1", "--label", "1"], "a new neuron: expected a name, got the number 3"),
     "name first": (["--name", "AVAL", "3"], r"name: expected a neuron and then a name, got the number 3 .*nothing was written"),
     "nothing to take": (["--take", "."], r"expected a run folder with a corrections\.csv, got none"),
+    "merged with nobody": (["--merge", "1", "AVRA"], "line 2: nobody is called AVRA .*nothing was written"),
+    "nobody merged": (["--merge", "AVRA", "1"], "line 2: nobody is called AVRA .*nothing was written"),
     "no such detection": (["--is", "3", "--volume", "1", "--label", "999"], "volume 1 has no detection of label 999"),
     "no such neuron": (["--absent", "999", "--volume", "1"], "neuron 999: the atlas knows 0 to"),
     "no such line": (["--undo", "7"], "undo of line 7: there is no such line above it"),
