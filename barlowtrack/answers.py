@@ -151,15 +151,11 @@ def take_over(folder: RunFolder, other: Path) -> int:
         speakers = [f"{rows[line].who or 'somebody'}'s {rows[line].what} of {rows[line].when or 'some time'}" for line in clashes[0].lines]
         raise InputError(f"{other}: {speakers[0]} and {speakers[1]} clash: {clashes[0].why}; undo one of them (nothing was written)")
     rule(both, *_seen(folder))
-    lines = {replace(row, line=FIRST_LINE): row.line for row in ours.marked}
-    before = len(lines)
-    became: dict[int, int] = {}
-    for row in theirs.marked:
-        said = replace(row, line=FIRST_LINE, other=str(became[int(row.other)]) if row.what == "undo" else row.other)
-        if said not in lines:
-            lines[said] = append_correction(folder.path, said, both.witnesses.get(row.atlas)).line
-        became[row.line] = lines[said]
-    return len(lines) - before
+    line_of = {i: row.line for i, row in enumerate(ours.rows, FIRST_LINE)}
+    for row in both.rows[len(ours) :]:
+        said = replace(row, other=str(line_of[int(row.other)])) if row.what == "undo" else row
+        line_of[row.line] = append_correction(folder.path, said, both.witnesses.get(row.atlas)).line
+    return len(both) - len(ours)
 
 
 def queue(folder: RunFolder, n: int) -> tuple[Question, ...]:

@@ -182,6 +182,19 @@ def test_two_people_put_their_tables_together(run, tmp_path):
     assert (run.path / "corrections.csv").read_bytes() == before
 
 
+def test_what_was_undone_and_said_again_at_once_is_taken_over(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(answers, "_signed", lambda who: (who or "bo", "2025-03-01T12:00:00Z"))
+    shutil.copytree(run.path, tmp_path / "bo.barlowtrack")
+    bo = bt.Run(tmp_path / "bo.barlowtrack")
+    bo.correct("name", neuron=1, other="AVAL")
+    bo.undo_correction(2)
+    bo.correct("name", neuron=1, other="AVAL")
+    run.correct("name", neuron=2, other="AVAR")
+    assert run.take_corrections(bo.path) == 3
+    assert [row.other for row in run.corrections.in_force] == ["AVAR", "AVAL"]
+    assert run.take_corrections(bo.path) == 0
+
+
 def test_the_queue_asks_what_was_not_answered(run, monkeypatch):
     monkeypatch.setattr("barlowtrack.identity.review.LEAST_DOUBT", 0.0)  # an easy worm
     lines = said("review", run.path, "-n", 3).splitlines()
