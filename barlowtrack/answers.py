@@ -140,7 +140,7 @@ def take_over(folder: RunFolder, other: Path) -> int:
         How many.
 
     Raises:
-        InputError: there is no other table, or the two clash; nothing was written.
+        InputError: there is no other table, or the two clash; nothing was written. Or somebody else wrote meanwhile.
     """
     if not (other / TABLE).is_file():
         raise InputError(f"{other}: expected a run folder with a {TABLE}, got none")
@@ -151,10 +151,17 @@ def take_over(folder: RunFolder, other: Path) -> int:
         speakers = [f"{rows[line].who or 'somebody'}'s {rows[line].what} of {rows[line].when or 'some time'}" for line in clashes[0].lines]
         raise InputError(f"{other}: {speakers[0]} and {speakers[1]} clash: {clashes[0].why}; undo one of them (nothing was written)")
     rule(both, *_seen(folder))
+    lines = [row.line for row in ours.rows]
+
+    def check(table: Corrections) -> None:
+        if [row.line for row in table.rows[:-1]] != lines:
+            raise InputError(f"{folder.path}: somebody else wrote an answer meanwhile; take the rows over again")
+        lines.append(table.rows[-1].line)
+
     line_of = {i: row.line for i, row in enumerate(ours.rows, FIRST_LINE)}
     for row in both.rows[len(ours) :]:
         said = replace(row, other=str(line_of[int(row.other)])) if row.what == "undo" else row
-        line_of[row.line] = append_correction(folder.path, said, both.witnesses.get(row.atlas)).line
+        line_of[row.line] = append_correction(folder.path, said, both.witnesses.get(row.atlas), check).line
     return len(both) - len(ours)
 
 

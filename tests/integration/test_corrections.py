@@ -121,6 +121,23 @@ def test_of_two_that_contradict_each_other_at_once_the_second_is_refused(run, mo
     assert len(run.corrections.rows) == 1
 
 
+def test_nobody_answers_while_a_table_is_taken_over(run, tmp_path, monkeypatch):
+    shutil.copytree(run.path, tmp_path / "bo.barlowtrack")
+    bo = bt.Run(tmp_path / "bo.barlowtrack")
+    bo.correct("name", neuron=1, other="AVAL")
+    merge = answers.merge_corrections
+
+    def and_meanwhile(ours, theirs):
+        monkeypatch.setattr(answers, "merge_corrections", merge)
+        run.correct("name", neuron=2, other="AVAL")
+        return merge(ours, theirs)
+
+    monkeypatch.setattr(answers, "merge_corrections", and_meanwhile)
+    with pytest.raises(InputError, match="somebody else wrote an answer meanwhile; take the rows over again"):
+        run.take_corrections(bo.path)
+    assert [row.neuron for row in run.corrections.rows] == ["2"]
+
+
 def test_what_another_line_needs_is_not_undone(run):
     run.correct("split", neuron=1, t=3, other="B")
     run.correct("name", neuron="B", other="AVAL")
@@ -244,6 +261,10 @@ WRONG = {
     "nothing to take": (["--take", "."], r"expected a run folder with a corrections\.csv, got none"),
     "merged with nobody": (["--merge", "1", "AVRA"], "line 2: nobody is called AVRA .*nothing was written"),
     "nobody merged": (["--merge", "AVRA", "1"], "line 2: nobody is called AVRA .*nothing was written"),
+    "an undo with a place": (["--undo", "2", "--volume", "1"], "--undo: expected nothing beside it, got --volume"),
+    "taken by somebody": (["--take", ".", "--who", "ada"], "--take: expected nothing beside it, got --who"),
+    "listed for somebody": (["--list", "--who", "ada"], "--list: expected nothing beside it, got --who"),
+    "taken from nowhere": (["--take", "/nonexistent"], r"/nonexistent: expected a run folder with a corrections\.csv, got none"),
     "no such detection": (["--is", "3", "--volume", "1", "--label", "999"], "volume 1 has no detection of label 999"),
     "no such neuron": (["--absent", "999", "--volume", "1"], "neuron 999: the atlas knows 0 to"),
     "no such line": (["--undo", "7"], "undo of line 7: there is no such line above it"),
