@@ -71,14 +71,21 @@ def give(folder: RunFolder, answer: Answer, who: str | None = None) -> Correctio
         if at is not None:
             place = tuple(round(float(axis), 4) for axis in detections.position_um[at])
             row = replace(row, label=int(detections.label[at]), position_um=place)  # type: ignore[arg-type]
-        rule(Corrections((*known.rows, row), known.witnesses), detections, identities)
     except InputError as error:
-        raise InputError(f"{error} (line {known.next_line} is the new one; nothing was written)") from None
+        raise _unwritten(error, known.next_line) from None
     if row.what == "is" and answer.new and is_id(row.neuron):
         raise InputError(f"a new neuron: expected a name, got the number {row.neuron}; 'track' numbers it (nothing was written)")
-    if row.what == "is" and not is_id(row.neuron) and not answer.new and not _is_known(row.neuron, known):
-        raise InputError(_nobody_yet(row, rulings, detections, identities, at))
-    return append_correction(folder.path, row, witnesses_of(detections, identities))
+
+    def check(table: Corrections) -> None:
+        *before, last = table.rows
+        try:
+            rule(table, detections, identities)
+        except InputError as error:
+            raise _unwritten(error, last.line) from None
+        if last.what == "is" and not is_id(last.neuron) and not answer.new and not _is_known(last.neuron, Corrections(tuple(before))):
+            raise InputError(_nobody_yet(last, rulings, detections, identities, at))
+
+    return append_correction(folder.path, row, witnesses_of(detections, identities), check)
 
 
 def whole_neuron(folder: RunFolder, row: Correction) -> int | None:
@@ -95,13 +102,35 @@ def take_back(folder: RunFolder, line: int, who: str | None = None) -> Correctio
     """Undoes a line of the table, by another line.
 
     Raises:
-        InputError: there is no such line, or it is undone already.
+        InputError: there is no such line, it is undone already, or another one that could stand cannot do without it.
     """
     known = read_corrections(folder.path)
-    if any(row.what == "undo" and row.other == str(line) for row in known.rows):
-        raise InputError(f"corrections.csv: line {line} is undone already")
     who, when = _signed(who)
-    return append_correction(folder.path, Correction("undo", other=str(line), who=who, when=when, line=known.next_line))
+
+    def check(table: Corrections) -> None:
+        before = Corrections(table.rows[:-1], table.witnesses)
+        if any(row.what == "undo" and row.other == str(line) for row in before.rows):
+            raise InputError(f"corrections.csv: line {line} is undone already")
+        needing = _refusal(folder, table)
+        if needing is not None and _refusal(folder, before) is None:
+            raise InputError(f"{needing} once line {line} is undone; undo that one first (nothing was written)")
+
+    return append_correction(folder.path, Correction("undo", other=str(line), who=who, when=when, line=known.next_line), check=check)
+
+
+def _refusal(folder: RunFolder, table: Corrections) -> InputError | None:
+    """Why the table cannot stand; None where it can, or where there is nothing to hold it against: undoing must always be possible."""
+    try:
+        rule(table, *_seen(folder))
+    except InputError as error:
+        return error
+    except StorageError:
+        return None
+    return None
+
+
+def _unwritten(error: InputError, line: int) -> InputError:
+    return InputError(f"{error} (line {line} is the new one; nothing was written)")
 
 
 def take_over(folder: RunFolder, other: Path) -> int:
@@ -111,7 +140,7 @@ def take_over(folder: RunFolder, other: Path) -> int:
         How many.
 
     Raises:
-        InputError: there is no other table, or the two clash; nothing was written.
+        InputError: there is no other table, or the two clash; nothing was written. Or somebody else wrote meanwhile.
     """
     if not (other / TABLE).is_file():
         raise InputError(f"{other}: expected a run folder with a {TABLE}, got none")
@@ -122,15 +151,18 @@ def take_over(folder: RunFolder, other: Path) -> int:
         speakers = [f"{rows[line].who or 'somebody'}'s {rows[line].what} of {rows[line].when or 'some time'}" for line in clashes[0].lines]
         raise InputError(f"{other}: {speakers[0]} and {speakers[1]} clash: {clashes[0].why}; undo one of them (nothing was written)")
     rule(both, *_seen(folder))
-    lines = {replace(row, line=FIRST_LINE): row.line for row in ours.marked}
-    before = len(lines)
-    became: dict[int, int] = {}
-    for row in theirs.marked:
-        said = replace(row, line=FIRST_LINE, other=str(became[int(row.other)]) if row.what == "undo" else row.other)
-        if said not in lines:
-            lines[said] = append_correction(folder.path, said, both.witnesses.get(row.atlas)).line
-        became[row.line] = lines[said]
-    return len(lines) - before
+    lines = [row.line for row in ours.rows]
+
+    def check(table: Corrections) -> None:
+        if [row.line for row in table.rows[:-1]] != lines:
+            raise InputError(f"{folder.path}: somebody else wrote an answer meanwhile; take the rows over again")
+        lines.append(table.rows[-1].line)
+
+    line_of = {i: row.line for i, row in enumerate(ours.rows, FIRST_LINE)}
+    for row in both.rows[len(ours) :]:
+        said = replace(row, other=str(line_of[int(row.other)])) if row.what == "undo" else row
+        line_of[row.line] = append_correction(folder.path, said, both.witnesses.get(row.atlas), check).line
+    return len(both) - len(ours)
 
 
 def queue(folder: RunFolder, n: int) -> tuple[Question, ...]:

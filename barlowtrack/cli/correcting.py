@@ -62,6 +62,8 @@ def correct(run_folder: Path, who: str | None, **given: Any) -> None:
     barlowtrack correct RUN --split 5 --from 20 --as AVAR
     """  # noqa: D301 - click knows the mark of lines to be kept by its character
     action = _action(given)
+    if who is not None and action in ("take", "list_"):
+        raise InputError(f"correct: {_FLAGS.get(action, f'--{action}')}: expected nothing beside it, got --who; rows keep who said them")
     run = _open(run_folder)
     if action == "list_":
         click.echo(_listed(run.corrections), nl=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -220,18 +221,24 @@ class Corrections:
         return self.rows[-1].line + 1 if self.rows else FIRST_LINE
 
     def followed_by(self, others: Corrections) -> Corrections:
-        """Returns the union of two tables: these rows, then those of the others that are not among them, with lines anew."""
+        """Returns the union of two tables: these rows, then those of the others that are not among them, with lines anew.
+
+        What a table says twice is two rows, for the first may have been undone before it was said again.
+        """
         rows: list[Correction] = []
-        known: dict[Correction, int] = {}
+        known: dict[tuple[Correction, int], int] = {}
         for table in (self, others):
             became: dict[int, int] = {}
+            said: Counter[Correction] = Counter()
             for row in table.marked:
                 other = str(became[int(row.other)]) if row.what == "undo" else row.other
                 anonymous = replace(row, other=other, line=FIRST_LINE)
-                if anonymous not in known:
-                    known[anonymous] = FIRST_LINE + len(rows)
-                    rows.append(replace(anonymous, line=known[anonymous]))
-                became[row.line] = known[anonymous]
+                which = (anonymous, said[anonymous])
+                said[anonymous] += 1
+                if which not in known:
+                    known[which] = FIRST_LINE + len(rows)
+                    rows.append(replace(anonymous, line=known[which]))
+                became[row.line] = known[which]
         return Corrections(tuple(rows), {**others.witnesses, **self.witnesses})
 
 

@@ -206,6 +206,12 @@ def _added(statements: Statements) -> list[str]:
         called = statements.neuron(row.neuron)
         if row.neuron and not is_id(called) and called not in added:
             raise row.refused(f"nobody is called {row.neuron}")
+    given = {row.other for row in statements.rows if row.what in ("name", "split")}
+    given |= {row.neuron for row in statements.of("is")}
+    for row in statements.of("merge"):  # which joins a name to an id, and does not give it
+        for called in (row.neuron, row.other):
+            if not is_id(called) and called not in given:
+                raise row.refused(f"nobody is called {called}")
     return added
 
 

@@ -1,7 +1,8 @@
 """Which neurons people speak of, and where two of them, or one of them twice, say what cannot both be true.
 
 Ids and names are nodes; a name given to a neuron, and a merge of two, join them. What is joined is one neuron. The order of the rows
-does not matter, so that the tables of two people can be put together.
+does not matter, so that the tables of two people can be put together; but a name that a merge made an id's cannot then be given to
+another id, where a merge may well join an id to a name that another id has.
 """
 
 from __future__ import annotations
@@ -86,14 +87,20 @@ def state(rows: Sequence[Correction], detections: Sequence[Hashable] | None = No
     said = tuple(detections) if detections is not None else tuple(_said_detection(row) for row in rows)
     above: dict[str, str] = {}
     owner: dict[str, Correction] = {}
-    for row in rows:
+    found: list[_Found] = []
+    for i, row in enumerate(rows):
         if row.what == "merge":
             _join(above, row.neuron, row.other)
         elif row.what == "name" and row.other not in owner:
+            neuron, other = _top(above, row.neuron), _top(above, row.other)
+            if is_id(neuron) and is_id(other) and neuron != other:
+                merges = [merge for merge in rows[:i] if merge.what == "merge" and _top(above, merge.neuron) == other]
+                found.append((merges[-1], row, f"{row.other} is neuron {other}, which was merged with it, and {row.neuron}"))
+                continue
             owner[row.other] = row
             _join(above, row.neuron, row.other)
     statements = Statements(tuple(rows), said, (), above)
-    found = [*_names(statements, owner), *_splits(statements), *_detections(statements), *_existence(statements)]
+    found += [*_names(statements, owner), *_splits(statements), *_detections(statements), *_existence(statements)]
     ordered = sorted({(min(a.line, b.line), max(a.line, b.line), why) for a, b, why in found})
     return Statements(statements.rows, said, tuple(Clash(*clash) for clash in ordered), above)
 
@@ -121,6 +128,8 @@ def _names(statements: Statements, owner: Mapping[str, Correction]) -> list[_Fou
     first: dict[str, Correction] = {}
     for row in statements.of("name"):
         neuron = statements.neuron(row.neuron)
+        if row.other not in owner:
+            continue  # refused already
         if neuron != statements.neuron(owner[row.other].neuron):
             found.append((owner[row.other], row, f"{row.other} is the name of two neurons, {owner[row.other].neuron} and {row.neuron}"))
         elif first.setdefault(neuron, row).other != row.other:

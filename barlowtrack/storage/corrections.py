@@ -1,6 +1,7 @@
 """corrections.csv of a run folder: a row an answer, only ever appended to, readable and writable by hand.
 
-Beside it, corrections.witnesses.csv remembers by which detections the neurons of each atlas are known again.
+Beside it, corrections.witnesses.csv remembers by which detections the neurons of each atlas are known again, and corrections.torn
+keeps what was cut off the table.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import fcntl
 import io
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ log = logging.getLogger(__name__)
 
 NAME = "corrections.csv"
 WITNESSES = "corrections.witnesses.csv"
-FILES = (NAME, WITNESSES)
+TORN = "corrections.torn"
+FILES = (NAME, WITNESSES, TORN)
 COLUMNS = ("when", "who", "what", "t", "until", "label", "z_um", "y_um", "x_um", "neuron", "other", "atlas")
 _NEEDED = {"what"}
 _WITNESS_COLUMNS = ("atlas", "neuron", "t", "z_um", "y_um", "x_um")
@@ -50,19 +52,22 @@ def read_corrections(folder: Path) -> Corrections:
         return Corrections()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
-    whole, torn = _without_torn(content)
+    whole, torn = _without_torn(content, path)
     if torn:
         log.warning("%s: line %d is cut off and left out: %s", path, whole.count(b"\n") + 1, ascii(torn.decode("utf-8", "replace")))
     return Corrections(_rows(whole, path), _read_witnesses(folder / WITNESSES))
 
 
-def append_correction(folder: Path, row: Correction, witnesses: Witnesses | None = None) -> Correction:
+def append_correction(
+    folder: Path, row: Correction, witnesses: Witnesses | None = None, check: Callable[[Corrections], None] | None = None
+) -> Correction:
     """Adds a row to the table of a run folder; on return it is on the disk.
 
     Args:
         folder: The run folder.
         row: What is said; its line is not looked at.
         witnesses: Of the atlas that the row names, in case the folder has none of it yet.
+        check: Gets the table with the row, which is last, and raises where it cannot stand; nobody else writes meanwhile.
 
     Returns:
         The row, with the line in which it stands.
@@ -75,21 +80,24 @@ def append_correction(folder: Path, row: Correction, witnesses: Witnesses | None
         fcntl.flock(file, fcntl.LOCK_EX)  # freed by the system however this ends
         file.seek(0)
         content = file.read()
-        whole, torn = _without_torn(content)
-        if torn:
-            log.warning("%s: removing a row that was cut off: %s", path, ascii(torn.decode("utf-8", "replace")))
-            file.truncate(len(whole))
-        known = Corrections(_rows(whole, path))
-        if witnesses is not None and row.atlas:
-            _remember(folder / WITNESSES, row.atlas, witnesses)
+        whole, torn = _without_torn(content, path)
+        known = Corrections(_rows(whole, path), _read_witnesses(folder / WITNESSES))
         header, text = list(COLUMNS), _line(COLUMNS)
         if whole.strip():
             header, text = _header(whole, path), "" if whole.endswith(b"\n") else "\n"
         row = replace(row, line=(whole + text.encode()).count(b"\n") + 1)
-        Corrections((*known.rows, row))  # an undo of nothing is refused before it is written
+        table = Corrections((*known.rows, row), known.witnesses)  # an undo of nothing is refused before it is written
+        if check is not None:
+            check(table)
         lacking = [name for name in COLUMNS if name not in header and _cell(row, name)]
         if lacking:
             raise InputError(f"{path}: line 1: has no columns {', '.join(lacking)}; add them")
+        if witnesses is not None and row.atlas:
+            _remember(folder / WITNESSES, row.atlas, witnesses)
+        if torn:  # only now, for what could not be read stays as it is
+            log.warning("%s: moving a row that was cut off to %s: %s", path, TORN, ascii(torn.decode("utf-8", "replace")))
+            _set_aside(folder / TORN, torn)
+            file.truncate(len(whole))
         file.write((text + _line([_cell(row, name) for name in header])).encode())
         file.flush()
         os.fsync(file.fileno())
@@ -139,6 +147,8 @@ def _cells(content: bytes, path: Path) -> list[list[str]]:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: expected UTF-8, got something else: {error}") from None
+    if "\r" in text.rstrip("\r") and "\n" not in text:
+        raise InputError(f"{path}: expected lines that end in LF or CR LF, got CR alone; save it as CSV UTF-8")
     cells = []
     for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
         try:
@@ -150,6 +160,8 @@ def _cells(content: bytes, path: Path) -> list[list[str]]:
 
 
 def _correction(said: Mapping[str, str], line: int, path: Path) -> Correction:
+    if "what" not in said:
+        raise InputError(f"{path}: line {line}: expected a row of the columns of line 1, got {', '.join(said.values())!a}")
     place = [said.get(name, "") for name in ("z_um", "y_um", "x_um")]
     if any(place) and not all(place):
         raise InputError(f"{path}: line {line}: expected all of z_um, y_um, x_um, or none")
@@ -197,23 +209,40 @@ def _line(cells: Sequence[str]) -> str:
     return text.getvalue()
 
 
-def _without_torn(content: bytes) -> tuple[bytes, bytes]:
-    """The whole rows, and what is left of one whose writer was killed: the last line, without an end and with cells missing."""
+def _without_torn(content: bytes, path: Path) -> tuple[bytes, bytes]:
+    """The whole rows, and what is left of one whose writer was killed: the last line, without an end and not a whole row.
+
+    A line that a person typed need not have all cells. Ours do, and are signed: with cells missing, even what reads as a row is not whole.
+    """
     cut = content.rfind(b"\n") + 1
     last = content[cut:]
     if not last.strip():
         return content[:cut], b""
-    try:
-        cells = next(csv.reader([last.decode("utf-8")], strict=True))
-    except (UnicodeDecodeError, csv.Error):
-        return content[:cut], last
     if cut == 0:
-        n = len(cells)
-        begun = cells[:-1] == list(COLUMNS[: n - 1]) and n <= len(COLUMNS) and COLUMNS[n - 1].startswith(cells[-1])
-        return (b"", last) if begun and cells != list(COLUMNS) else (content, b"")
-    header = next(csv.reader([content[: content.find(b"\n")].decode("utf-8-sig", "replace")]), [])
+        first = ",".join(COLUMNS).encode()
+        return (b"", last) if first.startswith(last) and last != first else (content, b"")
+    if b"\r" in last.rstrip(b"\r"):  # lines of another program, not the beginning of one of ours
+        return content, b""
+    header = _header(content, path)
+    try:
+        cells = _cells(last, path)[0]
+    except InputError:
+        return content[:cut], last
     mark = cells[-1] if len(cells) == len(header) and header[-1] == "atlas" else ""
-    return (content[:cut], last) if len(cells) < len(header) or len(mark) not in (0, _MARK_LENGTH) else (content, b"")
+    if len(cells) >= len(header) and len(mark) in (0, _MARK_LENGTH):
+        return content, b""
+    said = dict(zip(header, cells, strict=False))
+    with contextlib.suppress(InputError):
+        if _correction(said, content.count(b"\n") + 1, path) and not said.get("when"):
+            return content, b""
+    return content[:cut], last
+
+
+def _set_aside(path: Path, torn: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(torn + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _remember(path: Path, mark: str, witnesses: Witnesses) -> None:

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 import barlowtrack as bt
+from barlowtrack import answers
 from barlowtrack.cli.main import cli
 from barlowtrack.data import UNKNOWN
 from barlowtrack.errors import InputError, StorageError
@@ -105,6 +106,60 @@ def test_what_contradicts_is_refused_and_not_written(run):
         run.undo_correction(2)
 
 
+def test_of_two_that_contradict_each_other_at_once_the_second_is_refused(run, monkeypatch):
+    read = answers.read_corrections
+
+    def and_meanwhile(folder):
+        table = read(folder)
+        monkeypatch.setattr(answers, "read_corrections", read)
+        run.correct("name", neuron=1, other="AVAL")
+        return table
+
+    monkeypatch.setattr(answers, "read_corrections", and_meanwhile)
+    with pytest.raises(InputError, match=r"lines 2 and 3 clash: .* \(line 3 is the new one; nothing was written"):
+        run.correct("name", neuron=2, other="AVAL")
+    assert len(run.corrections.rows) == 1
+
+
+def test_nobody_answers_while_a_table_is_taken_over(run, tmp_path, monkeypatch):
+    shutil.copytree(run.path, tmp_path / "bo.barlowtrack")
+    bo = bt.Run(tmp_path / "bo.barlowtrack")
+    bo.correct("name", neuron=1, other="AVAL")
+    merge = answers.merge_corrections
+
+    def and_meanwhile(ours, theirs):
+        monkeypatch.setattr(answers, "merge_corrections", merge)
+        run.correct("name", neuron=2, other="AVAL")
+        return merge(ours, theirs)
+
+    monkeypatch.setattr(answers, "merge_corrections", and_meanwhile)
+    with pytest.raises(InputError, match="somebody else wrote an answer meanwhile; take the rows over again"):
+        run.take_corrections(bo.path)
+    assert [row.neuron for row in run.corrections.rows] == ["2"]
+
+
+def test_what_another_line_needs_is_not_undone(run):
+    run.correct("split", neuron=1, t=3, other="B")
+    run.correct("name", neuron="B", other="AVAL")
+    with pytest.raises(InputError, match="line 3: nobody is called B once line 2 is undone; undo that one first"):
+        run.undo_correction(2)
+    assert len(run.corrections.rows) == 2
+    run.undo_correction(3)
+    run.undo_correction(2)
+    assert not run.corrections.in_force
+
+
+def test_a_table_that_cannot_stand_is_mended_by_one_undo_after_another(run):
+    run.correct("name", neuron=1, other="AVAL")
+    with (run.path / "corrections.csv").open("a") as file:
+        file.write(",,name,,,,,,,2,AVAL,\n,,name,,,,,,,3,AVAL,\n")
+    run.undo_correction(3)
+    run.undo_correction(4)
+    assert len(run.corrections.in_force) == 1
+    bt.prepare(run.path, overrides=["track.appearance=false"]).run(only="identify")
+    run.undo_correction(2)  # though nobody can see what it says
+
+
 def test_a_row_says_where_the_detection_lies_and_whose_ids_it_uses(run):
     row = sure(run, 3)
     place = tuple(float(axis) for axis in run.detections.position_um[row])
@@ -142,6 +197,19 @@ def test_two_people_put_their_tables_together(run, tmp_path):
     with pytest.raises(InputError, match=r"ada's absent of .* and bo's is of .* clash: .* \(nothing was written"):
         run.take_corrections(bo.path)
     assert (run.path / "corrections.csv").read_bytes() == before
+
+
+def test_what_was_undone_and_said_again_at_once_is_taken_over(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(answers, "_signed", lambda who: (who or "bo", "2025-03-01T12:00:00Z"))
+    shutil.copytree(run.path, tmp_path / "bo.barlowtrack")
+    bo = bt.Run(tmp_path / "bo.barlowtrack")
+    bo.correct("name", neuron=1, other="AVAL")
+    bo.undo_correction(2)
+    bo.correct("name", neuron=1, other="AVAL")
+    run.correct("name", neuron=2, other="AVAR")
+    assert run.take_corrections(bo.path) == 3
+    assert [row.other for row in run.corrections.in_force] == ["AVAR", "AVAL"]
+    assert run.take_corrections(bo.path) == 0
 
 
 def test_the_queue_asks_what_was_not_answered(run, monkeypatch):
@@ -191,6 +259,12 @@ WRONG = {
     "a new number": (["--is", "3", "--new", "--volume", "1", "--label", "1"], "a new neuron: expected a name, got the number 3"),
     "name first": (["--name", "AVAL", "3"], r"name: expected a neuron and then a name, got the number 3 .*nothing was written"),
     "nothing to take": (["--take", "."], r"expected a run folder with a corrections\.csv, got none"),
+    "merged with nobody": (["--merge", "1", "AVRA"], "line 2: nobody is called AVRA .*nothing was written"),
+    "nobody merged": (["--merge", "AVRA", "1"], "line 2: nobody is called AVRA .*nothing was written"),
+    "an undo with a place": (["--undo", "2", "--volume", "1"], "--undo: expected nothing beside it, got --volume"),
+    "taken by somebody": (["--take", ".", "--who", "ada"], "--take: expected nothing beside it, got --who"),
+    "listed for somebody": (["--list", "--who", "ada"], "--list: expected nothing beside it, got --who"),
+    "taken from nowhere": (["--take", "/nonexistent"], r"/nonexistent: expected a run folder with a corrections\.csv, got none"),
     "no such detection": (["--is", "3", "--volume", "1", "--label", "999"], "volume 1 has no detection of label 999"),
     "no such neuron": (["--absent", "999", "--volume", "1"], "neuron 999: the atlas knows 0 to"),
     "no such line": (["--undo", "7"], "undo of line 7: there is no such line above it"),

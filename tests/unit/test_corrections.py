@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -100,12 +101,26 @@ def test_the_union_of_two_tables_has_every_row_once_and_undoes_the_same(ours, th
     a, b = table(ours), table(theirs)
     both = a.followed_by(b)
     assert [row.line for row in both.rows] == list(range(2, 2 + len(both)))
-    said = {replace(row, line=2) for row in both.rows if row.what != "undo"}
-    assert said == {replace(row, line=2) for row in (*a.rows, *b.rows) if row.what != "undo"}
-    assert len(said) == sum(row.what != "undo" for row in both.rows)
-    taken_back = set()
-    for one in (a, b):
-        by_line = {row.line: row for row in one.rows}
-        taken_back |= {replace(by_line[int(row.other)], line=2) for row in one.rows if row.what == "undo"}
-    assert {replace(row, line=2) for row in both.in_force} == said - taken_back
-    assert both.followed_by(b) == both
+    said, taken_back = zip(*(_said_and_taken_back(one) for one in (a, b, both)), strict=True)
+    assert said[2] == said[0] | said[1]
+    assert taken_back[2] == taken_back[0] | taken_back[1]
+    assert len(both.in_force) == len(said[2] - taken_back[2])
+    assert both.followed_by(b) == both.followed_by(a) == both
+
+
+def _said_and_taken_back(table):
+    """Rows that are no undo, with how many equal ones stand above; all, and those that were undone."""
+    by_line, above = {}, Counter()
+    for row in table.rows:
+        if row.what != "undo":
+            anonymous = replace(row, line=2)
+            by_line[row.line] = (anonymous, above[anonymous])
+            above[anonymous] += 1
+    return set(by_line.values()), {by_line[int(row.other)] for row in table.rows if row.what == "undo"}
+
+
+def test_what_was_undone_and_said_again_at_once_is_said_in_the_union_of_two_tables() -> None:
+    again = Corrections((IS, Correction("undo", other="2", line=3), replace(IS, line=4)))
+    for ours in (Corrections(), Corrections((IS,)), Corrections(again.rows[:2]), again):
+        assert [row.what for row in ours.followed_by(again).in_force] == ["is"]
+        assert again.followed_by(ours) == again

@@ -46,6 +46,11 @@ CLASHES = {
     "two names": ((name("23", "AVAL"), name("23", "AVAR")), (2, 3), "two names, AVAL and AVAR"),
     "two names of one by merging": ((name("23", "AVAL"), merge("23", "5"), name("5", "AVAR")), (2, 4), "two names"),
     "one name for two": ((name("23", "AVAL"), name("5", "AVAL")), (2, 3), "AVAL is the name of two neurons, 23 and 5"),
+    "a name merged and given to another": (
+        (on("AVRA"), merge("12", "AVRA"), name("13", "AVRA")),
+        (3, 4),
+        "AVRA is neuron 12, which was merged with it, and 13",
+    ),
     "merged but both there": ((on("23"), merge("23", "5"), on("5", label=8)), (2, 4), "23 and 5 are one"),
     "merged by name but both there": ((on("23"), name("23", "AVAL"), on("AVAL", label=8)), (2, 4), "two detections"),
     "split and merged": ((split("23", 4, "B"), merge("23", "B")), (2, 3), "are one neuron and are two"),
@@ -63,8 +68,8 @@ def test_clashes_name_both_lines(rows, lines, why) -> None:
     assert str(found[0].error()).startswith(f"corrections.csv: lines {lines[0]} and {lines[1]} clash: ")
 
 
-@pytest.mark.parametrize(("rows", "lines", "why"), CLASHES.values(), ids=CLASHES.keys())
-def test_the_order_of_rows_does_not_matter(rows, lines, why) -> None:
+@pytest.mark.parametrize("rows", [rows for key, (rows, *_) in CLASHES.items() if "given to another" not in key])
+def test_the_order_of_rows_does_not_matter(rows) -> None:
     assert state(table(*reversed(rows)).in_force).clashes
 
 
@@ -77,6 +82,8 @@ FINE = {
     "absent elsewhere": (ABSENT, on("23", t=4)),
     "same label in another volume": (on("23"), on("24", t=4)),
     "a piece that gets a name": (split("23", 4, "B"), name("B", "AVAL")),
+    "named and then merged by that name": (name("13", "AVRA"), merge("12", "AVRA")),
+    "merged and named": (merge("12", "13"), name("13", "AVRA")),
     "named twice alike": (name("23", "AVAL"), name("23", "AVAL")),
     "merged and named alike": (name("23", "AVAL"), merge("23", "5"), name("5", "AVAL")),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import logging
 import os
 from dataclasses import replace
@@ -110,9 +111,8 @@ def test_a_table_that_a_person_typed(tmp_path) -> None:
     assert [(row.line, row.what, row.neuron, row.t, row.label) for row in found.rows] == [
         (2, "is", "AVAL", 3, 7),
         (4, "absent", "23", 4, None),
-    ]  # the last one has no end and fewer cells than the table: it may have been cut off
-    (tmp_path / NAME).write_text(text + "\n", encoding="utf-8")
-    assert [row.line for row in read_corrections(tmp_path).rows] == [2, 4, 5]
+        (5, "not-a-neuron", "23", None, None),
+    ]  # the last one has neither an end nor all cells, and yet it is whole
     assert append_correction(tmp_path, Correction("absent", t=5, neuron="1")).line == 6
     assert read_corrections(tmp_path).rows[-1].t == 5
     with pytest.raises(InputError, match="line 1: has no columns when, who, z_um, y_um, x_um, atlas; add them"):
@@ -127,6 +127,10 @@ BAD = {
     "half a volume": ("what,t,neuron\nabsent,1.5,2\n", "line 2: t: expected a whole number, got 1.5"),
     "half a place": ("what,t,z_um,neuron\nis,1,2,3\n", "line 2: expected all of z_um, y_um, x_um, or none"),
     "an open quote": ('what,t,neuron\nabsent,1,"2\nabsent,1,3\n', "line 2: cannot be read"),
+    "a comment": ("when,what,neuron\n# ada looked, twice\n,not-a-neuron,1\n", "line 2: what: expected one of"),
+    "a short comment": ("when,who,what,neuron\n# ada looked\n", "line 2: expected a row of the columns of line 1, got '# ada looked'"),
+    "zeros of a crash": ("when,who,what,neuron\n\0\0\0\n,,not-a-neuron,1\n", "line 2: expected a row"),
+    "nonsense at the end": ("what,t,neuron\nmaybe,1,2", "line 2: what: expected one of"),
     "nonsense": ("what,t,neuron\nabsent,1,2\nmaybe,1,2\n", "line 3: what: expected one of"),
 }
 
@@ -139,6 +143,42 @@ def test_a_row_that_cannot_be_read_is_refused_by_line_and_left_as_it_is(tmp_path
     with pytest.raises(InputError, match=said):
         append_correction(tmp_path, IS)
     assert (tmp_path / NAME).read_text(encoding="utf-8") == text
+
+
+UNREADABLE = {
+    "CR alone": ("\r".join([",".join(COLUMNS), ",,absent,3,,,,,,23,,", ",,absent,4,,,,,,23,,"]).encode(), "got CR alone"),
+    "CR alone at its end": (f"{','.join(COLUMNS)}\n,,absent,3,,,,,,23,,\r,,absent,4,,,,,,23,,".encode(), "line 2: cannot be read"),
+    "UTF-16": (f"{','.join(COLUMNS)}\n,,absent,3,,,,,,23,,\n".encode("utf-16"), "expected UTF-8"),
+    "UTF-16 without a mark": (f"{','.join(COLUMNS)}\n,,absent,3,,,,,,23,,\n".encode("utf-16-le"), "line 1: expected the columns"),
+    "no table": (b"Dear Ada,", "line 1: expected the columns"),
+}
+
+
+@pytest.mark.parametrize(("content", "said"), UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_not_a_byte_of_a_file_that_is_refused_is_cut(tmp_path, content, said) -> None:
+    (tmp_path / NAME).write_bytes(content)
+    with pytest.raises(InputError, match=said):
+        append_correction(tmp_path, IS)
+    assert (tmp_path / NAME).read_bytes() == content
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_last_line_that_a_person_typed_is_kept(tmp_path, end) -> None:
+    append_correction(tmp_path, IS)
+    with (tmp_path / NAME).open("a") as file:
+        file.write(",,absent,4,,,,,,23" + end)
+    assert append_correction(tmp_path, replace(IS, t=5)).line == 4
+    assert [row.t for row in read_corrections(tmp_path).rows] == [3, 4, 5]
+    assert not (tmp_path / "corrections.torn").exists()
+
+
+def test_what_is_cut_off_is_kept_beside_the_table(tmp_path) -> None:
+    append_correction(tmp_path, IS)
+    for torn in ("2025-03-01T12:00:00Z,ada,is,3,,7", '2025-03-01T12:00:00Z,"ad'):
+        with (tmp_path / NAME).open("a") as file:
+            file.write(torn)
+        append_correction(tmp_path, IS)
+    assert (tmp_path / "corrections.torn").read_text() == '2025-03-01T12:00:00Z,ada,is,3,,7\n2025-03-01T12:00:00Z,"ad\n'
 
 
 def test_something_else_than_text_is_refused(tmp_path) -> None:
@@ -160,6 +200,20 @@ def test_an_undo_of_nothing_is_not_written(tmp_path) -> None:
     with pytest.raises(InputError, match="no such line"):
         append_correction(tmp_path, Correction("undo", other="7"))
     assert (tmp_path / NAME).read_bytes() == before
+
+
+def test_nobody_writes_between_the_check_of_a_row_and_its_writing(tmp_path) -> None:
+    append_correction(tmp_path, IS)
+
+    def check(table):
+        assert [row.t for row in table.rows] == [3, 4]
+        with (tmp_path / NAME).open("a+b") as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        raise InputError("it cannot stand")
+
+    with pytest.raises(InputError, match="it cannot stand"):
+        append_correction(tmp_path, replace(IS, t=4), check=check)
+    assert read_corrections(tmp_path).rows == (IS,)
 
 
 def test_a_written_table_is_the_same_table(tmp_path) -> None:
