@@ -33,6 +33,32 @@ def test_tracks_older_than_the_atlas_are_refused(tiny_run, tmp_path):
         open_known(folder)
 
 
+def test_neurons_that_people_merged_or_struck_out_are_followed_as_in_the_tables(tiny_run, tmp_path):
+    folder = tmp_path / "run.barlowtrack"
+    shutil.copytree(tiny_run.path, folder)
+    run = bt.Run(folder)
+    counts = np.bincount(tiny_run.tracks.neuron[tiny_run.tracks.neuron >= 0])
+    stays, joins, none = (int(k) for k in np.argsort(-counts)[:3])
+    run.correct("merge", neuron=str(stays), other=str(joins))
+    run.correct("not-a-neuron", neuron=str(none))
+    with pytest.raises(StorageError, match=r"corrections\.csv changed; run 'barlowtrack track"):
+        open_known(folder)
+    bt.prepare(folder).run(upto="track")
+    tracker = bt.Tracker.load(folder)
+    detections, embeddings, tracks = run.detections, run.embeddings, run.tracks
+    assert tracker.known.n_neurons == tracks.n_neurons
+    for t in range(detections.n_volumes):
+        rows = detections.rows_of(t)
+        seen = tracker.update(detections.position_um[rows], embeddings.vectors[rows])
+        named = seen.neuron[seen.neuron >= 0]
+        assert len(np.unique(named)) == len(named)
+        assert not np.isin([joins, none], seen.candidates.neuron).any()
+        same = (seen.neuron == tracks.neuron[rows]) | (seen.neuron < 0) | (tracks.neuron[rows] < 0)
+        assert same.all()  # of two that are one, either may be the surer
+        assert (np.isin(seen.neuron, [joins, none])).sum() == 0
+        assert np.isnan(seen.absent[[joins, none]]).all()
+
+
 def test_names_are_carried_from_a_folder_of_points_to_another(tmp_path):
     rng = np.random.default_rng(0)
     for name, place in (("a", body(5)), ("b", another(body(5), 0.1)[0])):

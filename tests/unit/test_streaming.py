@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -56,7 +58,7 @@ def test_one_by_one_says_the_same_as_at_once_in_any_order(looks):
         known = seen.neuron >= 0
         assert np.array_equal(seen.candidates.neuron[known, 0], seen.neuron[known])
         assert np.allclose(seen.candidates.probability[known, 0], seen.probability[known])
-        assert (seen.candidates.probability.sum(1) <= 1 + 1e-9).all()
+        assert (seen.candidates.probability.sum(1) <= 1 + 1e-6).all()
 
 
 def test_turn_place_and_order_of_rows_change_nothing(looks):
@@ -89,6 +91,22 @@ def test_doubtful_assignments_become_unknown(folder, looks):
     assert doubtful.any()
     assert np.array_equal(strict.neuron, np.where(doubtful, -1, plain.neuron))
     assert np.allclose(strict.absent[plain.neuron[doubtful]], 1 - plain.probability[doubtful])
+
+
+def test_of_two_entries_that_are_one_neuron_the_surer_stays(looks):
+    detections, embeddings, found = looks
+    rows = detections.rows_of(4)
+    plain = bt.Tracker(found.learned)
+    before = plain.update(detections.position_um[rows], embeddings.vectors[rows])
+    a, b = np.flatnonzero(before.neuron >= 0)[:2]
+    sure, other = (a, b) if before.probability[a] >= before.probability[b] else (b, a)
+    one = replace(plain.known, neuron=np.where(plain.known.neuron == before.neuron[b], before.neuron[a], plain.known.neuron))
+    after = bt.Tracker(one).update(detections.position_um[rows], embeddings.vectors[rows])
+    assert after.neuron[sure] == before.neuron[a]
+    assert (after.neuron[other], after.probability[other]) == (-1, pytest.approx(1 - before.probability[other]))
+    assert np.isnan(after.absent[before.neuron[[a, b]]]).all()
+    for who in after.candidates.neuron:
+        assert len(np.unique(who[who >= 0])) == (who >= 0).sum()
 
 
 @pytest.mark.parametrize("n", [0, 1, 2])
