@@ -10,9 +10,13 @@ from numpy.typing import NDArray
 
 from barlowtrack.data import UNKNOWN
 from barlowtrack.errors import InputError
-from barlowtrack.identity.claims import N_CANDIDATES, claims_of
+from barlowtrack.identity.claims import N_CANDIDATES, Claims, claims_of
+from barlowtrack.identity.confidence import Calibration
 from barlowtrack.identity.learned import Learned
 from barlowtrack.identity.solve import sight
+
+STRANGE, FAMILIAR = 0.5, 0.85
+"""Share of what is expected: of a stranger, of which nothing is believed, and from which on the calibration holds as it is."""
 
 Float = NDArray[np.floating[Any]]
 
@@ -39,6 +43,8 @@ class Seen:
 def see(learned: Learned, position_um: Float, vectors: Float | None = None) -> Seen:
     """Says who the detections of a volume are, as identify does with the same atlas; nothing is learned from it.
 
+    Probabilities of neurons fall where less of the animal is found than in the volumes that the atlas was learned from.
+
     Args:
         learned: From a recording of the same animal.
         position_um: (n, 3) z, y, x, anywhere and at any in-plane angle; in the unit of the atlas.
@@ -58,11 +64,28 @@ def see(learned: Learned, position_um: Float, vectors: Float | None = None) -> S
         return Seen(neuron, probability, candidates, shares, absent)
     claims = claims_of(sight(learned.preparation.volume(np.arange(n), position_um, vectors), learned.atlas))
     rows, sure = claims.rows, calibration.probability(claims)
-    neuron[rows], probability[rows] = claims.neuron, sure
     candidates[rows], shares[rows] = calibration.candidates(claims, sure)
+    looks = vectors is not None and learned.atlas.appearance is not None and learned.atlas.appearance.slope > 0
+    seen = _recognised(claims, calibration, looks)
+    neuron[rows], probability[rows] = claims.neuron, np.where(claims.neuron >= 0, seen * sure, sure)
+    shares *= seen
     absent = np.full(k, np.nan)
     absent[claims.absent_neuron] = calibration.absence(claims)
     return Seen(neuron, probability, candidates, shares, absent)
+
+
+def _recognised(claims: Claims, calibration: Calibration, looks: bool) -> float:
+    """How far the volume is one that the calibration speaks of, in [0, 1]: it has only seen volumes of the animal.
+
+    An atlas that bends fits a few points, another animal or a mirror image somehow, and each assignment for itself looks as good as any.
+    What tells is how much was found of what the recording's volumes have on average. Looks name a single nucleus, too: with them, no
+    more is expected than there are detections.
+    """
+    expected, typical = float(calibration.posterior @ calibration.occupancy), float(calibration.occupancy.sum())
+    if looks:
+        expected *= min(1.0, len(claims.rows) / max(typical, 1e-9))
+    share = float(claims.posterior.sum()) / max(expected, 1e-9)
+    return float(np.clip((share - STRANGE) / (FAMILIAR - STRANGE), 0, 1))
 
 
 def _check(learned: Learned, position_um: Float, vectors: Float | None) -> None:

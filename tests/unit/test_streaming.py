@@ -12,11 +12,13 @@ import barlowtrack as bt
 from barlowtrack.config import ComputeConfig, TrackConfig
 from barlowtrack.data import Detections, Embeddings
 from barlowtrack.errors import InputError, StorageError
+from barlowtrack.identity.claims import claims_of
 from barlowtrack.identity.learned import Learned
-from barlowtrack.identity.solve import Atlas
+from barlowtrack.identity.solve import Atlas, sight
 from barlowtrack.identity.volumes import Preparation
 from barlowtrack.known import open_known
 from barlowtrack.stages.identify import Identification, identify
+from barlowtrack.streaming import SeenVolume
 from tests import cases
 
 
@@ -107,6 +109,44 @@ def test_of_two_entries_that_are_one_neuron_the_surer_stays(looks):
     assert np.isnan(after.absent[before.neuron[[a, b]]]).all()
     for who in after.candidates.neuron:
         assert len(np.unique(who[who >= 0])) == (who >= 0).sum()
+
+
+def mean_probability(seen: SeenVolume) -> float:
+    return float(seen.probability[seen.neuron >= 0].mean()) if (seen.neuron >= 0).any() else 0.0
+
+
+def test_volumes_of_the_recording_keep_their_probability(looks):
+    detections, embeddings, found = looks
+    tracker, calibration = bt.Tracker(found.learned), found.learned.calibration
+    for t in range(0, 10, 3):
+        rows = detections.rows_of(t)
+        place, vectors = detections.position_um[rows].astype(np.float64), embeddings.vectors[rows]
+        claims = claims_of(sight(found.learned.preparation.volume(np.arange(len(place)), place, vectors), found.learned.atlas))
+        known = claims.neuron >= 0
+        kept = calibration.probability(claims)[known].mean()
+        assert mean_probability(tracker.update(place, vectors)) == pytest.approx(kept, abs=0.01)
+
+
+def test_a_few_nuclei_are_somebody_by_their_looks_and_nobody_by_their_place(looks):
+    detections, embeddings, found = looks
+    tracker, start = bt.Tracker(found.learned), detections.rows_of(4).start
+    for n in (1, 2, 3):
+        place, vectors = detections.position_um[start : start + n], embeddings.vectors[start : start + n]
+        assert mean_probability(tracker.update(place, vectors)) > 0.8
+        seen = tracker.update(place)
+        assert mean_probability(seen) < 0.3
+        assert seen.candidates.probability.sum(1).max() < 0.3
+
+
+def test_what_is_not_the_animal_is_not_believed(folder):
+    tracker, rng = bt.Tracker.load(folder), np.random.default_rng(0)
+    tracks = pd.read_parquet(folder / "tracks.parquet")
+    place = tracks.loc[tracks["t"] == 0, ["z", "y", "x"]].to_numpy()
+    familiar = mean_probability(tracker.update(place))
+    assert familiar > 0.8
+    box = [mean_probability(tracker.update(rng.uniform(place.min(0), place.max(0), place.shape))) for _ in range(8)]
+    assert np.mean(box) < 0.4
+    assert mean_probability(tracker.update(place * (1, 1, -1))) < 0.8 * familiar
 
 
 @pytest.mark.parametrize("n", [0, 1, 2])
