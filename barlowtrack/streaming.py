@@ -71,7 +71,7 @@ class Tracker:
             vectors: (n, D) embeddings by the encoder of the run; without them, positions alone count.
 
         Raises:
-            InputError: arrays of another shape, or numbers that are none.
+            InputError: arrays of another shape, or numbers that are none or too large to compute with.
         """
         seen = see(self.known.learned, position_um, vectors)
         ids = self.known.ids

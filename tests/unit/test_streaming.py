@@ -179,3 +179,26 @@ def test_what_cannot_be_used_is_refused(looks, folder, tmp_path):
     (tmp_path / "atlas.safetensors").write_bytes((folder / "atlas.safetensors").read_bytes())
     with pytest.raises(InputError, match="one recording"):
         bt.Tracker.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ([[object(), 2, 3]], "positions: expected rows of numbers"),
+        ([[1e200, 0, 0], [0, 0, 0]], "positions: .* row 0"),
+        ([["a", "b", "c"]], "positions: expected real numbers"),
+        ([[1, 2, 3], [1, 2]], "positions: expected rows of numbers, all of one length"),
+        ([[1j, 2, 3]], "positions: expected real numbers, got complex"),
+        ([[None, 2, 3]], "positions: expected finite numbers"),
+    ],
+)
+def test_positions_that_are_none_are_refused(looks, place, said):
+    with pytest.raises(InputError, match=said):
+        bt.Tracker(looks[2].learned).update(place)
+
+
+def test_looks_that_are_none_are_refused(looks):
+    tracker = bt.Tracker(looks[2].learned)
+    for vectors in (np.full((2, 32), 1e200), np.full((2, 32), 1j), np.full((2, 32), "a")):
+        with pytest.raises(InputError, match="vectors: expected"):
+            tracker.update(np.zeros((2, 3)), vectors)
