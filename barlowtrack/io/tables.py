@@ -172,7 +172,8 @@ def read_columns(path: Path) -> pd.DataFrame:
         with path.open("rb") as file:
             if kind == "csv":
                 return _read_csv(file, path)
-            return pq.read_table(file).to_pandas(types_mapper={pa.int32(): pd.Int32Dtype()}.get)
+            frame: pd.DataFrame = pq.read_table(file).to_pandas(types_mapper={pa.int32(): pd.Int32Dtype()}.get)
+            return frame
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (ValueError, pa.ArrowException, pd.errors.ParserError) as error:
