@@ -67,15 +67,17 @@ def test_names_are_carried_from_a_folder_of_points_to_another(tmp_path):
         pd.DataFrame({"t": t, "z": points[:, 0], "y": points[:, 1], "x": points[:, 2]}).to_csv(tmp_path / f"{name}.csv", index=False)
         bt.track_points(tmp_path / f"{name}.csv", tmp_path / name)
     neurons = pd.read_parquet(tmp_path / "a" / "neurons.parquet")
-    neurons.assign(name=[f"N{i}" for i in neurons["neuron"]]).to_parquet(tmp_path / "a" / "neurons.parquet")
+    names = {0: "=1+1", 1: "@x"} | {int(i): f"N{i}" for i in neurons["neuron"][2:]}
+    neurons.assign(name=list(names.values())).to_parquet(tmp_path / "a" / "neurons.parquet")
     code, out, err = call("transfer", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "names.csv")
     assert code == 0, err
-    names = pd.read_csv(tmp_path / "names.csv")
-    assert names.columns.tolist() == ["neuron", "name", "probability", "from_neuron"]
-    assert len(names) > 20
-    assert names["name"].tolist() == [f"N{i}" for i in names["from_neuron"]]
+    found = pd.read_csv(tmp_path / "names.csv")
+    assert found.columns.tolist() == ["neuron", "name", "probability", "from_neuron"]
+    assert len(found) > 20
+    assert {0, 1} & set(found["from_neuron"])
+    assert found["name"].tolist() == [f"'{names[i]}" if i < 2 else names[i] for i in found["from_neuron"]]  # no formulas for spreadsheets
     assert out.splitlines()[0].split() == ["name", "from", "neuron", "to", "neuron", "probability"]
-    assert f"{len(names)} of 60 neurons found again with probability 0.9 or more; {len(names)} of them have a name" in out
+    assert f"{len(found)} of 60 neurons found again with probability 0.9 or more; {len(found)} of them have a name" in out
 
 
 def test_what_is_no_run_is_refused_in_one_line(tmp_path):
