@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,8 @@ class Known:
 
     Attributes:
         learned: The atlas, K entries.
-        neuron: (K,) neuron id of each entry, or UNKNOWN where no detection was ever given it.
+        neuron: (K,) neuron id of each entry, or UNKNOWN where no detection was ever given it, or people say that it is no neuron. Where
+            people made one neuron of several entries, they have the same id; where they split one, that of the last volume.
         name: Names that people gave, one a neuron id; "" where none.
         encoder: Digest of the encoder that looks came from; "" where there are none.
     """
@@ -56,7 +57,7 @@ def open_known(path: Path | str) -> Known:
         path: A run folder, a recording that has one, a folder of tracked points, or an atlas (.safetensors).
 
     Raises:
-        StorageError: nothing of the kind is there, or tracks are older than the atlas.
+        StorageError: nothing of the kind is there, or tracks are older than the atlas or the corrections.
         InputError: a damaged file.
     """
     from barlowtrack.api import prepare
@@ -75,7 +76,8 @@ def open_known(path: Path | str) -> Known:
 
 def _of_run(path: Path) -> Known:
     from barlowtrack.api import Run
-    from barlowtrack.storage import ARTEFACTS
+    from barlowtrack.identity.rulings import rule
+    from barlowtrack.storage import ARTEFACTS, load
     from barlowtrack.storage.atomic import tree_digest
 
     run = Run(path)
@@ -83,8 +85,15 @@ def _of_run(path: Path) -> Known:
     identified, tracked = run.folder.record("identify"), run.folder.record("track")
     if identified is None or tracked is None or tracked.inputs.get("identities") != identified.key:
         raise StorageError(f"{path}: its tracks were made from an older atlas; run 'barlowtrack track {path}' first")
+    corrections = run.corrections
+    if tracked.inputs.get("corrections") != corrections.digest:
+        raise StorageError(f"{path}: its tracks were made before corrections.csv changed; run 'barlowtrack track {path}' first")
     encoder = path / ARTEFACTS["encoder"]
-    return _known(path, learned, neurons, tree_digest(encoder) if encoder.exists() else "")
+    known = _known(path, learned, neurons, tree_digest(encoder) if encoder.exists() else "")
+    if not corrections.in_force:
+        return known
+    # A neuron that is gone keeps its row, and the entry that it was: only the rulings tell what entries mean.
+    return replace(known, neuron=rule(corrections, run.detections, load("identities", path)).became[-1, :-1])
 
 
 def _known(path: Path, learned: Learned, neurons: pd.DataFrame, encoder: str = "") -> Known:

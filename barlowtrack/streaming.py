@@ -9,8 +9,9 @@ import numpy as np
 
 from barlowtrack.data import UNKNOWN, Candidates, FloatArray, IntArray
 from barlowtrack.errors import InputError
+from barlowtrack.identity.heed import added_up, once
 from barlowtrack.identity.learned import Learned
-from barlowtrack.identity.live import see
+from barlowtrack.identity.live import Seen, see
 from barlowtrack.known import Known, open_known
 
 
@@ -70,20 +71,25 @@ class Tracker:
             vectors: (n, D) embeddings by the encoder of the run; without them, positions alone count.
 
         Raises:
-            InputError: arrays of another shape, or numbers that are none.
+            InputError: arrays of another shape, or numbers that are none or too large to compute with.
         """
         seen = see(self.known.learned, position_um, vectors)
         ids = self.known.ids
+        candidates = added_up(ids[seen.candidates], seen.candidate_probability)
         neuron, probability = ids[seen.neuron], seen.probability.copy()
-        absent = np.full(self.known.n_neurons, np.nan)
-        absent[ids[:-1][ids[:-1] >= 0]] = seen.absent[ids[:-1] >= 0]
-        # Entries that the recording never used, and assignments that are not sure enough: then nobody is what we say.
-        doubtful = (seen.neuron >= 0) & ((neuron < 0) | (probability < self.min_probability))
-        lost = doubtful & (neuron >= 0)
-        absent[neuron[lost]] = 1 - probability[lost]
+        nobody = (seen.neuron >= 0) & (neuron < 0)  # entries that the recording never used, or that people say are no neuron
+        probability[nobody] = np.clip(1 - candidates.probability[nobody].sum(1), 0, 1)
+        neuron, probability = once(np.zeros(len(neuron), np.int64), neuron, probability)
+        absent = self._absences(seen)
+        absent[neuron[neuron >= 0]] = np.nan
+        doubtful = (neuron >= 0) & (probability < self.min_probability)
+        absent[neuron[doubtful]] = 1 - probability[doubtful]
         probability[doubtful], neuron[doubtful] = 1 - probability[doubtful], UNKNOWN
-        candidate = ids[seen.candidates]
-        share = np.where(candidate >= 0, seen.candidate_probability, 0)
-        order = np.argsort(candidate < 0, axis=1, kind="stable")  # nobody comes last
-        candidates = Candidates(np.take_along_axis(candidate, order, 1), np.take_along_axis(share, order, 1))
         return SeenVolume(neuron, probability, candidates, absent)
+
+    def _absences(self, seen: Seen) -> FloatArray:
+        """(K,) how surely each neuron is absent: of several entries that are one, as the likeliest to be there; NaN where of none."""
+        least = np.full(self.known.n_neurons, np.inf)
+        known = self.known.neuron >= 0
+        np.minimum.at(least, self.known.neuron[known], np.nan_to_num(seen.absent[known], nan=np.inf))
+        return np.where(np.isfinite(least), least, np.nan)

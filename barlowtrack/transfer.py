@@ -51,4 +51,7 @@ def match(
         if neuron >= 0 and target.ids[entry] >= 0
     ]
     table = pd.DataFrame(sorted(rows), columns=["neuron", "name", "probability", "from_neuron"])
+    # Where people made one neuron of several entries, each of them may be found: the surest stays.
+    table = table.sort_values("probability", ascending=False, kind="stable")
+    table = table.drop_duplicates("neuron").drop_duplicates("from_neuron").sort_values("neuron", ignore_index=True)
     return table.astype({"neuron": "int32", "name": "str", "probability": "float64", "from_neuron": "int32"})

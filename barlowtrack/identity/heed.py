@@ -34,7 +34,7 @@ def heed(rulings: Rulings, detections: Detections, vectors: FloatArray, learned:
     nobody = (identities.neuron >= 0) & (neuron < 0)
     probability = np.where(nobody, 1 - candidates.probability.sum(1), identities.probability).clip(0, 1)
     neuron[rulings.row], probability[rulings.row] = rulings.neuron, 1
-    neuron, probability = _once(detections.t, neuron, probability)
+    neuron, probability = once(detections.t, neuron, probability)
     candidates = _as_said(rulings, detections, candidates)
     absent = _absences(rulings, detections, neuron, identities.absent)
     return Identities(neuron.astype(np.int32), probability.astype(np.float32), candidates, absent)
@@ -97,8 +97,12 @@ def _solved_again(rulings: Rulings, detections: Detections, vectors: FloatArray,
 
 def _renamed(rulings: Rulings, detections: Detections, candidates: Candidates) -> Candidates:
     """Candidates in neurons; of entries that are one neuron the probabilities add up, and nobody stays who is none."""
-    neuron = rulings.meaning(detections.t[:, None], candidates.neuron)
-    share = np.where(neuron >= 0, candidates.probability, 0)
+    return added_up(rulings.meaning(detections.t[:, None], candidates.neuron), candidates.probability)
+
+
+def added_up(neuron: IntArray, share: FloatArray) -> Candidates:
+    """Makes candidates of neurons (n, C), of which one may stand there twice, and their probabilities (n, C)."""
+    neuron, share = neuron.copy(), np.where(neuron >= 0, share, 0)
     for later in range(1, neuron.shape[1]):
         for earlier in range(later):
             same = (neuron[:, later] >= 0) & (neuron[:, later] == neuron[:, earlier])
@@ -127,7 +131,7 @@ def _closed_up(neuron: IntArray, share: FloatArray) -> Candidates:
     return Candidates(np.take_along_axis(neuron, order, 1).astype(np.int32), np.take_along_axis(share, order, 1).astype(np.float32))
 
 
-def _once(t: IntArray, neuron: IntArray, probability: FloatArray) -> tuple[IntArray, FloatArray]:
+def once(t: IntArray, neuron: IntArray, probability: FloatArray) -> tuple[IntArray, FloatArray]:
     """Where two of what is one neuron now are in a volume, the surer stays, and the other is unknown."""
     order = np.lexsort([-probability, neuron, t])
     again = np.zeros(len(t), bool)

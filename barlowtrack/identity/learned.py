@@ -15,6 +15,7 @@ from safetensors.numpy import load, save
 
 from barlowtrack.errors import InputError
 from barlowtrack.identity.confidence import Calibration
+from barlowtrack.identity.learned_check import check_learned
 from barlowtrack.identity.solve import Atlas
 from barlowtrack.identity.volumes import Preparation
 
@@ -45,12 +46,12 @@ class Learned:
         """Reads what to_bytes wrote.
 
         Raises:
-            InputError: it is something else, or of another version.
+            InputError: it is something else, of another version, or no atlas can be like that.
         """
         try:
             arrays = load(content)
             size = int.from_bytes(content[:8], "little")
-            about = json.loads(content[8 : 8 + size]).get("__metadata__", {})
+            about = json.loads(content[8 : 8 + size]).get("__metadata__") or {}
         except (SafetensorError, ValueError) as error:
             raise InputError(f"atlas: expected a safetensors file, got something else: {error}") from None
         if about.get(KIND) != FORMAT:
@@ -59,6 +60,9 @@ class Learned:
             learned: Learned = _rebuilt(cls, arrays, "")
         except KeyError as error:
             raise InputError(f"atlas: expected an array {error.args[0]}, got none") from None
+        except (TypeError, ValueError, IndexError, OverflowError) as error:
+            raise InputError(f"atlas: expected arrays of numbers, got others: {error}") from None
+        check_learned(learned)
         return learned
 
 

@@ -115,6 +115,9 @@ def columns_of_points(frame: pd.DataFrame, where: str) -> tuple[str, tuple[str, 
     if missing:
         said = ", ".join(name + _nearest(name.split()[-1], have) for name in missing)
         raise InputError(f"{where}: columns missing: {said}; the table has {', '.join(have) or 'none'}")
+    other = [name for names in AXES if names != axes for name in names if name in have]
+    if other and axes[0] not in have:  # a depth under the other name would be lost
+        raise InputError(f"{where}: expected {', '.join(AXES[0])} or {', '.join(AXES[1])}, got a mix: {', '.join([*axes[1:], *other])}")
     for name in (time, *axes):
         if have.count(str(name)) > 1:
             raise InputError(f"{where}: expected one column {name}, got {have.count(str(name))}")

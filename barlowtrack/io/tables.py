@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import pandas as pd
@@ -170,15 +170,27 @@ def read_columns(path: Path) -> pd.DataFrame:
     kind = table_kind(path)
     try:
         with path.open("rb") as file:
-            return (
-                pd.read_csv(file, low_memory=False)
-                if kind == "csv"
-                else pq.read_table(file).to_pandas(types_mapper={pa.int32(): pd.Int32Dtype()}.get)
-            )
+            if kind == "csv":
+                return _read_csv(file, path)
+            frame: pd.DataFrame = pq.read_table(file).to_pandas(types_mapper={pa.int32(): pd.Int32Dtype()}.get)
+            return frame
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (ValueError, pa.ArrowException, pd.errors.ParserError) as error:
         raise InputError(f"{path}: expected a {kind} table, got something else: {_first_line(error)}") from None
+
+
+def _read_csv(file: BinaryIO, path: Path) -> pd.DataFrame:
+    """Reads a CSV table whose header names every column once: pandas would shift columns, or rename them, without a word."""
+    names = pd.read_csv(file, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0].tolist()
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    if twice:
+        raise InputError(f"{path}: expected every column once, got {', '.join(twice)} several times")
+    file.seek(0)
+    frame = pd.read_csv(file, low_memory=False)
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise InputError(f"{path}: expected rows of {len(names)} cells, as the header has, got rows of {len(names) + frame.index.nlevels}")
+    return frame
 
 
 def read_provenance(path: Path) -> dict[str, str]:

@@ -2,10 +2,11 @@
 
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import numpy as np
 import pytest
-from safetensors.numpy import save
+from safetensors.numpy import load, save
 from threadpoolctl import threadpool_limits
 
 from barlowtrack.errors import InputError
@@ -16,6 +17,7 @@ from barlowtrack.identity.volumes import Preparation, prepare
 from tests.cases import CASES
 
 
+@cache
 def learned(case: str) -> Learned:
     detections, embeddings, _ = CASES[case](0)
     preparation, volumes = prepare(detections, None if embeddings is None else embeddings.vectors)
@@ -80,3 +82,43 @@ def test_what_is_no_atlas_is_refused(content: bytes) -> None:
 def test_an_atlas_that_lacks_a_part_is_refused_by_name() -> None:
     with pytest.raises(InputError, match=r"preparation\.unit_um"):
         Learned.from_bytes(save({"atlas.n_neurons": np.array(3)}, {"barlowtrack.atlas": "1"}))
+
+
+@pytest.fixture(scope="module")
+def arrays() -> dict[str, np.ndarray]:
+    return load(learned("looks").to_bytes())
+
+
+def test_all_parts_are_spoiled_below(arrays: dict[str, np.ndarray]) -> None:
+    assert {"preparation.axes", "atlas.shape.mean", "atlas.appearance.weight", "calibration.worth"} <= arrays.keys()
+
+
+@pytest.mark.parametrize("spoil", ["nan", "cut", "deeper"])
+def test_no_array_may_be_spoiled(arrays: dict[str, np.ndarray], spoil: str) -> None:
+    for name, array in arrays.items():
+        if array.dtype.kind != "f" or (spoil == "cut" and array.ndim == 0):
+            continue
+        bad = {"nan": lambda a: np.full_like(a, np.nan), "cut": lambda a: a[:-1], "deeper": lambda a: np.stack([a, a])}[spoil](array)
+        with pytest.raises(InputError, match="atlas: expected"):
+            Learned.from_bytes(save({**arrays, name: np.ascontiguousarray(bad)}, {"barlowtrack.atlas": "1"}))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("preparation.unit_um", 0.0),
+        ("atlas.n_neurons", -1),
+        ("atlas.n_neurons", 3),
+        ("atlas.shape.variance", 0.0),
+        ("atlas.shape.residual", -1.0),
+        ("atlas.shape.occupancy", 0.0),
+        ("atlas.shape.occupancy", 1.5),
+        ("calibration.worth", 1.5),
+        ("calibration.posterior", -0.5),
+        ("calibration.assigned.gamma", 0.0),
+    ],
+)
+def test_numbers_out_of_bounds_are_refused(arrays: dict[str, np.ndarray], name: str, value: float) -> None:
+    bad = np.full_like(arrays[name], value)
+    with pytest.raises(InputError, match=rf"atlas: expected {name}" if name != "atlas.n_neurons" else "atlas: expected"):
+        Learned.from_bytes(save({**arrays, name: bad}, {"barlowtrack.atlas": "1"}))

@@ -61,6 +61,7 @@ WRONG = {
     "trackmate": (table().rename(columns={"x": "POSITION_X"}), "columns missing: x (is it POSITION_X?)"),
     "no place": (table()[["t"]], "columns missing: y, x; the table has t"),
     "twice the same column": (pd.concat([table(), table()[["x"]]], axis=1), "expected one column x, got 2"),
+    "depth under another name": (table().rename(columns={"z": "z_um"}), "got a mix: y, x, z_um"),
     "no rows": (table()[:0], "at least one point"),
     "NaN": (table(y=[1.0, np.nan, 1.0]), "row 2: y: expected a finite number, got nothing"),
     "infinity": (table(z=[1.0, 2.0, np.inf]), "row 3: z: expected a finite number, got inf"),
