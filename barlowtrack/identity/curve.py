@@ -73,7 +73,7 @@ def fit_curve(evidence: Sequence[Float], votes: Int, between: float, heard: Floa
     y = np.concatenate([v[a] == YES for v, a in zip(votes, asked, strict=True)])
     if len(y) == 0:
         return Curve(np.eye(heard.shape[1])[0], 1.0)  # nobody was asked: the posterior is all there is
-    beta = fit_logistic(x, y, np.full(len(y), 1 / len(y)))
+    beta = _rising(x, y)
     agree = [rate(v[a] == YES) for v, a in zip(votes, asked, strict=True)]
     right = min(float(np.sqrt(agree[0] * agree[1] / between)), SUREST)
     right = float(np.clip((1 - doubt) * right + doubt / 2, 1e-3, min(most, SUREST)))
@@ -82,6 +82,23 @@ def fit_curve(evidence: Sequence[Float], votes: Int, between: float, heard: Floa
     gamma = _bisect(lambda g: float(np.clip(share**g, 1e-4, SUREST).mean()), right, 20.0, 1e-3)
     shift = _bisect(lambda s: float(Curve(beta, gamma, s).probability(heard[some], votes[:, some]).mean()), right, -8.0, 8.0)
     return Curve(beta, gamma, shift)
+
+
+def _rising(x: Float, y: NDArray[np.bool_]) -> Float:
+    """Logistic regression of y (n,) on evidence (n, F), the last column 1, in which none speaks against what it is evidence for.
+
+    Kinds of evidence go along with each other; fitted freely, one of them may get the wrong sign, and a volume unlike all others, in which
+    it alone is low, would be believed most.
+    """
+    used = np.arange(x.shape[1])
+    beta = np.zeros(x.shape[1])
+    while True:
+        found = fit_logistic(x[:, used], y, np.full(len(y), 1 / len(y)))
+        against = found[:-1] < 0
+        if not against.any():
+            beta[used] = found
+            return beta
+        used = np.delete(used, np.argmin(found[:-1]))
 
 
 def _bisect(rising: Any, aim: float, low: float, high: float) -> float:
