@@ -16,26 +16,35 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from barlowtrack.api import Job, Run, prepare, run
     from barlowtrack.config import Config
-    from barlowtrack.data import Detections, Embeddings, Labels, Recording, Traces, Tracks, Truth
+    from barlowtrack.data import Correction, Corrections, Detections, Embeddings, Labels, Recording, Traces, Tracks, Truth
     from barlowtrack.errors import BarlowtrackError, ConfigError, InputError, StorageError
+    from barlowtrack.identity.statements import merge_corrections
     from barlowtrack.io import open_recording, write_recording
+    from barlowtrack.points import track_points
+    from barlowtrack.streaming import Tracker
     from barlowtrack.synthetic import simulate
+    from barlowtrack.transfer import match
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "api": ("Job", "Run", "prepare", "run"),
     "config": ("Config",),
-    "data": ("Detections", "Embeddings", "Labels", "Recording", "Tracks", "Traces", "Truth"),
+    "data": ("Correction", "Corrections", "Detections", "Embeddings", "Labels", "Recording", "Tracks", "Traces", "Truth"),
     "errors": ("BarlowtrackError", "ConfigError", "InputError", "StorageError"),
+    "identity.statements": ("merge_corrections",),
     "io": ("open_recording", "write_recording"),
+    "points": ("track_points",),
+    "streaming": ("Tracker",),
     "synthetic": ("simulate",),
+    "transfer": ("match",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "BarlowtrackError", "Config", "ConfigError", "Detections", "Embeddings", "InputError", "Job", "Labels", "Recording", "Run", "StorageError",
-    "Tracks", "Traces", "Truth", "open_recording", "prepare", "run", "simulate", "write_recording",
+    "BarlowtrackError", "Config", "ConfigError", "Correction", "Corrections", "Detections", "Embeddings", "InputError", "Job", "Labels",
+    "Recording", "Run", "StorageError", "Tracker", "Tracks", "Traces", "Truth", "match", "merge_corrections", "open_recording", "prepare",
+    "run", "simulate", "track_points", "write_recording",
 ]  # fmt: skip
 
 

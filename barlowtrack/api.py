@@ -13,9 +13,13 @@ from barlowtrack.errors import StorageError
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
 
     from barlowtrack.config import Config
-    from barlowtrack.data import Detections, Embeddings, Labels, Recording, Traces, Tracks, VolumeLooks
+    from barlowtrack.data import Correction, Corrections, Detections, Embeddings, Labels, Recording, Traces, Tracks, VolumeLooks
+    from barlowtrack.identity.estimate import ErrorEstimate
+    from barlowtrack.identity.learned import Learned
+    from barlowtrack.identity.review import Question
 
 SUFFIX = ".barlowtrack"
 
@@ -192,6 +196,38 @@ class Run:
         return found
 
     @property
+    def error(self) -> ErrorEstimate:
+        """Which share of the identities is expected to be wrong: in all, of each volume, of each neuron; no truth is needed."""
+        from barlowtrack.identity.estimate import estimate_error
+
+        tracks, detections = self.tracks, self.detections
+        return estimate_error(detections.t, tracks.neuron, tracks.probability)
+
+    @property
+    def atlas(self) -> Learned:
+        """What was learned of the neurons: enough to identify volumes that come later."""
+        found: Learned = self._load("atlas")
+        return found
+
+    @property
+    def neurons(self) -> pd.DataFrame:
+        """Table of the neurons, one row each."""
+        found: pd.DataFrame = self._load("neurons")
+        return found
+
+    @property
+    def candidates(self) -> pd.DataFrame:
+        """Table of who every detection may be."""
+        found: pd.DataFrame = self._load("candidates")
+        return found
+
+    @property
+    def absences(self) -> pd.DataFrame:
+        """Table of the neurons that volumes do not show."""
+        found: pd.DataFrame = self._load("absences")
+        return found
+
+    @property
     def traces(self) -> Traces:
         found: Traces = self._load("traces")
         return found
@@ -209,8 +245,52 @@ class Run:
 
         return self.path / ARTEFACTS["report"]
 
+    @property
+    def corrections(self) -> Corrections:
+        """What people said, in force or not."""
+        from barlowtrack.storage import read_corrections
+
+        return read_corrections(self.path)
+
+    def correct(self, what: str, *, who: str | None = None, **said: Any) -> Correction:
+        """Writes down what a person says; 'track' heeds it from its next run on.
+
+        Args:
+            what: is, not-a-neuron, absent, name, merge or split.
+            who: Says it; whoever is logged in, where not given.
+            said: t, until, label, position_um, neuron, other, new: see answers.Answer.
+
+        Returns:
+            The row that was added to corrections.csv.
+
+        Raises:
+            InputError: it speaks of what is not there, or contradicts an earlier row; nothing was written.
+            StorageError: there are no tracks to correct.
+        """
+        from barlowtrack.answers import Answer, give
+
+        return give(self.folder, Answer(what, **said), who)
+
+    def undo_correction(self, line: int, *, who: str | None = None) -> Correction:
+        """Takes a line of corrections.csv back, by another line."""
+        from barlowtrack.answers import take_back
+
+        return take_back(self.folder, line, who)
+
+    def take_corrections(self, other: Path | str) -> int:
+        """Appends the rows of another run folder's corrections that this one does not have; returns how many."""
+        from barlowtrack.answers import take_over
+
+        return take_over(self.folder, Path(other))
+
+    def review_queue(self, n: int = 20) -> tuple[Question, ...]:
+        """Returns the n questions whose answers promise to put most identities right, best first."""
+        from barlowtrack.answers import queue
+
+        return queue(self.folder, n)
+
     def write_csv(self, *, always: bool = True) -> list[Path]:
-        """Writes detections, volumes, tracks and traces as CSV beside their parquet files.
+        """Writes the tables as CSV beside their parquet files.
 
         Args:
             always: False: only those whose CSV is there already, so that no CSV tells an older story than its parquet.
@@ -222,7 +302,7 @@ class Run:
         from barlowtrack.storage import ARTEFACTS
 
         written = []
-        for name in ("detections", "volumes", "tracks", "traces"):
+        for name in ("detections", "volumes", "tracks", "candidates", "neurons", "absences", "traces"):
             source = self.path / ARTEFACTS[name]
             target = source.with_suffix(".csv")
             if source.exists() and (always or target.exists()):

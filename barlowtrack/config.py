@@ -198,6 +198,9 @@ class TrackConfig(_Section):
     position: bool = Field(True, description="Use positions; false: embeddings alone.")
     appearance: bool = Field(True, description="Use embeddings; false: positions alone.")
     min_probability: Share = Field(0.0, description="Assignments below this probability become unknown.")
+    max_error: Share | None = Field(
+        None, description="Least sure assignments become unknown until the expected share of wrong ones is at most this, such as 0.01."
+    )
 
 
 class TraceConfig(_Section):

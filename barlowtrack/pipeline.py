@@ -32,13 +32,13 @@ class Stage:
     """One row of the table.
 
     Attributes:
-        name: Verb; also its module in barlowtrack.stages, its function there, and its section of the settings.
+        name: Verb; also its module in barlowtrack.stages, and its function there.
         needs: What it is made from, in the order of the function's positional parameters.
         makes: What it leaves in the run folder.
         does: One sentence.
         version: Raised by whoever changes what the stage computes; older results become stale.
         aspects: What it uses of the recording beside voxels, voxel size and the roles of the channels.
-        sections: Sections of the settings it reads.
+        sections: Sections of the settings it reads, or single settings of one ("track.position"); the first one's section is its config.
         seeded: Whether the run's seed changes its result.
     """
 
@@ -91,13 +91,20 @@ STAGES = (
         sections=("embed",),
     ),
     Stage(
-        "track",
+        "identify",
         needs=("detections", "volumes", "embeddings"),
-        makes=("tracks",),
-        does="Decide which nuclei are the same neuron, and how surely.",
-        version=2,
-        sections=("track",),
+        makes=("atlas", "identities"),
+        does="Learn which neurons there are, and lay that atlas over every volume.",
+        sections=("track.position", "track.appearance"),
         seeded=True,
+    ),
+    Stage(
+        "track",
+        needs=("detections", "embeddings", "atlas", "identities", "corrections"),
+        makes=("tracks", "candidates", "neurons", "absences"),
+        does="Decide which nuclei are the same neuron, and how surely.",
+        version=4,
+        sections=("track.min_probability", "track.max_error"),
     ),
     Stage(
         "trace",
@@ -114,14 +121,14 @@ STAGES = (
         does="Write the page that says what came out and how far to trust it.",
         version=4,
         aspects=("rate_hz", "name", "channel_names", "assumptions"),
-        sections=("recording", "segment", "crop", "train", "embed", "track", "trace", "report"),
+        sections=("report", "recording", "segment", "crop", "train", "embed", "track", "trace"),
         seeded=True,
     ),
 )
 
-GIVEN = ("recording", "segmenter", "start")
+GIVEN = ("recording", "segmenter", "start", "corrections")
 """What stages need and no stage makes: the recording, the star-convex model of the settings, and the encoder that training starts from
-(each None where the settings ask for none)."""
+(each None where the settings ask for none), and what people said in the run folder's corrections.csv."""
 
 MAKER = {artefact: stage.name for stage in STAGES for artefact in stage.makes}
 
@@ -155,7 +162,11 @@ def plan(folder: RunFolder | None, card: Mapping[str, Any], config: Config) -> l
     if lacking:
         raise StorageError(f"run.json does not say the recording's {', '.join(sorted(lacking))}; run it once with the recording at hand")
     planned: list[PlannedStage] = []
-    keys = {"segmenter": _segmenter_digest(folder, config), "start": _start_digest(folder, config)}
+    keys = {
+        "segmenter": _segmenter_digest(folder, config),
+        "start": _start_digest(folder, config),
+        "corrections": _corrections_digest(folder),
+    }
     for stage in STAGES:
         expected = _expected(stage, card, config, keys)
         keys.update(dict.fromkeys(stage.makes, expected.key))
@@ -250,12 +261,24 @@ def _expected(stage: Stage, card: Mapping[str, Any], config: Config, keys: Mappi
         key="",
         version=stage.version,
         seed=config.seed if stage.seeded else None,
-        settings=json.loads(config.model_dump_json(include=set(stage.sections))),
+        settings=json.loads(config.model_dump_json(include=_included(stage.sections))),
         recording={name: card[name] for name in (*_ALWAYS, *stage.aspects)} if "recording" in stage.needs else {},
         inputs={name: keys[name] for name in stage.needs if name != "recording"},
         artefacts={},
     )
     return replace(record, key=hashlib.blake2b(_keyed(stage, record).to_bytes(), digest_size=16).hexdigest())
+
+
+def _included(sections: tuple[str, ...]) -> dict[str, Any]:
+    """Says the same as pydantic has it: {"train": True, "track": {"position"}}."""
+    included: dict[str, Any] = {}
+    for name in sections:
+        section, dot, setting = name.partition(".")
+        if dot:
+            included.setdefault(section, set()).add(setting)
+        else:
+            included[section] = True
+    return included
 
 
 def _keyed(stage: Stage, record: StageRecord) -> StageRecord:
@@ -295,6 +318,13 @@ def _start_digest(folder: RunFolder | None, config: Config) -> str:
     return encoder_digest(path)
 
 
+def _corrections_digest(folder: RunFolder | None) -> str:
+    """Returns how many corrections are in force, and a hash of them."""
+    from barlowtrack.storage import read_corrections
+
+    return "none" if folder is None else read_corrections(folder.path).digest
+
+
 def _compare(folder: RunFolder | None, stage: Stage, expected: StageRecord) -> PlannedStage:
     from barlowtrack.storage import ARTEFACTS
 
@@ -327,7 +357,19 @@ def _why(old: StageRecord, new: StageRecord) -> Iterator[str]:
     yield from differences(old.settings, new.settings)
     for name, key in new.inputs.items():
         if old.inputs.get(name, key) != key:  # what an older version did not need has not changed
-            yield f"other {name} ({MAKER[name]})" if name in MAKER else _ANOTHER[name]
+            if name == "corrections":
+                yield _corrections_why(old.inputs[name], key)
+            else:
+                yield f"other {name} ({MAKER[name]})" if name in MAKER else _ANOTHER[name]
+
+
+def _corrections_why(old: str, new: str) -> str:
+    """Compares two digests of corrections, which begin with how many there are."""
+    counts = [digest.partition(" ")[0] for digest in (old, new)]
+    before, now = (int(count) if count.isdecimal() else 0 for count in counts)
+    if now == before:
+        return "corrections changed"
+    return f"corrections changed: {now - before} added" if now > before else f"corrections changed: {before - now} taken back"
 
 
 _ANOTHER = {"segmenter": "another segmenter model", "start": "another encoder to start from"}
@@ -369,7 +411,7 @@ def _refuse_early(planned: list[PlannedStage], config: Config) -> None:
 def _run_stage(item: PlannedStage, recording: Recording, folder: RunFolder, config: Config, listener: Listener) -> None:
     stage, began = item.stage, time.monotonic()
     folder.event(stage.name, "start")
-    inputs = {name: _given(name, recording, config) if name in GIVEN else _load(name, folder) for name in stage.needs}
+    inputs = {name: _given(name, recording, config, item, folder) if name in GIVEN else _load(name, folder) for name in stage.needs}
     sink, resume = _open_sink(item, inputs, folder, config)
     for part in _parts(stage, inputs, config, listener.started(item), resume):
         sink.add(part)
@@ -382,9 +424,16 @@ def _run_stage(item: PlannedStage, recording: Recording, folder: RunFolder, conf
     folder.event(stage.name, "finish", seconds=round(time.monotonic() - began, 3), peak_mb=round(peak_mb))
 
 
-def _given(name: str, recording: Recording, config: Config) -> Any:
+def _given(name: str, recording: Recording, config: Config, item: PlannedStage, folder: RunFolder) -> Any:
     if name == "recording":
         return recording
+    if name == "corrections":
+        from barlowtrack.storage import read_corrections
+
+        found = read_corrections(folder.path)
+        if found.digest != item.record.inputs[name]:  # else the result would carry the key of another table
+            raise StorageError(f"{folder.path}: corrections came while the run was on its way; run it again to go on")
+        return found
     if name == "start":
         from barlowtrack.io.start import open_start
 
@@ -423,7 +472,7 @@ def _parts(stage: Stage, inputs: Mapping[str, Any], config: Config, progress: Pr
 
     function = stage.function()
     offered = {
-        "config": getattr(config, stage.name),
+        "config": getattr(config, stage.sections[0].partition(".")[0]),
         "compute": config.compute,
         "seed": config.seed,
         "settings": to_toml(config, only=stage.sections),

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from bench_track import tracked
 from embedding_scores import (
     InMemory,
     Kept,
@@ -41,7 +42,6 @@ from barlowtrack.data import CropBatch, Crops, Detections, Embeddings, FloatArra
 from barlowtrack.io import open_recording
 from barlowtrack.io.start import open_start
 from barlowtrack.stages.crop import crop
-from barlowtrack.stages.track import track
 from barlowtrack.stages.train import train
 from barlowtrack.synthetic import preset, simulate
 
@@ -119,7 +119,7 @@ def scored(vectors: FloatArray | None, scene: Scene, seed: int, **more: float) -
     t, neuron = scene.detections.t, scene.neuron
     config = TrackConfig(appearance=vectors is not None)
     looks = Embeddings(np.ones((len(t), 1), np.float32) if vectors is None else unit(vectors).astype(np.float32))
-    found = track(scene.detections, all_alike(scene.detections), looks, config=config, compute=ComputeConfig(), seed=seed)
+    found = tracked(scene.detections, looks, config=config, compute=ComputeConfig(), seed=seed)
     inside = share_right(found.neuron, neuron)
     if vectors is None:
         return Row(in_track=inside, **more)

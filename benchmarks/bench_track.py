@@ -1,4 +1,7 @@
-"""Time, memory and identity accuracy of track, beside three baselines in the same run.
+"""Time, memory and identity accuracy of track, beside baselines and trackers of others (track_peers.py) in the same run.
+
+*To one template* is the published protocol: of the neurons labelled in one volume and in another, the share that has the same id in both;
+the mean over all other volumes, and over all volumes as the template.
 
 python benchmarks/bench_track.py                                  the synthetic worm, easy, mid and hard
 python benchmarks/bench_track.py --points ../shared/data/nerve_worm1_points/points.csv     real points, if you have them
@@ -15,15 +18,18 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import track_peers
 from scipy.optimize import linear_sum_assignment
 from threadpoolctl import threadpool_limits
 
 from barlowtrack import synthetic
 from barlowtrack.config import ComputeConfig, TrackConfig
-from barlowtrack.data import UNKNOWN, Detections, Embeddings, VolumeLooks
+from barlowtrack.data import UNKNOWN, Corrections, Detections, Embeddings, Tracks, VolumeLooks
 from barlowtrack.evaluate.matching import map_ids
 from barlowtrack.identity import solve
 from barlowtrack.identity.atlas import smooth_shape
+from barlowtrack.identity.volumes import neighbour_distance_um, prepare
+from barlowtrack.stages.identify import identify
 from barlowtrack.stages.track import track
 
 
@@ -52,22 +58,49 @@ def real_scenes(path: Path) -> list[Scene]:
     true = table["neuron"].fillna(UNKNOWN).to_numpy().astype(int)
     rng = np.random.default_rng(0)
 
-    def scene(name: str, row: np.ndarray, when: np.ndarray) -> Scene:
+    def scene(name: str, row: np.ndarray, when: np.ndarray, at: np.ndarray = place) -> Scene:
         seen = np.unique(when, return_inverse=True)[1]
         order = np.argsort(seen, kind="stable")
         row, seen = row[order], seen[order]
-        found = detections_at(seen, place[row], int(seen.max()) + 1)
-        return Scene(name, found, nothing_seen(len(row)), true[row], int((true[row] >= 0).sum()))
+        known = np.where(row < len(true), true[np.minimum(row, len(true) - 1)], UNKNOWN)  # rows beyond the table are false detections
+        found = detections_at(seen, at[row], int(seen.max()) + 1)
+        return Scene(name, found, nothing_seen(len(row)), known, int((known >= 0).sum()))
 
     every = np.arange(len(t))
-    fifth = np.flatnonzero(t % 5 == 0)
+    fifth, twentieth = np.flatnonzero(t % 5 == 0), np.flatnonzero(t % 20 == 0)
     left = np.flatnonzero(rng.random(len(t)) >= 0.3)
+    shuffled = rng.permutation(t.max() + 1)[t]
+    unit = neighbour_distance_um(detections_at(t, place, int(t.max()) + 1))
+    beside = rng.integers(0, len(t), len(t) // 2)
+    false = place[beside] + 2 * unit * rng.normal(size=(len(beside), 3))
+    half = rng.uniform(-np.pi, np.pi, t.max() + 1)
+    tilt = np.deg2rad(rng.uniform(-30, 30, t.max() + 1))
+    rolled = turned(t, place, half, tilt)
     return [
         scene("real", every, t),
-        scene("real, volumes shuffled", every, rng.permutation(t.max() + 1)[t]),
+        scene("real, volumes shuffled", every, shuffled),
         scene("real, every 5th volume", fifth, t[fifth]),
+        scene("real, every 20th volume", twentieth, t[twentieth]),
         scene("real, 30 % dropped", left, t[left]),
+        scene("real, 50 % false ones", np.arange(len(t) + len(beside)), np.append(t, t[beside]), np.concatenate([place, false])),
+        scene("real, jitter of .2", every, t, place + 0.2 * unit * rng.normal(size=place.shape)),
+        scene("real, each turned", every, t, turned(t, place, half, 0 * tilt)),
+        scene("real, each turned, rolled", every, t, rolled),
     ]
+
+
+def turned(t: np.ndarray, place: np.ndarray, angle: np.ndarray, roll: np.ndarray) -> np.ndarray:
+    """Rolls each volume about the long axis it has in the plane, then turns it in the plane; place (N, 3) z, y, x, angles in rad."""
+    moved = np.empty_like(place)
+    for v in range(len(angle)):
+        rows = np.flatnonzero(t == v)
+        z, y, x = (place[rows] - place[rows].mean(0)).T
+        long = 0.5 * np.arctan2(2 * (y * x).sum(), (x * x).sum() - (y * y).sum())
+        along, across = np.cos(long) * x + np.sin(long) * y, np.cos(long) * y - np.sin(long) * x
+        up, across = np.cos(roll[v]) * z + np.sin(roll[v]) * across, np.cos(roll[v]) * across - np.sin(roll[v]) * z
+        c, s = np.cos(long + angle[v]), np.sin(long + angle[v])
+        moved[rows] = np.stack([up, c * across + s * along, c * along - s * across], axis=1)
+    return moved
 
 
 def synthetic_scene(preset: str, n_volumes: int, scatter: float | None, seed: int) -> Scene:
@@ -104,6 +137,21 @@ def accuracy(neuron: np.ndarray, scene: Scene) -> float:
     return sum(mapping.get(int(a)) == int(b) for a, b in zip(neuron[rows], scene.true[rows], strict=True)) / scene.n_true
 
 
+def to_one_template(neuron: np.ndarray, scene: Scene) -> float:
+    """The mean over templates and volumes of: same id in both / labelled in both. No id is not the same id."""
+    known = np.flatnonzero(scene.true >= 0)
+    t, true, given = scene.detections.t[known], scene.true[known], neuron[known]
+    shares = []
+    for template in np.unique(t):
+        wanted = np.full(true.max() + 1, UNKNOWN - 1)  # not labelled in the template
+        wanted[true[t == template]] = given[t == template]
+        both = (wanted[true] >= UNKNOWN) & (t != template)
+        same = (given == wanted[true]) & (given >= 0)
+        in_volume, right = np.bincount(t[both]), np.bincount(t[both], same[both])
+        shares.append((right[in_volume > 0] / in_volume[in_volume > 0]).mean())
+    return float(np.mean(shares))
+
+
 def calibration_error(neuron: np.ndarray, probability: np.ndarray, scene: Scene) -> float:
     """Expected calibration error of the assigned detections whose neuron is known, ten bins."""
     rows = np.flatnonzero((scene.true >= 0) & (neuron >= 0))
@@ -114,11 +162,17 @@ def calibration_error(neuron: np.ndarray, probability: np.ndarray, scene: Scene)
     return float(sum(gaps) / max(len(rows), 1))
 
 
+def tracked(detections: Detections, embeddings: Embeddings, *, config: TrackConfig, compute: ComputeConfig, seed: int) -> Tracks:
+    """Both stages, every volume as good as any other."""
+    n_volumes = detections.n_volumes
+    alike = VolumeLooks(np.bincount(detections.t, minlength=n_volumes), np.ones(n_volumes), np.ones(n_volumes))
+    found = identify(detections, alike, embeddings, config=config, compute=compute, seed=seed)
+    return track(detections, embeddings, found.learned, found.identities, Corrections(), config=config).tracks
+
+
 def ours(config: TrackConfig, workers: int, seed: int) -> Callable[[Scene], tuple[np.ndarray, np.ndarray]]:
     def run(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
-        n_volumes = scene.detections.n_volumes
-        alike = VolumeLooks(np.bincount(scene.detections.t, minlength=n_volumes), np.ones(n_volumes), np.ones(n_volumes))
-        found = track(scene.detections, alike, scene.embeddings, config=config, compute=ComputeConfig(workers=workers), seed=seed)
+        found = tracked(scene.detections, scene.embeddings, config=config, compute=ComputeConfig(workers=workers), seed=seed)
         return found.neuron, found.probability
 
     return run
@@ -126,7 +180,7 @@ def ours(config: TrackConfig, workers: int, seed: int) -> Callable[[Scene], tupl
 
 def links(scene: Scene) -> tuple[np.ndarray, None]:
     """Baseline: Hungarian between raw positions of successive volumes, linked through time."""
-    gate = 2 * solve.neighbour_distance_um(scene.detections)
+    gate = 2 * neighbour_distance_um(scene.detections)
     neuron, fresh = np.full(len(scene.detections), UNKNOWN), 0
     before = np.zeros(0, int)
     for t in range(scene.detections.n_volumes):
@@ -146,7 +200,7 @@ def links(scene: Scene) -> tuple[np.ndarray, None]:
 
 def one_template(scene: Scene) -> tuple[np.ndarray, None]:
     """Baseline: the same smooth warp of one volume with an ample count (the 70th percentile; ours tries several), and nothing learned."""
-    volumes = solve.volumes_of(scene.detections, None)
+    volumes = prepare(scene.detections, None)[1]
     counts = np.array([len(v.rows) for v in volumes])
     seed = volumes[int(np.argmin(np.abs(counts - np.percentile(counts, 70))))]
     atlas = solve.Atlas(smooth_shape(seed.points), None, len(seed.rows))
@@ -160,6 +214,7 @@ def one_template(scene: Scene) -> tuple[np.ndarray, None]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--points", type=Path, help="table of volume, x, y, z, neuron")
+    parser.add_argument("--only", nargs="*", help="scenes of real points by the end of their name; all where not given")
     parser.add_argument("--presets", nargs="*", default=["easy", "mid", "hard"])
     parser.add_argument(
         "--looks", nargs="*", default=["none", "0.5", "1", "2", "4"], help="scatter of looks, relative to that between neurons"
@@ -167,12 +222,14 @@ def main() -> None:
     parser.add_argument("--volumes", type=int, default=200)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--peers", nargs="*", choices=list(track_peers.SETTINGS), default=list(track_peers.SETTINGS))
     arguments = parser.parse_args()
     scenes = real_scenes(arguments.points) if arguments.points else []
+    scenes = [s for s in scenes if arguments.only is None or s.name.endswith(tuple(arguments.only))]
     if not arguments.points:
         strengths = [None if s == "none" else float(s) for s in arguments.looks]
         scenes = [synthetic_scene(p, arguments.volumes, s, arguments.seed) for p in arguments.presets for s in strengths]
-    print(f"{'scene':28s}{'method':16s}{'accuracy':>9s}{'ECE':>7s}{'ids':>6s}{'ms/volume':>11s}{'peak GB':>9s}")
+    print(f"{'scene':28s}{'method':16s}{'accuracy':>9s}{'template':>9s}{'ECE':>7s}{'ids':>6s}{'ms/volume':>11s}{'peak GB':>9s}")
     for scene in scenes:
         methods = {
             "links": links,
@@ -182,7 +239,9 @@ def main() -> None:
         if scene.embeddings.vectors.shape[1] > 1:
             methods["appearance"] = ours(TrackConfig(position=False), arguments.workers, arguments.seed)
             methods["both"] = ours(TrackConfig(), arguments.workers, arguments.seed)
-        for name, method in methods.items():
+        others, said = track_peers.best(arguments.peers, scene.detections, lambda given, scene=scene: accuracy(given, scene))
+        print("\n".join(f"{scene.name:28s}{line}" for line in said))
+        for name, method in (others | methods).items():
             begin = time.perf_counter()
             with threadpool_limits(1):
                 neuron, probability = method(scene)
@@ -190,7 +249,8 @@ def main() -> None:
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
             error = "" if probability is None else f"{calibration_error(neuron, probability, scene):.3f}"
             ids = len(np.unique(neuron[neuron >= 0]))
-            print(f"{scene.name:28s}{name:16s}{accuracy(neuron, scene):9.3f}{error:>7s}{ids:6d}{took:11.1f}{peak:9.2f}", flush=True)
+            right = f"{accuracy(neuron, scene):9.3f}{to_one_template(neuron, scene):9.3f}"
+            print(f"{scene.name:28s}{name:16s}{right}{error:>7s}{ids:6d}{took:11.1f}{peak:9.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from barlowtrack.api import Run, prepare
-from barlowtrack.data import UNKNOWN, Truth
+from barlowtrack.data import UNKNOWN, Tracks, Truth
 from barlowtrack.errors import InputError
 from barlowtrack.evaluate import Evaluation, as_text, calibration, evaluate, evaluate_points, trace_correlation
-from barlowtrack.io.tables import read_table, read_truth
+from barlowtrack.identity.volumes import neighbour_distance_um
+from barlowtrack.io.points import points_from_frame
+from barlowtrack.io.tables import read_columns, read_table, read_truth, tracks_from_frame, truth_from_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 log = logging.getLogger(__name__)
 
@@ -20,19 +26,37 @@ STRANGE_RECALL = 0.3
 """Fewer true detections than this with a detection nearby: rather another recording's truth, or other units, than a poor detector."""
 
 
-def evaluate_run(target: Path, truth_path: Path, voxel_size: tuple[float, float, float] | None, gate_um: float, *, as_json: bool) -> str:
+GATE_UM = 3.0
+GATE_NEIGHBOURS = 0.5
+"""Where the unit of places is anybody's guess: in median distances between neighbours."""
+
+
+def evaluate_run(
+    target: Path, truth_path: Path, voxel_size: tuple[float, float, float] | None, gate_um: float | None, *, as_json: bool
+) -> str:
     """Scores a run, or a stored tracks table, and says it as text or JSON.
+
+    Args:
+        target: Run folder, recording that has one, folder of tracked points, or table.
+        truth_path: Table of the truth.
+        voxel_size: z, y, x of a truth in voxels; of tracked points in voxels too.
+        gate_um: Farthest a detection may be from its true neuron; in the unit of the table where that is not um. Not given: GATE_UM, or
+            GATE_NEIGHBOURS where the unit is unknown.
+        as_json: Rather than text.
 
     Raises:
         StorageError, InputError: no run, no tracks, or no truth there.
     """
-    truth = read_truth(truth_path, voxel_size)
-    if not len(truth):
-        raise InputError(f"{truth_path}: no row tells a neuron; there is nothing to compare with")
-    if target.suffix.lower() in (".csv", ".parquet"):
-        rows = _score_table(target, truth, gate_um).summary()
+    if not (target / "run.json").exists() and (target / "tracks.parquet").exists():  # a folder of tracked points
+        target = target / "tracks.parquet"
+    is_table = target.suffix.lower() in (".csv", ".parquet")
+    frame = read_table(target) if is_table else None
+    if frame is not None and not {"t", "z_um"} <= set(frame.columns):
+        truth, rows = _score_points(target, frame, truth_path, voxel_size, gate_um)
     else:
-        rows = _score_run(Run(prepare(target).folder), truth, gate_um)
+        truth = _something(read_truth(truth_path, voxel_size), truth_path)
+        gate_um = GATE_UM if gate_um is None else gate_um
+        rows = _score_table(target, truth, gate_um).summary() if is_table else _score_run(Run(prepare(target).folder), truth, gate_um)
     _doubt(dict(rows), truth, truth_path)
     if as_json:
         return json.dumps({name: _plain(value) for name, value in rows}, indent=1)
@@ -51,8 +75,39 @@ def _doubt(figures: dict[str, float | int | str], truth: Truth, truth_path: Path
         )
     if isinstance(recall, float) and recall < STRANGE_RECALL:
         log.warning(
-            "%s: %.0f %% of the true detections have a detection near them; is it this recording's truth, in um?", truth_path, 100 * recall
+            "%s: %.0f %% of the true detections have a detection near them; is it this recording's truth, in the same unit?",
+            truth_path,
+            100 * recall,
         )
+
+
+def _something(truth: Truth, path: Path) -> Truth:
+    if not len(truth):
+        raise InputError(f"{path}: no row tells a neuron; there is nothing to compare with")
+    return truth
+
+
+def _score_points(
+    path: Path, frame: pd.DataFrame, truth_path: Path, voxel_size: tuple[float, float, float] | None, gate: float | None
+) -> tuple[Truth, list[tuple[str, float | int | str]]]:
+    """Scores a tracks table of points; the truth is in the same unit, whatever that is."""
+    points = points_from_frame(frame, voxel_size, where=str(path))
+    tracks = tracks_from_frame(frame)
+    tracks = Tracks(tracks.neuron[points.row], tracks.probability[points.row], tracks.n_neurons)
+    told = read_columns(truth_path)
+    if points.planar:
+        depth = "z_um" if "y_um" in told else "z"
+        told = told.assign(**{depth: told.get(depth, 0.0)})
+    truth = _something(truth_from_frame(told, voxel_size or (1.0, 1.0, 1.0), where=str(truth_path)), truth_path)
+    found = points.detections
+    gate = GATE_NEIGHBOURS * neighbour_distance_um(found) if gate is None else gate
+    looked_at = np.isin(truth.t, points.number)  # numbers may have gaps: of a volume that the table does not name nothing was asked
+    if not looked_at.any():
+        raise InputError(f"{truth_path}: expected volumes of {path}, got none of them")
+    asked = Truth(truth.t[looked_at], truth.neuron[looked_at], truth.position_um[looked_at])
+    scored = evaluate_points(points.number[found.t], found.position_um, tracks.neuron, asked, gate_um=gate)
+    error = ("calibration error of probabilities (ECE)", calibration(scored, tracks).ece)
+    return truth, [*scored.summary(), error, ("farthest a detection may be, in the unit of the table", gate)]
 
 
 def _score_table(path: Path, truth: Truth, gate_um: float) -> Evaluation:

@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 import click
 
 from barlowtrack import __version__
-from barlowtrack.cli.options import job_options, make_job, make_overrides, settings_options
+from barlowtrack.cli.correcting import correct, review
+from barlowtrack.cli.options import job_options, make_job, make_overrides, points_options, settings_options
 from barlowtrack.cli.terminal import Bars, show_plan, show_result
 from barlowtrack.errors import BarlowtrackError, InputError
 from barlowtrack.pipeline import STAGES, Stage
@@ -153,8 +154,28 @@ def _show_defaults(context: click.Context, _: click.Parameter, wanted: bool) -> 
         context.exit()
 
 
+def _add_track(stage: Stage) -> None:
+    """Track has a second way in: points that another program found."""
+    told = f"{stage.does} Needs {', '.join(_told(stage.needs))}; makes {', '.join(stage.makes)}."
+
+    @cli.command(stage.name, help=f"{told} Or give --points and --out instead of RECORDING.", short_help=stage.does)
+    @points_options
+    @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+    @click.option("--csv", is_flag=True, help="Write the tables as CSV too.")
+    @click.option("--quiet", is_flag=True, help="No bars.")
+    def verb(points: Path | None, dry_run: bool, csv: bool, quiet: bool, **given: Any) -> None:
+        if (points is None) == (given["target"] is None):
+            raise InputError(f"track: expected RECORDING or --points POINTS, got {'both' if points else 'neither'}")
+        if points is None:
+            _run(given, stage.name, None, dry_run=dry_run, csv=csv, quiet=quiet)
+            return
+        from barlowtrack.cli.points import track_points_here
+
+        track_points_here(points, given, Bars(quiet=quiet), csv=csv, dry_run=dry_run)
+
+
 for _stage in STAGES:
-    _add_verb(_stage)
+    (_add_track if _stage.name == "track" else _add_verb)(_stage)
 
 
 def _run(given: dict[str, Any], only: str | None, upto: str | None, *, dry_run: bool, csv: bool, quiet: bool) -> None:
@@ -206,16 +227,37 @@ def train_segmentation(images: Path, labels: Path, out: Path, quiet: bool, **giv
 @click.option(
     "--gate-um",
     type=click.FloatRange(min=0, min_open=True),
-    default=3.0,
-    show_default=True,
-    help="Farthest a detection may be from its true neuron.",
+    help="Farthest a detection may be from its true neuron; default: 3; for points in another unit, half the distance of neighbours.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def evaluate(run_folder: Path, truth: Path, voxel_size: Any, gate_um: float, as_json: bool) -> None:
-    """Compare identities with the truth. RUN is a run folder, a recording that has one, or a tracks table."""
+def evaluate(run_folder: Path, truth: Path, voxel_size: Any, gate_um: float | None, as_json: bool) -> None:
+    """Compare identities with the truth. RUN is a run folder, a recording that has one, or a tracks table or folder."""
     from barlowtrack.cli.evaluation import evaluate_run
 
     click.echo(evaluate_run(run_folder, truth, voxel_size, gate_um, as_json=as_json))
+
+
+cli.add_command(review)
+cli.add_command(correct)
+
+
+@cli.command()
+@click.argument("source", metavar="FROM_RUN", type=click.Path(path_type=Path))
+@click.argument("target", metavar="TO_RUN", type=click.Path(path_type=Path))
+@click.option(
+    "--min-probability", type=click.FloatRange(0, 1), default=0.9, show_default=True, help="Neurons that are less sure are left out."
+)
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write the table too, as CSV or parquet.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--quiet", is_flag=True, help="No bars.")
+def transfer(source: Path, target: Path, min_probability: float, out: Path | None, seed: int, quiet: bool) -> None:
+    """Find the neurons of one animal in another, and carry their names over; nothing is changed in either.
+
+    FROM_RUN and TO_RUN are run folders, recordings that have one, folders of tracked points, or atlas files.
+    """
+    from barlowtrack.cli.transfer import transfer_here
+
+    transfer_here(source, target, out, min_probability, seed, Bars(quiet=quiet))
 
 
 @cli.command()

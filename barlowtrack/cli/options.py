@@ -33,6 +33,14 @@ _OUT = click.option(
     "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Run folder; default: RECORDING.barlowtrack beside the recording."
 )
 
+_TARGET_OR_POINTS = click.argument("target", metavar="[RECORDING]", required=False, type=click.Path(path_type=Path))
+_POINTS = click.option(
+    "--points",
+    type=click.Path(path_type=Path),
+    metavar="POINTS",
+    help="CSV or parquet of detections: t or volume, and x, y, z in any unit; results go to --out.",
+)
+
 # flag of the CLI -> setting it stands for
 _FLAGS = {
     "voxel_size": "recording.voxel_size_um",
@@ -56,6 +64,11 @@ def settings_options(command: Command) -> Command:
 def job_options(command: Command) -> Command:
     """Adds RECORDING, --out and the options of settings."""
     return _TARGET(_OUT(settings_options(command)))
+
+
+def points_options(command: Command) -> Command:
+    """Adds RECORDING or --points, --out and the options of settings."""
+    return _TARGET_OR_POINTS(_POINTS(_OUT(settings_options(command))))
 
 
 def make_overrides(given: dict[str, Any]) -> list[str]:

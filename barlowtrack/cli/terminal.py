@@ -13,7 +13,7 @@ from barlowtrack.pipeline import Listener, PlannedStage
 
 if TYPE_CHECKING:
     from barlowtrack.api import Run
-    from barlowtrack.data import Progress, Recording
+    from barlowtrack.data import Detections, Progress, Recording, Tracks
 
 COLOURS = {"cached": "green", "missing": "yellow", "stale": "red"}
 
@@ -94,14 +94,20 @@ def show_plan(planned: Sequence[PlannedStage]) -> None:
 
 def show_result(run: Run) -> None:
     """Prints what came out, in a few lines, and where the report is."""
-    detections, tracks = run.detections, run.tracks
+    show_tracks(run.tracks, run.detections)
+    click.echo(f"report: {run.report}")
+
+
+def show_tracks(tracks: Tracks, detections: Detections) -> None:
+    """Prints how many neurons were found, and how surely."""
+    from barlowtrack.identity.estimate import estimate_error
+
     known = tracks.neuron >= 0
     share = known.mean() if len(tracks) else 0.0
-    click.echo(
-        f"{tracks.n_neurons} neurons in {detections.n_volumes} volumes; {share:.0%} of {len(tracks)} detections identified", nl=False
-    )
-    click.echo(f", mean probability {tracks.probability[known].mean():.2f} (estimated)" if known.any() else "")
-    click.echo(f"report: {run.report}")
+    found = len(set(tracks.neuron[known].tolist()))  # ids of neurons that are gone stay free
+    click.echo(f"{found} neurons in {detections.n_volumes} volumes; {share:.0%} of {len(tracks)} detections identified", nl=False)
+    error = estimate_error(detections.t, tracks.neuron, tracks.probability)
+    click.echo(f"; an estimated {error.share:.1%} of them wrongly ({error.low:.1%} to {error.high:.1%})" if known.any() else "")
 
 
 def _seconds(seconds: float) -> str:

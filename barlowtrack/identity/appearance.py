@@ -6,6 +6,7 @@ Reference:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from sklearn.covariance import ledoit_wolf
 
 from barlowtrack.data import UNKNOWN
+from barlowtrack.identity.pairs import is_large
 
 Float = NDArray[np.floating[Any]]
 
@@ -24,6 +26,10 @@ FEW_VOLUMES = 10
 """With fewer, all but one are learned from to judge the one that is held out: half of them would teach too little."""
 BELIEVED = 0.5
 N_WRONG = 8
+MOST_HELD_OUT = 500
+FIRST_ROWS = 400
+"""Rows of a large first volume that are looked for in others."""
+CHUNK = 4096
 
 
 @dataclass(frozen=True)
@@ -46,12 +52,40 @@ class Appearance:
 
     def score(self, features: Float) -> Float:
         """Returns the ratio (K, n) before calibration and limits."""
-        x = (features - self.centre) @ self.axes  # (n, Q)
-        return np.asarray(self.weight @ np.concatenate([x * x, x, np.ones((len(x), 1))], axis=1).T)
+        return np.asarray(self.weight @ self._expanded(features).T)
 
     def log_ratio(self, features: Float) -> Float:
         """Returns (K, n) log p(look | this neuron) / p(look | another one) of features (n, P)."""
-        return np.asarray(np.clip(self.slope * self.score(features) + self.offset, -LIMIT, LIMIT))
+        return self._calibrated(self.score(features))
+
+    def score_of(self, features: Float) -> Callable[[NDArray[np.int64], NDArray[np.int64]], Float]:
+        """Returns score for some pairs: a function of neurons (R,) and rows (R, C) of features (n, P) that gives (R, C)."""
+        expanded, weight = self._expanded(features).astype(np.float32), self.weight.astype(np.float32)
+
+        def score(neuron: NDArray[np.int64], row: NDArray[np.int64]) -> Float:
+            found = np.empty(row.shape, np.float32)
+            for start in range(0, len(neuron), CHUNK):
+                part = slice(start, start + CHUNK)
+                found[part] = (expanded[row[part]] @ weight[neuron[part], :, None])[:, :, 0]
+            return found
+
+        return score
+
+    def log_ratio_of(self, features: Float) -> Callable[[NDArray[np.int64], NDArray[np.int64]], Float]:
+        """Returns log_ratio for some pairs, see score_of."""
+        score = self.score_of(features)
+        return lambda neuron, row: self._calibrated(score(neuron, row))
+
+    def only(self, neuron: NDArray[np.int64]) -> Appearance:
+        """Returns the look of some neurons."""
+        return replace(self, weight=self.weight[neuron])
+
+    def _expanded(self, features: Float) -> Float:
+        x = (features - self.centre) @ self.axes  # (n, Q)
+        return np.concatenate([x * x, x, np.ones((len(x), 1))], axis=1)
+
+    def _calibrated(self, score: Float) -> Float:
+        return np.asarray(np.clip(self.slope * score + self.offset, -LIMIT, LIMIT))
 
 
 def components(sample: Float, n_components: int = N_COMPONENTS) -> tuple[Float, Float]:
@@ -85,7 +119,7 @@ def learn_appearance(features: list[Float], neuron: list[NDArray[np.int64]], tru
         learned = [i for i in range(len(features)) if i % n_folds != fold]
         look = _discriminant(*_believed(features, neuron, trust, learned), n_neurons)
         for i in range(fold, len(features), n_folds):
-            score, own = _held_out(look.score(features[i]), neuron[i], trust[i])
+            score, own = _held_out(look, features[i], neuron[i], trust[i], n_neurons)
             scores.append(score)
             same.append(own)
     slope, offset = _calibrate(np.concatenate(scores), np.concatenate(same))
@@ -94,7 +128,7 @@ def learn_appearance(features: list[Float], neuron: list[NDArray[np.int64]], tru
 
 
 def first_matches(features: list[Float]) -> tuple[list[NDArray[np.int64]], float]:
-    """Matches the first volume with others by looks alone, keeping what a third volume confirms.
+    """Matches the first volume with others by looks alone, keeping what a third volume confirms; of a large one only a part.
 
     Args:
         features: (n, P) of each volume.
@@ -104,21 +138,25 @@ def first_matches(features: list[Float]) -> tuple[list[NDArray[np.int64]], float
         looks identify a neuron, near 0 where they say nothing.
     """
     unit = [f / np.maximum(np.linalg.norm(f, axis=1, keepdims=True), 1e-9) for f in features]
-    first = [_mutual(unit[0], other) for other in unit]  # each (n of the first,)
+    n = len(unit[0])
+    rows = np.linspace(0, n - 1, FIRST_ROWS).astype(int) if is_large(n, n) else np.arange(n)
+    first = [_partner(unit[0], rows, other) for other in unit]  # each (rows,)
     closed = tried = 0
     neuron = []
     for m, other in enumerate(unit):
-        votes = np.full(len(unit[0]), int(m == 0))
+        votes = np.full(len(rows), int(m == 0))
         for k in range(1, len(unit)):
             if m in (0, k):
                 continue
-            onward = np.append(_mutual(other, unit[k]), UNKNOWN)[first[m]]
+            onward = _partner(other, first[m], unit[k])
             both = (onward >= 0) & (first[k] >= 0)
             votes += both * np.where(onward == first[k], 1, -1)
             closed, tried = closed + int((both & (onward == first[k])).sum()), tried + int(both.sum())
         who = np.full(len(other), UNKNOWN)
+        if len(rows) < n and m == 0:
+            who[:] = np.arange(n)
         good = (votes > 0) & (first[m] >= 0)
-        who[first[m][good]] = np.flatnonzero(good)
+        who[first[m][good]] = rows[good]
         neuron.append(who)
     return neuron, closed / max(tried, 1)
 
@@ -128,6 +166,15 @@ def _mutual(a: Float, b: Float) -> NDArray[np.int64]:
     likeness = a @ b.T
     there, back = likeness.argmax(1), likeness.argmax(0)
     return np.where(back[there] == np.arange(len(a)), there, UNKNOWN)
+
+
+def _partner(a: Float, rows: NDArray[np.int64], b: Float) -> NDArray[np.int64]:
+    """What _mutual says of some rows of a, UNKNOWN for those that are UNKNOWN; never all pairs of large volumes."""
+    if not is_large(len(a), len(b)):
+        return np.asarray(np.append(_mutual(a, b), UNKNOWN)[rows])
+    there = (a[rows] @ b.T).argmax(1)
+    back = (b[there] @ a.T).argmax(1)
+    return np.where((rows >= 0) & (back == rows), there, UNKNOWN)
 
 
 def _believed(
@@ -183,14 +230,15 @@ def _shrunk(x: Float, freedom: float) -> Float:
     return np.asarray(covariance) * len(x) / freedom
 
 
-def _held_out(score: Float, neuron: NDArray[np.int64], trust: Float) -> tuple[Float, NDArray[np.bool_]]:
-    """Scores of believed matches of one volume, and of a few wrong partners of each."""
+def _held_out(look: Appearance, features: Float, neuron: NDArray[np.int64], trust: Float, k: int) -> tuple[Float, NDArray[np.bool_]]:
+    """Scores of believed matches of one volume, of many of them a part, and of a few wrong partners of each; k neurons."""
     rows = np.flatnonzero((neuron >= 0) & (trust > BELIEVED))
-    k = len(score)
+    rows = rows[:: -(-len(rows) // MOST_HELD_OUT) or 1]
     step = np.linspace(1, k - 1, min(N_WRONG, k - 1)).astype(int)
     wrong = (neuron[rows][:, None] + step) % k  # (n, N_WRONG)
-    own = score[neuron[rows], rows]
-    others = score[wrong, rows[:, None]].ravel()
+    score = look.score_of(features)
+    own = score(neuron[rows], rows[:, None])[:, 0]
+    others = score(wrong.ravel(), np.repeat(rows, len(step))[:, None])[:, 0]
     return np.concatenate([own, others]), np.concatenate([np.ones(len(own), bool), np.zeros(len(others), bool)])
 
 

@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from barlowtrack.data import UNKNOWN
+from barlowtrack.identity.pairs import Pairs, assign_pairs
 
 ABSENT_COST = 3.5
 
 
-def assign(posterior: NDArray[np.floating[Any]], absent_cost: float = ABSENT_COST) -> NDArray[np.int64]:
-    """Pairs neurons with detections so that the sum of -log posterior is least; who costs more than absent_cost stays alone.
+def pair_up(evidence: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
+    """Pairs neurons with detections so that the sum of evidence is most; where there is none, both stay alone.
 
     Args:
-        posterior: (K, n), in [0, 1].
-        absent_cost: Price of leaving a neuron absent and a detection unknown.
+        evidence: (K, n) log likelihood that the two are one, against that the neuron is absent and the detection unknown.
 
     Returns:
         (n,) neuron of each detection, or UNKNOWN; no neuron twice.
@@ -26,10 +26,25 @@ def assign(posterior: NDArray[np.floating[Any]], absent_cost: float = ABSENT_COS
     Reference:
         Kuhn 1955; Jonker & Volgenant 1987.
     """
-    neuron = np.full(posterior.shape[1], UNKNOWN)
-    # Capped at the price of staying alone, a pair at the cap means just that: no extra rows or columns are needed.
-    cost = np.minimum(-np.log(np.maximum(posterior, 1e-12)), absent_cost)
-    rows, columns = linear_sum_assignment(cost)
-    good = cost[rows, columns] < absent_cost
+    neuron = np.full(evidence.shape[1], UNKNOWN)
+    # Raised to the price of staying alone, a pair at that price means just that: no extra rows or columns are needed.
+    gain = np.maximum(evidence, 0)
+    rows, columns = linear_sum_assignment(gain, maximize=True)
+    good = gain[rows, columns] > 0
     neuron[columns[good]] = rows[good]
     return neuron
+
+
+def assign(posterior: NDArray[np.floating[Any]] | Pairs, absent_cost: float = ABSENT_COST) -> NDArray[np.int64]:
+    """Pairs neurons with detections so that the sum of -log posterior is least; who costs more than absent_cost stays alone.
+
+    Args:
+        posterior: (K, n), in [0, 1]; a table, or the pairs that are not zero.
+        absent_cost: Price of leaving a neuron absent and a detection unknown.
+
+    Returns:
+        (n,) neuron of each detection, or UNKNOWN; no neuron twice.
+    """
+    if isinstance(posterior, Pairs):
+        return assign_pairs(posterior, absent_cost)
+    return pair_up(np.log(np.maximum(posterior, 1e-12)) + absent_cost)

@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from barlowtrack.data import UNKNOWN
-from barlowtrack.identity.registration import Alignment, Shape
+from barlowtrack.identity.large import nearby_mean
+from barlowtrack.identity.lowrank import LARGE_ATLAS, believed, kernel_factor, modes_of_factors
+from barlowtrack.identity.pairs import Pairs, is_large
+from barlowtrack.identity.registration import Alignment, Shape, rigid_motion
 
 Float = NDArray[np.floating[Any]]
 
@@ -53,6 +56,8 @@ class Sighting:
     def posterior(self) -> Float:
         """(n,) posterior of the neuron of each detection; of the best neuron where it is unknown."""
         mass = self.alignment.posterior
+        if isinstance(mass, Pairs):
+            return mass.trust(self.neuron)
         known = self.neuron >= 0
         if len(mass) == 0:
             return np.zeros(len(self.neuron))
@@ -66,14 +71,17 @@ def smooth_shape(mean: Float, occupancy: Float | None = None) -> Shape:
         mean: (K, 3).
         occupancy: (K,); everybody alike where nothing is known.
     """
-    return _shape(mean, _smooth_covariance(mean), np.full(mean.shape, RESIDUAL), np.ones(len(mean)) if occupancy is None else occupancy)
+    everybody = np.full(len(mean), 0.5) if occupancy is None else occupancy
+    if len(mean) > LARGE_ATLAS:
+        return _thin_shape(mean, np.zeros((0, len(mean), 3)), 1.0, np.full(mean.shape, RESIDUAL), everybody)
+    return _shape(mean, _smooth_covariance(mean), np.full(mean.shape, RESIDUAL), everybody)
 
 
 def learn_shape(sightings: list[Sighting], n_neurons: int) -> Shape:
     """Learns mean, modes, residuals and occupancy from volumes laid into one frame.
 
-    The covariance between neurons is the one seen, shrunk towards smooth bending: with few volumes the shape stays a smooth warp,
-    with many it knows how this animal moves.
+    The covariance between neurons is the one seen, as far as so many volumes can tell (see lowrank.believed), shrunk towards smooth
+    bending: with few volumes the shape stays a smooth warp, with many it knows how this animal moves.
 
     Args:
         sightings: One per volume; all of the same K neurons.
@@ -96,10 +104,16 @@ def learn_shape(sightings: list[Sighting], n_neurons: int) -> Shape:
     for _ in range(3):
         complete = _into_frame(complete, mean)
         mean = (complete * weight).sum(0) / weight.sum(0)
-    deviation = (complete - mean).reshape(len(sightings), -1)  # (T, 3K)
     volumes = len(sightings)
-    covariance = (deviation.T @ deviation + PRIOR_VOLUMES * _smooth_covariance(mean)) / (volumes + PRIOR_VOLUMES)
-    return _shape(mean, covariance, _residual_variance(residual, trust[:, :, 0]), (seen.sum(0) + 0.5) / (volumes + 1))
+    deviation = believed(complete - mean, mean) / np.sqrt(volumes + PRIOR_VOLUMES)  # (T, K, 3)
+    smooth = PRIOR_VOLUMES / (volumes + PRIOR_VOLUMES)
+    # Few volumes do not tell who is always there: until then everybody is there about as often.
+    occupancy = (seen.sum(0) + PRIOR_VOLUMES * seen.mean()) / (volumes + PRIOR_VOLUMES)
+    if n_neurons > LARGE_ATLAS:
+        return _thin_shape(mean, deviation, smooth, _residual_variance(residual, trust[:, :, 0]), occupancy)
+    flat = deviation.reshape(volumes, -1)  # (T, 3K)
+    covariance = flat.T @ flat + smooth * _smooth_covariance(mean)
+    return _shape(mean, covariance, _residual_variance(residual, trust[:, :, 0]), occupancy)
 
 
 def revise(sightings: list[Sighting], shape: Shape) -> tuple[Float, NDArray[np.int64], NDArray[np.int64]]:
@@ -124,6 +138,8 @@ def revise(sightings: list[Sighting], shape: Shape) -> tuple[Float, NDArray[np.i
 
 def to_rest(alignment: Alignment, shape: Shape, points: Float) -> Float:
     """Undoes the deformation: where points (n, 3) of a volume, in the frame of the shape, lie in the shape at rest."""
+    if is_large(len(shape), len(points)):
+        return np.asarray(points - nearby_mean(points, alignment.fitted, alignment.fitted - shape.mean))
     distance = ((points[:, None] - alignment.fitted[None]) ** 2).sum(-1)  # (n, K)
     weight = np.exp(-0.5 * (distance - distance.min(1, keepdims=True)) / 1.5**2)
     moved = alignment.fitted - shape.mean  # (K, 3)
@@ -132,6 +148,8 @@ def to_rest(alignment: Alignment, shape: Shape, points: Float) -> Float:
 
 def to_volume(alignment: Alignment, shape: Shape, rest: Float) -> Float:
     """Where points (n, 3) of the shape at rest lie in a volume, in the frame of the shape."""
+    if is_large(len(shape), len(rest)):
+        return np.asarray(rest + nearby_mean(rest, shape.mean, alignment.fitted - shape.mean))
     distance = ((rest[:, None] - shape.mean[None]) ** 2).sum(-1)  # (n, K)
     weight = np.exp(-0.5 * (distance - distance.min(1, keepdims=True)) / 1.5**2)
     return np.asarray(rest + weight @ (alignment.fitted - shape.mean) / weight.sum(1, keepdims=True))
@@ -144,24 +162,31 @@ def _shape(mean: Float, covariance: Float, residual: Float, occupancy: Float) ->
     return Shape(mean, vectors[:, order].T.reshape(-1, len(mean), 3), values[order], residual, np.clip(occupancy, 0.05, 0.99))
 
 
+def _thin_shape(mean: Float, deviation: Float, smooth: float, residual: Float, occupancy: Float) -> Shape:
+    """Does what _shape does for the covariance of deviations (T, K, 3) and a share of smooth bending, which is never formed."""
+    factor = np.sqrt(smooth) * np.concatenate([kernel_factor(mean, KERNEL_WIDTH) / np.sqrt(KERNEL_SOFTNESS), _affine(mean)], axis=1)
+    values, modes = modes_of_factors(deviation, factor, N_MODES)
+    kept = values > SMALLEST_MODE
+    return Shape(mean, modes[kept], values[kept], residual, np.clip(occupancy, 0.05, 0.99))
+
+
 def _smooth_covariance(mean: Float) -> Float:
     """Covariance (3K, 3K) of smooth bending plus shear, stretch and shift."""
-    k = len(mean)
     distance = ((mean[:, None] - mean[None]) ** 2).sum(-1)
     kernel = np.exp(-0.5 * distance / KERNEL_WIDTH**2) / KERNEL_SOFTNESS
-    centred = mean - mean.mean(0)
-    affine = np.concatenate([STRETCH * centred, np.full((k, 1), SHIFT)], axis=1)  # (K, 4)
+    affine = _affine(mean)
     return np.kron(kernel + affine @ affine.T, np.eye(3))
 
 
+def _affine(mean: Float) -> Float:
+    """(K, 4) shear and stretch of each axis, and a shift."""
+    return np.concatenate([STRETCH * (mean - mean.mean(0)), np.full((len(mean), 1), SHIFT)], axis=1)
+
+
 def _into_frame(complete: Float, mean: Float) -> Float:
-    """Turns and shifts each shape (T, K, 3) in the plane onto the mean (K, 3)."""
-    middle, aim = complete.mean(1, keepdims=True), mean.mean(0)
-    a, b = complete - middle, mean - aim
-    angle = np.arctan2((a[..., 1] * b[..., 2] - a[..., 2] * b[..., 1]).sum(1), (a[..., 1] * b[..., 1] + a[..., 2] * b[..., 2]).sum(1))
-    cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
-    z, y, x = np.moveaxis(a, -1, 0)
-    return np.asarray(np.stack([z, cos * y - sin * x, sin * y + cos * x], axis=-1) + aim)
+    """Turns and shifts each shape (T, K, 3) onto the mean (K, 3)."""
+    middle, turn, aim = rigid_motion(complete, mean)
+    return np.asarray((complete - middle) @ turn + aim)
 
 
 def _residual_variance(residual: Float, trust: Float) -> Float:
@@ -228,7 +253,10 @@ def carry_over(
         itself = (neuron >= 0) & (origin[neuron] == s.neuron)
         # Where both of two merged neurons were there, the one that stays is itself.
         neuron[~itself & np.isin(neuron, neuron[itself])] = UNKNOWN
-        fitted = np.where(new[:, None], to_volume(s.alignment, shape, rest), s.alignment.fitted[origin])
-        posterior = np.where(new[:, None], 0, s.alignment.posterior[origin])
+        fitted = s.alignment.fitted[origin]
+        if new.any():
+            fitted[new] = to_volume(s.alignment, shape, rest[new])
+        mass = s.alignment.posterior
+        posterior = mass.renumbered(origin) if isinstance(mass, Pairs) else np.where(new[:, None], 0, mass[origin])
         revised.append(Sighting(replace(s.alignment, fitted=fitted, posterior=posterior), neuron, s.rows))
     return revised

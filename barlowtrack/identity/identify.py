@@ -5,21 +5,58 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from barlowtrack.config import ComputeConfig
-from barlowtrack.data import UNKNOWN, Progress, silent
+from barlowtrack.data import Progress, silent
 from barlowtrack.identity import solve
-from barlowtrack.identity.confidence import evidence, probabilities, stability
+from barlowtrack.identity.claims import claims_of, together
+from barlowtrack.identity.confidence import Calibration, calibrate
+from barlowtrack.identity.large import WIDE, coarse_sample
+from barlowtrack.identity.nucleus import nuclei
+from barlowtrack.identity.opinions import FEWEST_TEACHERS, second_opinions
+from barlowtrack.identity.pairs import is_large
 from barlowtrack.identity.registration import N_ANGLES
-from barlowtrack.identity.solve import Volume
+from barlowtrack.identity.solve import Atlas
+from barlowtrack.identity.volumes import Volume
+
+Float = NDArray[np.floating[Any]]
+Int = NDArray[np.int64]
 
 STRETCH = 64
 BYTES_A_PAIR = N_ANGLES * 4 * 4
 """Of a neuron and a detection: in four arrays of single precision at a time, for every turn that is tried."""
+
+
+@dataclass(frozen=True)
+class Identified:
+    """Who N detections are, as far as the recording tells by itself.
+
+    Attributes:
+        neuron: (N,) from 0, or UNKNOWN.
+        probability: (N,) that this is right: of an id, that the detection is that neuron; of UNKNOWN, that it is none of the atlas.
+        candidates: (N, 3) neurons it may be, the likeliest first; UNKNOWN pads.
+        candidate_probability: (N, 3) likewise; what is left of 1 is that it is none of the atlas, or yet another.
+        absent_volume: (m,) position, in the list of volumes given, of each volume that lacks a neuron.
+        absent_neuron: (m,) the neuron.
+        absent_probability: (m,) that it truly has no detection there.
+        atlas: What the volumes were compared with.
+        calibration: Turns claims of the atlas about further volumes into probabilities.
+    """
+
+    neuron: Int
+    probability: Float
+    candidates: Int
+    candidate_probability: Float
+    absent_volume: Int
+    absent_neuron: Int
+    absent_probability: Float
+    atlas: Atlas
+    calibration: Calibration
 
 
 def identify(
@@ -28,24 +65,25 @@ def identify(
     *,
     teachers: list[Volume] | None = None,
     position: bool = True,
+    measured: Float | None = None,
     seed: int,
     progress: Progress = silent,
-) -> tuple[NDArray[np.int64], NDArray[np.float64], int]:
+) -> Identified:
     """Says who every detection of the volumes is.
 
     Args:
-        volumes: At least one; their rows are 0 to n - 1, each once.
+        volumes: At least one; their rows are 0 to N - 1, each once.
         pool: Works on volumes side by side; how many does not change the result.
         teachers: Volumes that the atlas is learned from; all where not given.
         position: Whether to use positions; looks are used where the volumes have features.
+        measured: (N, 2) of each detection, see nucleus.measures; None where nothing tells nuclei from other things.
         seed: Of the choice of volumes that are tried as a first atlas.
         progress: Told after every volume, and after every pass of learning.
-
-    Returns:
-        (n,) neuron from 0, or UNKNOWN; (n,) probability in [0, 1], see Tracks; number of neurons.
     """
     n = sum(len(volume.rows) for volume in volumes)
-    done, total = 0, len(volumes) + solve.ROUNDS + 2
+    teachers = teachers or volumes
+    n_atlases = 3 if len(teachers) >= FEWEST_TEACHERS else 1
+    done, total = 0, len(volumes) + n_atlases * (solve.ROUNDS + 1) + 1
     progress(done, total)
 
     def tick() -> None:
@@ -54,27 +92,35 @@ def identify(
         progress(done, total)
 
     build = solve.build if position else solve.build_by_looks
-    atlas = build(teachers or volumes, np.random.default_rng(seed), pool.map, tick)
-    neuron, posterior = np.full(n, UNKNOWN), np.zeros(n)
-    for sighting in _in_order(pool, lambda volume: solve.sight(volume, atlas), volumes):
-        neuron[sighting.rows], posterior[sighting.rows] = sighting.neuron, sighting.posterior
+    atlas = build(teachers, np.random.default_rng(seed), pool.map, tick)
+    parts = []
+    for i, claims in enumerate(_in_order(pool, lambda volume: claims_of(solve.sight(volume, atlas)), volumes)):
+        parts.append(replace(claims, volume=claims.volume + i, absent_volume=claims.absent_volume + i))
         tick()
-    known = neuron >= 0
-    believed = np.zeros((n, 4))
-    believed[known] = evidence(posterior[known], neuron[known], atlas.n_neurons, len(volumes))
-    rows, held = stability(volumes, neuron, atlas, seed, pool.map)
-    probability = 1 - posterior
-    if known.any():
-        probability[known] = probabilities(believed[known], believed[rows], held, neuron[known])
+    claims = together(parts)
+    opinions = second_opinions(volumes, teachers, build, seed=seed, run=pool.map, tick=tick)
+    calibration, votes, cells = calibrate(claims, opinions, atlas.n_neurons, len(volumes))
+    if measured is not None:
+        calibration = replace(calibration, worth=calibration.worth * nuclei(measured[claims.rows], claims.neuron, atlas.n_neurons))
+    probability = calibration.probability(claims, votes)
+    candidates, chance = calibration.candidates(claims, probability)
     tick()
-    return neuron, np.clip(probability, 0, 1), atlas.n_neurons
+    order = np.empty(n, np.intp)
+    order[claims.rows] = np.arange(n)
+    return Identified(
+        *(claims.neuron[order], probability[order], candidates[order], chance[order]),
+        *(claims.absent_volume, claims.absent_neuron, calibration.absence(claims, cells)),
+        *(atlas, calibration),
+    )
 
 
 def side_by_side(volumes: Sequence[Volume], compute: ComputeConfig) -> int:
     """Returns how many of at least one volume are worked on side by side: as many as there are threads, and as fit the memory."""
     wanted = compute.workers or min(os.cpu_count() or 1, 8)
     # The atlas has about as many neurons as the fullest volume has detections.
-    per_volume = BYTES_A_PAIR * max(len(volume.rows) for volume in volumes) ** 2
+    fullest = max(len(volume.rows) for volume in volumes)
+    pairs = fullest * WIDE + coarse_sample(fullest) ** 2 if is_large(fullest, fullest) else fullest**2
+    per_volume = BYTES_A_PAIR * pairs
     return max(1, min(wanted, int(compute.memory_gb * 1e9 / per_volume)))
 
 

@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 from barlowtrack.data import Detections, VolumeLooks
 from barlowtrack.identity import solve
 from barlowtrack.identity.atlas import Sighting
+from barlowtrack.identity.volumes import neighbour_distance_um, prepare
 
 Float = NDArray[np.floating[Any]]
 
@@ -98,12 +99,12 @@ def motion_range(detections: Detections, volumes: VolumeLooks, seed: int) -> Mot
         95th percentiles, or FALLBACK where fewer than 3 volumes or 50 neighbourhoods can be used.
     """
     junk = volumes.is_junk
-    shown = [volume for volume in solve.volumes_of(detections, None) if len(volume.rows) > NEIGHBOURS]
+    shown = [volume for volume in prepare(detections, None)[1] if len(volume.rows) > NEIGHBOURS]
     good = [volume for volume in shown if not junk[detections.t[volume.rows[0]]]] or shown
     if len(good) < FEWEST_VOLUMES:
         return FALLBACK
     part = [good[i] for i in np.unique(np.linspace(0, len(good) - 1, SAMPLED_VOLUMES).astype(int))]
-    unit = solve.neighbour_distance_um(detections)
+    unit = neighbour_distance_um(detections)
     rng = np.random.default_rng(seed)
     with threadpool_limits(1, user_api="blas"):  # else the last digits would depend on the number of threads
         atlas = solve.build(part, rng, map, lambda: None)

@@ -16,8 +16,8 @@ from threadpoolctl import threadpool_limits
 
 from barlowtrack.config import ComputeConfig
 from barlowtrack.data import UNKNOWN, Detections, IntArray
-from barlowtrack.identity import solve
 from barlowtrack.identity.identify import identify, side_by_side
+from barlowtrack.identity.volumes import prepare
 
 SURE = 0.95
 """Least probability of an identity that is taken for true."""
@@ -46,8 +46,8 @@ def sure_identities(
     if len(times) < FEWEST_VOLUMES:
         return neuron
     alone = replace(detections.subset(rows), n_volumes=len(times), t=t)  # or samples of volumes would mostly find empty ones
-    volumes = solve.volumes_of(alone, None if vectors is None else vectors[rows])
+    _, volumes = prepare(alone, None if vectors is None else vectors[rows])
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(side_by_side(volumes, compute)) as pool:
-        who, probability, _ = identify(volumes, pool, seed=seed)
-    neuron[rows] = np.where(probability >= SURE, who, UNKNOWN)
+        found = identify(volumes, pool, seed=seed)
+    neuron[rows] = np.where(found.probability >= SURE, found.neuron, UNKNOWN)
     return neuron

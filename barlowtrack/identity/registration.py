@@ -16,12 +16,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from barlowtrack.identity.pairs import Pairs
+
 Float = NDArray[np.floating[Any]]
 
 N_ANGLES = 12
 SLACK = 0.1
 SWEEPS = 4
-RIGID_SIGMAS = tuple(np.geomspace(2.6, 0.9, 12))
+EXPECTED = 0.1
+"""Odds of a neuron's being there, where they count, are raised by 1 / this: else who is missed once is missed ever more."""
+CERTAIN_PULL = 3.0
+"""How many pairs of which nobody is sure weigh as much as one that is certain."""
+RIGID_SIGMAS = tuple(np.geomspace(2.6, 0.9, 9))
+ROLL_SIGMAS = tuple(np.geomspace(1.6, 0.9, 4))
+"""Of the steps in which the best starts may turn any way, not in the plane only."""
+FOLLOWED = 4
+"""Starts that are tried turning any way. In the plane all of them go on: while the shape is a poor one, the right turn wins late."""
+ROLLED = 0.2
+"""Turns that differ by less than this angle, rad, are one."""
+MOST_ROLL = 0.5
+"""Cosine of the steepest roll that is tried."""
+ALONE_SIGMA = 0.7
+"""From here on only the best start is followed."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +49,8 @@ class Shape:
         modes: (m, K, 3) directions of deformation.
         variance: (m,) prior variance of the coefficient of each mode.
         residual: (K, 3) variance of a neuron about the deformed shape.
-        occupancy: (K,) share of volumes in which a neuron is detected, in (0, 1].
+        occupancy: (K,) share of volumes in which a neuron is detected, in (0, 1).
+        settled: Whether the odds of being there are to be believed: while neurons still come and go, they would confirm mistakes.
     """
 
     mean: Float
@@ -41,6 +58,7 @@ class Shape:
     variance: Float
     residual: Float
     occupancy: Float
+    settled: bool = False
 
     def __len__(self) -> int:
         return len(self.mean)
@@ -76,14 +94,17 @@ class Alignment:
     Attributes:
         points: (n, 3) detections, turned and shifted into the frame of the shape.
         fitted: (K, 3) the deformed shape in that frame.
-        posterior: (K, n) how much each detection is each neuron; rows and columns sum to at most 1.
+        posterior: (K, n) how much each detection is each neuron; rows and columns sum to at most 1. Pairs in a large volume.
         score: Log evidence that the shape lies like this, against that all detections are unknown.
+        evidence: (K, n) log evidence that each detection is each neuron, against that it is unknown and the neuron absent; None where
+            nobody needs it any more.
     """
 
     points: Float
     fitted: Float
-    posterior: Float
+    posterior: Float | Pairs
     score: float
+    evidence: Float | None = None
 
 
 def soft_match(log_kernel: Float, slack: float = SLACK, sweeps: int = SWEEPS) -> Float:
@@ -118,13 +139,31 @@ def log_likelihood(points: Float, fitted: Float, variance: Float) -> Float:
     return np.asarray(np.minimum(cross - 0.5 * (square + own), 0))
 
 
+def log_prior(shape: Shape, log_appearance: Float | None) -> Float:
+    """Returns all that is known about pairs before their places are looked at, (K, n) or (K, 1): the one place where it enters.
+
+    A neuron that is nearly always there costs a lot where it is left out: so in a settled atlas its odds of being there count, not the
+    chance alone. Of two neurons so close that they are told apart only when both are there, the lonely one is then the one that is
+    always there.
+
+    Args:
+        shape: K neurons.
+        log_appearance: (K, n) log likelihood ratio of looking alike, or nothing known.
+    """
+    common = EXPECTED * (1 - shape.occupancy) if shape.settled else np.median(shape.occupancy)
+    there = np.log(shape.occupancy / common).astype(np.float32)[:, None]
+    return there if log_appearance is None else np.asarray(log_appearance.astype(np.float32) + there)
+
+
 def align(
     points: Float,
     shape: Shape,
     log_appearance: Float | None = None,
     *,
     sigmas: tuple[float, ...] | NDArray[np.float64],
-    keep: int = 2,
+    keep: int = 3,
+    start: Alignment | None = None,
+    certain: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
 ) -> Alignment:
     """Lays a shape over the detections of a volume, from N_ANGLES starting turns in the plane.
 
@@ -133,65 +172,128 @@ def align(
         shape: K >= 1 neurons.
         log_appearance: (K, n) log likelihood ratio of looking alike, or nothing known.
         sigmas: Spread of each EM step, falling.
-        keep: How many of the starts are followed to the end.
+        keep: How many of the starts are followed until sigmas fall to ALONE_SIGMA.
+        start: How these neurons lay over this volume before: the only start, where given.
+        certain: (P,) neurons and (P,) detections that log_appearance fixes to each other: they pull harder than others.
 
     Returns:
         The best of them.
     """
-    looks = np.zeros((1, 1), np.float32) if log_appearance is None else log_appearance.astype(np.float32)
-    prior = (looks + np.log(shape.occupancy / np.median(shape.occupancy)).astype(np.float32)[:, None])[None]  # (1, K, n | 1)
-    started = rigid_starts(points, shape.mean, prior, keep)  # (S, n, 3)
-    fitted: Float = np.broadcast_to(shape.mean, (len(started), *shape.mean.shape))
-    posterior: Float = np.zeros(0)
-    log_kernel: Float = posterior
+    prior = log_prior(shape, log_appearance)[None]  # (1, K, n | 1)
+    if start is None:
+        started = rigid_starts(points, shape.mean, prior, keep, None if certain is None else certain[1]).astype(np.float32)  # (S, n, 3)
+        fitted: Float = np.broadcast_to(shape.mean, (len(started), *shape.mean.shape))
+    else:
+        middle, turn, aim = rigid_motion(start.fitted, shape.mean)
+        started = ((start.points - middle) @ turn + aim).astype(np.float32)[None]
+        fitted = ((start.fitted - middle) @ turn + aim)[None]
     effort: Float = np.zeros(len(started))
     for step, sigma in enumerate(sigmas):
         variance = shape.residual + sigma**2  # (K, 3)
         # A loosely kept neuron is a flatter density, not one that wins everywhere.
         flat = 0.5 * np.log(variance).sum(1)
-        log_kernel = log_likelihood(started, fitted, variance) + prior + (np.median(flat) - flat).astype(np.float32)[:, None]
+        log_kernel = log_likelihood(started, fitted, variance) + (prior + (np.median(flat) - flat).astype(np.float32)[:, None])
         posterior = soft_match(log_kernel)
-        if step + 1 < len(sigmas):
-            weight = posterior.sum(2).astype(np.float64)  # (S, K)
-            target = (posterior @ started.astype(np.float32)) / np.maximum(weight, 1e-9)[:, :, None]
-            fitted, effort = shape.fit(weight, target, float(sigma))
-    # How well the detections are explained, less what it took to bend the shape there: a turned body may fit, but only with force.
-    evidence = (posterior * (log_kernel - np.log(SLACK))).sum((1, 2)) - effort
-    best = int(np.argmax(evidence))
-    return Alignment(started[best], fitted[best], posterior[best], float(evidence[best]))
+        last = step + 1 == len(sigmas)
+        if last or (len(started) > 1 and sigma < ALONE_SIGMA):
+            # How well the detections are explained, less what it took to bend the shape there: a turned body may fit, but only with force.
+            score = (posterior * (log_kernel - np.log(SLACK))).sum((1, 2)) - effort
+            best = int(np.argmax(score))
+            if last:
+                evidence = log_kernel[best] - np.float32(np.log(SLACK))
+                return Alignment(started[best], fitted[best], posterior[best], float(score[best]), evidence)
+            started, fitted, posterior = started[best : best + 1], fitted[best : best + 1], posterior[best : best + 1]
+        weight = posterior.sum(2).astype(np.float64)  # (S, K)
+        target = (posterior @ started) / np.maximum(weight, 1e-9)[:, :, None]
+        if certain is not None:
+            weight[:, certain[0]] *= CERTAIN_PULL
+        fitted, effort = shape.fit(weight, target, float(sigma))
+    raise ValueError("align needs at least one sigma")
 
 
-def rigid_starts(points: Float, mean: Float, prior: Float, keep: int) -> Float:
-    """Turns detections in the plane and shifts them onto a mean shape, by EM from N_ANGLES turns; returns the keep best: (S, n, 3)."""
-    angles: Float = np.arange(N_ANGLES) * (2 * np.pi / N_ANGLES)
+def rigid_starts(points: Float, mean: Float, prior: Float, keep: int, certain: NDArray[np.int64] | None = None) -> Float:
+    """Turns and shifts detections onto a mean shape, by EM from N_ANGLES turns in the plane; certain detections pull harder.
+
+    Returns:
+        (S, n, 3): the keep best of those turned in the plane only, and the best of those turned any way, if it is another one: a worm may
+        have rolled, but where it has not, a tilt is an easy way to fit badly.
+    """
     centre = mean.mean(0)
-    model = mean - centre  # (K, 3)
-    moved = _turned(np.broadcast_to(points, (N_ANGLES, *points.shape)), angles)  # (A, n, 3)
-    posterior: Float = np.zeros(0)
+    turns = _in_plane(np.arange(N_ANGLES) * (2 * np.pi / N_ANGLES))
+    moved: Float = points @ turns  # (A, n, 3)
+    mass: Float = np.zeros(0)
+    pull = np.ones(len(points))
+    if certain is not None:
+        pull[certain] = CERTAIN_PULL
     for sigma in RIGID_SIGMAS:
-        variance = np.full((len(mean), 3), sigma**2)
-        posterior = soft_match(log_likelihood(moved, model[None], variance) + prior, sweeps=2)  # (A, K, n)
-        weight = posterior.sum(1)[..., None].astype(np.float64)  # (A, n, 1)
-        target = np.swapaxes(posterior, 1, 2) @ model.astype(np.float32) / np.maximum(weight, 1e-9)  # (A, n, 3)
-        total = np.maximum(weight.sum(1, keepdims=True), 1e-9)
-        middle, aim = (weight * points).sum(1, keepdims=True) / total, (weight * target).sum(1, keepdims=True) / total
-        a, b = points[None] - middle, weight * (target - aim)
-        # Least squares turn in the (y, x) plane.
-        angles = np.arctan2((a[..., 1] * b[..., 2] - a[..., 2] * b[..., 1]).sum(1), (a[..., 1] * b[..., 1] + a[..., 2] * b[..., 2]).sum(1))
-        moved = _turned(a, angles) + aim
-    mass = posterior.sum((1, 2))
+        moved, turns, mass = _rigid_step(points, moved, mean - centre, prior, sigma, pull, free=False)
+    flat = _distinct(turns, mass, [], keep)
+    rolled = moved[_distinct(turns, mass, [], FOLLOWED)]
+    others = [turns[start] for start in flat]
+    started = [moved[flat]]
+    for sigma in ROLL_SIGMAS:
+        rolled, turns, mass = _rigid_step(points, rolled, mean - centre, prior, sigma, pull, free=True)
+    # Turned over, a flat worm is its own mirror image.
+    upright = np.flatnonzero(turns[:, 0, 0] > MOST_ROLL)
+    started.append(rolled[upright[_distinct(turns[upright], mass[upright], others, 1)]])
+    return np.asarray(np.concatenate(started) + centre)
+
+
+def _rigid_step(
+    points: Float, moved: Float, model: Float, prior: Float, sigma: float, pull: Float, *, free: bool
+) -> tuple[Float, Float, Float]:
+    """One step of EM from turned detections moved (A, n, 3), which pull (n,), towards a centred model (K, 3); free: to turn any way.
+
+    Returns:
+        (A, n, 3) detections, (A, 3, 3) their turns, (A,) the mass of the posterior beforehand.
+    """
+    posterior = soft_match(log_likelihood(moved, model[None], np.full(model.shape, sigma**2)) + prior, sweeps=2)  # (A, K, n)
+    weight = posterior.sum(1)[..., None].astype(np.float64)  # (A, n, 1)
+    target = np.swapaxes(posterior, 1, 2) @ model.astype(np.float32) / np.maximum(weight, 1e-9)  # (A, n, 3)
+    weight = weight * pull[:, None]
+    total = np.maximum(weight.sum(1, keepdims=True), 1e-9)
+    middle, aim = (weight * points).sum(1, keepdims=True) / total, (weight * target).sum(1, keepdims=True) / total
+    a, b = points[None] - middle, weight * (target - aim)
+    across = np.swapaxes(a, 1, 2) @ b  # (A, 3, 3)
+    turns = _in_space(across) if free else _in_plane(_angle(across))
+    return a @ turns + aim, turns, posterior.sum((1, 2))
+
+
+def _distinct(turns: Float, mass: Float, others: list[Float], most: int) -> list[int]:
+    """The starts with most mass that did not slid into the same turn as another one."""
     chosen: list[int] = []
+    taken = list(others)
     for start in np.argsort(-mass, kind="stable"):
-        # Starts that slid into the same turn are one start.
-        if all(abs(np.angle(np.exp(1j * (angles[start] - angles[other])))) > 0.2 for other in chosen):
+        if all(np.trace(turns[start].T @ other) < 1 + 2 * np.cos(ROLLED) for other in taken):
             chosen.append(int(start))
-        if len(chosen) == keep:
+            taken.append(turns[start])
+        if len(chosen) == most:
             break
-    return np.asarray(moved[chosen] + centre)
+    return chosen
 
 
-def _turned(points: Float, angles: Float) -> Float:
-    """Returns points (A, n, 3), each set turned in the (y, x) plane by its own angle."""
-    cos, sin = np.cos(angles)[:, None], np.sin(angles)[:, None]
-    z, y, x = np.moveaxis(points, -1, 0)
-    return np.stack([z, cos * y - sin * x, sin * y + cos * x], axis=-1)
+def rigid_motion(points: Float, aim: Float) -> tuple[Float, Float, Float]:
+    """Returns middle (3,), turn (3, 3) and aim (3,) such that (points - middle) @ turn + aim is nearest to aim: both (..., K, 3)."""
+    middle, centre = points.mean(-2, keepdims=True), aim.mean(-2, keepdims=True)
+    return middle, _in_space(np.swapaxes(points - middle, -1, -2) @ (aim - centre)), centre
+
+
+def _angle(across: Float) -> Float:
+    """The angle (A,) of the least-squares turn in the (y, x) plane, of cross moments (A, 3, 3)."""
+    return np.arctan2(across[:, 1, 2] - across[:, 2, 1], across[:, 1, 1] + across[:, 2, 2])
+
+
+def _in_plane(angles: Float) -> Float:
+    """Turns (A, 3, 3) in the (y, x) plane, to be multiplied from the right."""
+    turns = np.zeros((len(angles), 3, 3))
+    turns[:, 0, 0] = 1
+    turns[:, 1, 1] = turns[:, 2, 2] = np.cos(angles)
+    turns[:, 1, 2], turns[:, 2, 1] = np.sin(angles), -np.sin(angles)
+    return turns
+
+
+def _in_space(across: Float) -> Float:
+    """The least-squares turns (..., 3, 3) of cross moments (..., 3, 3), without mirroring (Kabsch 1976)."""
+    u, _, v = np.linalg.svd(across)
+    u[..., :, 2] *= np.sign(np.linalg.det(u @ v))[..., None]
+    return np.asarray(u @ v)

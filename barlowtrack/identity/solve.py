@@ -1,7 +1,6 @@
 """The schedule: find a first atlas, learn shape and looks from part of the recording, then lay them over every volume.
 
-No volume knows its place in time. Volumes and rows are put into an order that depends on their content alone, so that shuffling a
-recording, or the detections of a volume, changes nothing.
+No volume knows its place in time.
 """
 
 from __future__ import annotations
@@ -13,13 +12,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
-from barlowtrack.data import UNKNOWN, Detections
-from barlowtrack.identity.appearance import Appearance, components, first_matches, learn_appearance
-from barlowtrack.identity.assign import assign
+from barlowtrack.data import UNKNOWN
+from barlowtrack.identity.appearance import Appearance, first_matches, learn_appearance
+from barlowtrack.identity.assign import assign, pair_up
 from barlowtrack.identity.atlas import PRUNE_OCCUPANCY, Sighting, carry_over, learn_shape, revise, smooth_shape
-from barlowtrack.identity.registration import SLACK, Alignment, Shape, align, soft_match
+from barlowtrack.identity.constraints import STARTS, Constraints
+from barlowtrack.identity.large import align_large, match_by_looks
+from barlowtrack.identity.pairs import Pairs, is_large
+from barlowtrack.identity.registration import Alignment, Shape, align, soft_match
+from barlowtrack.identity.volumes import Volume
 
 log = logging.getLogger(__name__)
 
@@ -27,31 +29,24 @@ Float = NDArray[np.floating[Any]]
 Map = Callable[..., Iterable[Any]]
 """A function like the built-in map: in order, whoever does the work."""
 
-WARP_SIGMAS = np.geomspace(1.4, 0.35, 30)
-SHAPE_SIGMAS = np.geomspace(1.4, 0.2, 30)
+WARP_SIGMAS = np.geomspace(1.4, 0.35, 20)
+SHAPE_SIGMAS = np.geomspace(1.4, 0.2, 20)
+WARM_SIGMAS = np.geomspace(0.5, 0.2, 6)
 BUILD_VOLUMES = (250, 400)
 SEEDS = 8
 SEED_PARTNERS = 20
-SAMPLED_EMBEDDINGS = 20_000
+LEARNED_DETECTIONS = 200_000
+FEWEST_LEARNED = 30
+TRIED_DETECTIONS = 100_000
+"""Bounds on what is learned from, and tried as a first atlas: a volume of thousands tells as much as many small ones."""
 TRUSTED_LOOKS = 0.3
 TRIM = 0.25
-ROUNDS = 5
+ROUNDS = 6
+COLD_ROUNDS = 4
+"""After these the turn of a volume is settled: it is begun with where it was found to lie."""
 REVISIONS = 3
-
-
-@dataclass(frozen=True)
-class Volume:
-    """The detections of one volume.
-
-    Attributes:
-        rows: (n,) where they stand in the recording; n >= 1.
-        points: (n, 3) z, y, x about their mean, in neighbour distances.
-        features: (n, P) embeddings, reduced; None where looks are not used.
-    """
-
-    rows: NDArray[np.int64]
-    points: Float
-    features: Float | None
+LOOKS_SLACK = 0.1
+SURE_EVIDENCE = 1e6
 
 
 @dataclass(frozen=True)
@@ -61,46 +56,6 @@ class Atlas:
     shape: Shape | None
     appearance: Appearance | None
     n_neurons: int
-
-
-def neighbour_distance_um(detections: Detections, most_volumes: int = 200) -> float:
-    """Returns the median distance to the nearest other detection; 1 where there is none."""
-    step = max(detections.n_volumes // most_volumes, 1)
-    found = [np.zeros(0)]
-    for t in range(0, detections.n_volumes, step):
-        points = detections.position_um[detections.rows_of(t)]
-        if len(points) > 1:
-            distance, _ = cKDTree(points).query(points, 2)
-            found.append(np.asarray(distance)[:, 1])
-    distance = np.concatenate(found)
-    distance = distance[distance > 0]
-    return float(np.median(distance)) if len(distance) else 1.0
-
-
-def volumes_of(detections: Detections, vectors: Float | None) -> list[Volume]:
-    """Cuts a recording into its volumes, in an order given by their content; empty ones are left out.
-
-    Args:
-        detections: N of them.
-        vectors: (N, D) embeddings, or None where looks are not to be used.
-    """
-    unit = neighbour_distance_um(detections)
-    volumes, keys = [], []
-    for t in range(detections.n_volumes):
-        rows = np.arange(len(detections))[detections.rows_of(t)]
-        if len(rows) == 0:
-            continue
-        points = detections.position_um[rows].astype(np.float64)
-        points = (points - points.mean(0)) / unit
-        order = np.lexsort(points.T)
-        keys.append((len(rows), (points[order] ** 2).sum()))
-        volumes.append(Volume(rows[order], points[order], None))
-    volumes = [volumes[i] for i in sorted(range(len(volumes)), key=lambda i: keys[i])]
-    if vectors is None or not volumes:
-        return volumes
-    rows = np.concatenate([v.rows for v in volumes])
-    mean, axes = components(vectors[rows[:: max(len(rows) // SAMPLED_EMBEDDINGS, 1)]])
-    return [replace(v, features=((vectors[v.rows] - mean) @ axes).astype(np.float32)) for v in volumes]
 
 
 def build(volumes: list[Volume], rng: np.random.Generator, run: Map, tick: Callable[[], None]) -> Atlas:
@@ -123,19 +78,20 @@ def build(volumes: list[Volume], rng: np.random.Generator, run: Map, tick: Calla
             sightings = carry_over(sightings, atlas.shape, rest, origin, became)
             n_neurons = len(rest)
         # Volumes that fit worst may be laid the wrong way round; while they may, nothing is learned from them.
-        atlas = _learn(part, sightings, n_neurons, trim=TRIM if step < REVISIONS else 0.0)
-        sightings = list(run(lambda v, a=atlas: sight(v, a), part))
+        atlas = _learn(part, sightings, n_neurons, trim=TRIM if step < REVISIONS else 0.0, settled=step >= COLD_ROUNDS)
+        if step < COLD_ROUNDS:
+            sightings = list(run(lambda v, a=atlas: sight(v, a), part))
+        else:
+            sightings = list(run(lambda v, s, a=atlas: sight(v, a, WARM_SIGMAS, s.alignment), part, sightings))
         tick()
         log.debug("round %d: %d neurons, score %.3f", step, n_neurons, np.mean([s.alignment.score for s in sightings]))
-    return _learn(part, sightings, atlas.n_neurons)
+    return _learn(part, sightings, atlas.n_neurons, settled=True)
 
 
 def build_by_looks(volumes: list[Volume], rng: np.random.Generator, run: Map, tick: Callable[[], None]) -> Atlas:
     """Learns the atlas as build does, from looks alone; neurons that nobody claims are adopted from the volume that has most of them."""
     part = _part(volumes)
-    counts = np.array([len(v.rows) for v in volumes])
-    seeds = rng.choice(_ample(counts), min(SEEDS, len(_ample(counts))), replace=False)
-    partners = [volumes[i] for i in rng.choice(len(volumes), min(SEED_PARTNERS, len(volumes)), replace=False)]
+    seeds, partners = _tried(volumes, rng)
     atlas, closed = max((_first_look(volumes[seed], partners) for seed in seeds), key=lambda found: found[1])
     if closed <= TRUSTED_LOOKS:  # nothing contradicts looks here: such weak ones would confirm their own mistakes
         log.warning("looks alone find only %.0f %% of the nuclei again: nobody is named", 100 * closed)
@@ -154,24 +110,66 @@ def build_by_looks(volumes: list[Volume], rng: np.random.Generator, run: Map, ti
     return atlas
 
 
-def sight(volume: Volume, atlas: Atlas, sigmas: NDArray[np.float64] = SHAPE_SIGMAS) -> Sighting:
-    """Lays the atlas over a volume and says who each detection is."""
-    looks = None if atlas.appearance is None or volume.features is None else atlas.appearance.log_ratio(volume.features)
+def sight(
+    volume: Volume,
+    atlas: Atlas,
+    sigmas: NDArray[np.float64] = SHAPE_SIGMAS,
+    start: Alignment | None = None,
+    constraints: Constraints | None = None,
+) -> Sighting:
+    """Lays the atlas over a volume and says who each detection is.
+
+    Args:
+        volume: To identify; need not be one that was learned from.
+        atlas: Stays as it is.
+        sigmas: Spread of each EM step, falling.
+        start: How the same neurons lay over it before, to begin with.
+        constraints: What is certain of it; kept.
+    """
+    if is_large(atlas.n_neurons, len(volume.rows)):
+        return _sight_large(volume, atlas, sigmas if start is None else SHAPE_SIGMAS, constraints)
+    seen = None if atlas.appearance is None or volume.features is None else atlas.appearance.log_ratio(volume.features)
+    looks = seen
+    if constraints is not None:
+        prior = constraints.log_prior(atlas.n_neurons, len(volume.rows))
+        looks = prior if seen is None else seen + prior
     if atlas.shape is not None:
-        alignment = align(volume.points, atlas.shape, looks, sigmas=sigmas)
+        keep, certain = (3, None) if constraints is None else (STARTS, (constraints.entry, constraints.column))
+        alignment = align(volume.points, atlas.shape, looks, sigmas=sigmas, keep=keep, start=start, certain=certain)
+        assert alignment.evidence is not None
+        neuron = pair_up(alignment.evidence if constraints is None else constraints.enforced(alignment.evidence, SURE_EVIDENCE))
+        # Kept for every volume of a recording, evidence would be half of the memory.
+        posterior = alignment.posterior if constraints is None else constraints.enforced(alignment.posterior)
+        return Sighting(replace(alignment, posterior=posterior, evidence=None), neuron, volume.rows)
+    size = (atlas.n_neurons, len(volume.rows))
+    # Without position every neuron is as likely as any other, and where looks say nothing nobody is anybody.
+    mass = np.zeros(size) if seen is None or looks is None else soft_match(looks - np.log(max(size)), LOOKS_SLACK)
+    mass = mass if constraints is None else constraints.enforced(mass)
+    alignment = Alignment(volume.points, np.zeros((atlas.n_neurons, 3)), mass, float(mass.sum()))
+    return Sighting(alignment, assign(mass), volume.rows)
+
+
+def _sight_large(volume: Volume, atlas: Atlas, sigmas: NDArray[np.float64], constraints: Constraints | None) -> Sighting:
+    """Does what sight does, by candidates."""
+    k, n = atlas.n_neurons, len(volume.rows)
+    looks, features = atlas.appearance, volume.features
+    if atlas.shape is not None:
+        ratio = None if looks is None or features is None else looks.log_ratio_of(features)
+        alignment = align_large(volume.points, atlas.shape, ratio, sigmas=sigmas)
     else:
-        size = (atlas.n_neurons, len(volume.rows))
-        # Without position every neuron is as likely as any other, and where looks say nothing nobody is anybody.
-        posterior = np.zeros(size) if looks is None else soft_match(looks - np.log(max(size)), SLACK)
-        alignment = Alignment(volume.points, np.zeros((atlas.n_neurons, 3)), posterior, float(posterior.sum()))
+        none = np.zeros(0, int)
+        posterior = Pairs(none, none, np.zeros(0), (k, n))
+        if looks is not None and features is not None:
+            posterior = match_by_looks(lambda neuron: looks.only(neuron).log_ratio(features), k, n)
+        alignment = Alignment(volume.points, np.zeros((k, 3)), posterior, float(posterior.mass.sum()))
+    if constraints is not None:
+        alignment = replace(alignment, posterior=constraints.enforced(alignment.posterior))
     return Sighting(alignment, assign(alignment.posterior), volume.rows)
 
 
 def choose_seed(volumes: list[Volume], rng: np.random.Generator, run: Map) -> Atlas:
     """Returns as first atlas the volume that the others resemble most, of SEEDS with an ample but not the largest count."""
-    ample = _ample(np.array([len(v.rows) for v in volumes]))
-    seeds = rng.choice(ample, min(SEEDS, len(ample)), replace=False)
-    partners = [volumes[i] for i in rng.choice(len(volumes), min(SEED_PARTNERS, len(volumes)), replace=False)]
+    seeds, partners = _tried(volumes, rng)
 
     def tried(seed: int) -> tuple[Atlas, float]:
         found, closed = _first_look(volumes[seed], partners)
@@ -186,7 +184,23 @@ def choose_seed(volumes: list[Volume], rng: np.random.Generator, run: Map) -> At
 def _part(volumes: list[Volume]) -> list[Volume]:
     """The volumes that the atlas is learned from, evenly spread over their order by content."""
     few, many = BUILD_VOLUMES
+    many = min(many, max(LEARNED_DETECTIONS // _typical(volumes), FEWEST_LEARNED))
     return [volumes[i] for i in np.unique(np.linspace(0, len(volumes) - 1, min(max(few, len(volumes) // 5), many)).astype(int))]
+
+
+def _tried(volumes: list[Volume], rng: np.random.Generator) -> tuple[NDArray[np.int64], list[Volume]]:
+    """Which volumes are tried as a first atlas, and the volumes that they are tried on; few where they are large."""
+    ample = _ample(np.array([len(v.rows) for v in volumes]))
+    trials = TRIED_DETECTIONS // _typical(volumes)
+    n_partners = int(np.clip(trials // SEEDS, 5, SEED_PARTNERS))
+    n_seeds = int(np.clip(trials // n_partners, 3, SEEDS))
+    seeds = rng.choice(ample, min(n_seeds, len(ample)), replace=False)
+    return seeds, [volumes[i] for i in rng.choice(len(volumes), min(n_partners, len(volumes)), replace=False)]
+
+
+def _typical(volumes: list[Volume]) -> int:
+    """Median number of detections of a volume."""
+    return int(np.median([len(v.rows) for v in volumes]))
 
 
 def _ample(counts: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -196,7 +210,7 @@ def _ample(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     return ample if len(ample) else np.flatnonzero(counts >= low)
 
 
-def _learn(part: list[Volume], sightings: list[Sighting], n_neurons: int, trim: float = 0.0) -> Atlas:
+def _learn(part: list[Volume], sightings: list[Sighting], n_neurons: int, trim: float = 0.0, *, settled: bool) -> Atlas:
     worth = np.array([s.alignment.score / len(s.rows) for s in sightings])
     trusted = np.flatnonzero(worth >= np.quantile(worth, trim))
     part, sightings = [part[i] for i in trusted], [sightings[i] for i in trusted]
@@ -204,7 +218,7 @@ def _learn(part: list[Volume], sightings: list[Sighting], n_neurons: int, trim: 
     looks = None
     if features:
         looks = learn_appearance(features, [s.neuron for s in sightings], [s.posterior for s in sightings], n_neurons)
-    return Atlas(learn_shape(sightings, n_neurons), looks, n_neurons)
+    return Atlas(replace(learn_shape(sightings, n_neurons), settled=settled), looks, n_neurons)
 
 
 def _first_look(seed: Volume, partners: list[Volume]) -> tuple[Atlas, float]:

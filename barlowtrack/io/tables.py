@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from barlowtrack.data import UNKNOWN, Detections, Traces, Tracks, Truth, VolumeLooks
+from barlowtrack.data import UNKNOWN, Candidates, Detections, Neurons, Traces, Tracks, Truth, VolumeLooks
 from barlowtrack.errors import InputError
 
-TableName = Literal["detections", "volumes", "tracks", "traces", "truth"]
+TableName = Literal["detections", "volumes", "tracks", "candidates", "neurons", "absences", "corrections", "traces", "truth"]
 
 _T = ("volume", "Volume, counted from 0.")
 _LABEL = ("", "Label of the nucleus in the label image of its volume; from 1, unique in the volume.")
@@ -53,10 +53,44 @@ TABLES: Mapping[TableName, Mapping[str, tuple[str, str]]] = MappingProxyType(
             "t": _T,
             "label": _LABEL,
             "neuron": ("", "Identity, counted from 0, the same in every volume; empty where unknown."),
-            "probability": ("", "0 to 1: that the identity is right, if this is a nucleus; without identity: how little any neuron fits."),
+            "probability": ("", "0 to 1: that the identity is right; without identity: that it is none of the neurons."),
             "z_um": _Z,
             "y_um": _Y,
             "x_um": _X,
+        },
+        "candidates": {
+            "t": _T,
+            "label": _LABEL,
+            "rank": ("", "1: the likeliest, or the one that was chosen; 2: the next; 3."),
+            "neuron": ("", "Identity that this nucleus may have."),
+            "probability": ("", "0 to 1: that it has; what the ranks of a nucleus leave is that it is nobody we know."),
+        },
+        "neurons": {
+            "neuron": ("", "Identity, counted from 0."),
+            "name": ("", "What people call it; empty where nobody said."),
+            "volumes": ("", "Volumes in which it was found."),
+            "probability": ("", "0 to 1: mean over these that it is the right one."),
+            "entry": ("", "Which entry of the atlas it is; empty where a person added it."),
+        },
+        "absences": {
+            "t": _T,
+            "neuron": ("", "Identity that no nucleus of this volume was given."),
+            "probability": ("", "0 to 1: that it is really not among them."),
+        },
+        "corrections": {
+            "when": ("", "ISO 8601, UTC."),
+            "who": ("", "Said it."),
+            "what": ("", "is, not-a-neuron, absent, name, merge, split or undo."),
+            "t": ("volume", "Volume, counted from 0; of a split, the first in which it is another neuron."),
+            "until": ("volume", "Of a split, the last; empty: to the end."),
+            "label": ("", "Label of the detection that is meant."),
+            **{
+                f"{axis}_um": ("um", f"Position of that detection along {axis}; stands for it where the label is empty or lies elsewhere.")
+                for axis in "zyx"
+            },
+            "neuron": ("", "Identity, or name."),
+            "other": ("", "Name it gets; neuron that is the same; name of the neuron that is split off; line that is undone."),
+            "atlas": ("", "Whose identities these are; empty: those of the row above, or of the atlas at hand."),
         },
         "traces": {
             "t": _T,
@@ -96,7 +130,7 @@ def write_table(frame: pd.DataFrame, path: Path, *, provenance: Mapping[str, str
     Raises:
         InputError: another extension, or a place that cannot be written.
     """
-    kind = _kind(path)
+    kind = table_kind(path)
     frame = _typed(frame, str(path))
     try:
         if kind == "csv":
@@ -121,17 +155,42 @@ def read_table(path: Path, table: TableName | None = None) -> pd.DataFrame:
     Raises:
         InputError: no such file, another extension, no table, or columns missing (says which, and what comes nearest).
     """
-    kind = _kind(path)
+    frame = read_columns(path)
+    if table is not None:
+        _require(frame, [name for name in TABLES[table] if name not in _OPTIONAL], str(path))
+    return _typed(frame, str(path))
+
+
+def read_columns(path: Path) -> pd.DataFrame:
+    """Reads a table of anybody's as it is: no column means anything yet.
+
+    Raises:
+        InputError: no such file, an extension other than .csv and .parquet, or no table.
+    """
+    kind = table_kind(path)
     try:
         with path.open("rb") as file:
-            frame = pd.read_csv(file) if kind == "csv" else pq.read_table(file).to_pandas(types_mapper={pa.int32(): pd.Int32Dtype()}.get)
+            if kind == "csv":
+                return _read_csv(file, path)
+            frame: pd.DataFrame = pq.read_table(file).to_pandas(types_mapper={pa.int32(): pd.Int32Dtype()}.get)
+            return frame
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (ValueError, pa.ArrowException, pd.errors.ParserError) as error:
         raise InputError(f"{path}: expected a {kind} table, got something else: {_first_line(error)}") from None
-    if table is not None:
-        _require(frame, [name for name in TABLES[table] if name not in _OPTIONAL], str(path))
-    return _typed(frame, str(path))
+
+
+def _read_csv(file: BinaryIO, path: Path) -> pd.DataFrame:
+    """Reads a CSV table whose header names every column once: pandas would shift columns, or rename them, without a word."""
+    names = pd.read_csv(file, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0].tolist()
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    if twice:
+        raise InputError(f"{path}: expected every column once, got {', '.join(twice)} several times")
+    file.seek(0)
+    frame = pd.read_csv(file, low_memory=False)
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise InputError(f"{path}: expected rows of {len(names)} cells, as the header has, got rows of {len(names) + frame.index.nlevels}")
+    return frame
 
 
 def read_provenance(path: Path) -> dict[str, str]:
@@ -140,7 +199,7 @@ def read_provenance(path: Path) -> dict[str, str]:
     Raises:
         InputError: a file that cannot be read.
     """
-    if _kind(path) == "csv":
+    if table_kind(path) == "csv":
         return {}
     try:
         metadata = pq.read_schema(path).metadata or {}
@@ -196,6 +255,30 @@ def tracks_to_frame(detections: Detections, tracks: Tracks) -> pd.DataFrame:
     neuron[tracks.neuron == UNKNOWN] = pd.NA
     columns = {"t": detections.t, "label": detections.label, "neuron": neuron, "probability": tracks.probability}
     return pd.DataFrame({**columns, **_position_columns(detections.position_um)})
+
+
+def candidates_to_frame(detections: Detections, candidates: Candidates) -> pd.DataFrame:
+    """Returns the table of candidates: a row for each of every detection, likeliest first."""
+    row, rank = np.nonzero(candidates.neuron != UNKNOWN)
+    columns = {"neuron": candidates.neuron[row, rank], "probability": candidates.probability[row, rank]}
+    return pd.DataFrame({"t": detections.t[row], "label": detections.label[row], "rank": (rank + 1).astype(np.int8), **columns})
+
+
+def neurons_to_frame(tracks: Tracks, neurons: Neurons) -> pd.DataFrame:
+    """Returns the table of neurons, one row each."""
+    known = tracks.neuron != UNKNOWN
+    count = np.bincount(tracks.neuron[known], minlength=len(neurons))
+    total = np.bincount(tracks.neuron[known], tracks.probability[known], minlength=len(neurons))
+    entry = pd.array(neurons.entry.astype(np.int32), dtype="Int32")
+    entry[neurons.entry == UNKNOWN] = pd.NA
+    columns = {"volumes": count.astype(np.int32), "probability": (total / np.maximum(count, 1)).astype(np.float32), "entry": entry}
+    return pd.DataFrame({"neuron": np.arange(len(neurons)), "name": pd.array(neurons.name, dtype="str"), **columns})
+
+
+def absences_to_frame(neurons: Neurons) -> pd.DataFrame:
+    """Returns the table of absences: a row for every neuron that a volume does not show, by volume."""
+    t, neuron = np.nonzero(np.isfinite(neurons.absent))
+    return pd.DataFrame({"t": t, "neuron": neuron, "probability": neurons.absent[t, neuron].astype(np.float32)})
 
 
 def tracks_from_frame(frame: pd.DataFrame, n_neurons: int | None = None) -> Tracks:
@@ -284,7 +367,8 @@ def truth_from_frame(frame: pd.DataFrame, voxel_size_um: tuple[float, float, flo
     return Truth(_whole(frame, "t"), _whole(frame, "neuron"), frame[_POSITION].to_numpy(np.float64), activity)
 
 
-def _kind(path: Path) -> Literal["csv", "parquet"]:
+def table_kind(path: Path) -> Literal["csv", "parquet"]:
+    """Returns what a table is by its extension, and refuses any other."""
     match path.suffix.lower():
         case ".csv":
             return "csv"

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from barlowtrack.data import CropBatch, Crops, Detections, Embeddings, Labels, Traces, Tracks, VolumeLooks
+from barlowtrack.data import Candidates, CropBatch, Crops, Detections, Embeddings, Identities, Labels, Traces, Tracks, VolumeLooks
 from barlowtrack.errors import BarlowtrackError, InputError, StorageError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from barlowtrack.identity.learned import Learned
     from barlowtrack.nn.encoder import Encoder
 
 ARTEFACTS = {
@@ -23,7 +26,12 @@ ARTEFACTS = {
     "encoder": "encoder.safetensors",
     "history": "history.parquet",
     "embeddings": "embeddings.npy",
+    "atlas": "atlas.safetensors",
+    "identities": "identities.safetensors",
     "tracks": "tracks.parquet",
+    "candidates": "candidates.parquet",
+    "neurons": "neurons.parquet",
+    "absences": "absences.parquet",
     "traces": "traces.parquet",
     "report": "report.html",
 }
@@ -77,6 +85,38 @@ def _read_volumes(path: Path) -> VolumeLooks:
     from barlowtrack.io.tables import read_table, volumes_from_frame
 
     return volumes_from_frame(read_table(path, "volumes"))
+
+
+def _read_atlas(path: Path) -> Learned:
+    from barlowtrack.identity.learned import Learned
+
+    return Learned.from_bytes(path.read_bytes())
+
+
+def _read_identities(path: Path) -> Identities:
+    from safetensors.numpy import load
+
+    arrays = load(path.read_bytes())
+    candidates = Candidates(arrays["candidates"], arrays["candidate_probability"])
+    return Identities(arrays["neuron"], arrays["probability"], candidates, arrays["absent"])
+
+
+def _read_candidates(path: Path) -> pd.DataFrame:
+    from barlowtrack.io.tables import read_table
+
+    return read_table(path, "candidates")
+
+
+def _read_neurons(path: Path) -> pd.DataFrame:
+    from barlowtrack.io.tables import read_table
+
+    return read_table(path, "neurons")
+
+
+def _read_absences(path: Path) -> pd.DataFrame:
+    from barlowtrack.io.tables import read_table
+
+    return read_table(path, "absences")
 
 
 def _read_tracks(path: Path) -> Tracks:
@@ -141,7 +181,12 @@ _READERS: dict[str, Callable[[Path], Any]] = {
     "encoder": _read_encoder,
     "history": _read_history,
     "embeddings": _read_embeddings,
+    "atlas": _read_atlas,
+    "identities": _read_identities,
     "tracks": _read_tracks,
+    "candidates": _read_candidates,
+    "neurons": _read_neurons,
+    "absences": _read_absences,
     "traces": _read_traces,
     "report": _read_report,
 }

@@ -6,6 +6,7 @@ RECORDING.barlowtrack/
     detections.parquet, labels.zarr, ..., report.html
     keys/STAGE.json      what a stage's artefacts were made from
     partial/STAGE/       a stage at work, or killed at work
+    corrections.csv      what people said against it; only ever appended to
     events.jsonl         one line a stage's start and end, with seconds and memory
 """
 
@@ -27,6 +28,7 @@ from barlowtrack.errors import StorageError
 from barlowtrack.storage.artefacts import ARTEFACTS
 from barlowtrack.storage.atomic import remove, sync_tree, tree_digest, tree_size, write_bytes
 from barlowtrack.storage.atomic import replace as move
+from barlowtrack.storage.corrections import FILES as CORRECTION_FILES
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +115,7 @@ class RunFolder:
 
     def _began_here(self) -> bool:
         """Says whether there is nothing, or what a run leaves that was killed before its run.json, or whose run.json was removed."""
-        ours = {"lock", "keys", "partial", "events.jsonl", "settings.toml", *ARTEFACTS.values()}
+        ours = {"lock", "keys", "partial", "events.jsonl", "settings.toml", *CORRECTION_FILES, *ARTEFACTS.values()}
         found = {child.name for child in self.path.iterdir()}
         left = {name for name in found if name.removeprefix(".").removesuffix(".tmp") in ours | {"run.json"}}
         return not found or ("lock" in found and found == left)

@@ -15,14 +15,26 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
-from barlowtrack.data import CropBatch, Detections, FloatArray, Segmentation, Traces, Tracks, VolumeLooks
+from barlowtrack.data import CropBatch, Detections, FloatArray, Segmentation, Traces, Tracked, VolumeLooks
 from barlowtrack.errors import StorageError
 from barlowtrack.storage.artefacts import ARTEFACTS
 from barlowtrack.storage.atomic import sync_tree, tree_size, write_bytes
 
 if TYPE_CHECKING:
     from barlowtrack.config import Config
+    from barlowtrack.data import Identities
+    from barlowtrack.identity.learned import Learned
     from barlowtrack.nn.state import TrainState
+
+
+class Identification(Protocol):
+    """What identify yields; storage knows no stage."""
+
+    @property
+    def learned(self) -> Learned: ...
+
+    @property
+    def identities(self) -> Identities: ...
 
 
 class Sink(Protocol):
@@ -214,17 +226,37 @@ class _Vectors(_Parts):
         self.count()
 
 
-class _Tracks(_Parts):
-    makes = ("tracks",)
+class _Identities(_Parts):
+    makes = ("atlas", "identities")
 
     def resume(self) -> dict[str, Any]:
         return {}
 
-    def add(self, part: Tracks) -> None:
-        from barlowtrack.io.tables import tracks_to_frame, write_table
+    def add(self, part: Identification) -> None:
+        from safetensors.numpy import save
 
-        frame = tracks_to_frame(self.inputs["detections"], part)
-        write_table(frame, self.path("tracks"), provenance={"n_neurons": str(part.n_neurons)})
+        who = part.identities
+        arrays = {"neuron": who.neuron, "probability": who.probability, "absent": who.absent}
+        arrays |= {"candidates": who.candidates.neuron, "candidate_probability": who.candidates.probability}
+        write_bytes(self.path("atlas"), part.learned.to_bytes())
+        write_bytes(self.path("identities"), save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+
+
+class _Tracks(_Parts):
+    makes = ("tracks", "candidates", "neurons", "absences")
+
+    def resume(self) -> dict[str, Any]:
+        return {}
+
+    def add(self, part: Tracked) -> None:
+        from barlowtrack.io.tables import absences_to_frame, candidates_to_frame, neurons_to_frame, tracks_to_frame, write_table
+
+        detections = self.inputs["detections"]
+        frame = tracks_to_frame(detections, part.tracks)
+        write_table(frame, self.path("tracks"), provenance={"n_neurons": str(part.tracks.n_neurons)})
+        write_table(candidates_to_frame(detections, part.candidates), self.path("candidates"))
+        write_table(neurons_to_frame(part.tracks, part.neurons), self.path("neurons"))
+        write_table(absences_to_frame(part.neurons), self.path("absences"))
 
 
 class _Traces(_Parts):
@@ -255,6 +287,7 @@ _SINKS: dict[str, type[_Parts]] = {
     "crop": _CropBatches,
     "train": _TrainStates,
     "embed": _Vectors,
+    "identify": _Identities,
     "track": _Tracks,
     "trace": _Traces,
     "report": _Report,

@@ -24,8 +24,18 @@ def test_the_table_agrees_with_the_signature(stage):
     assert positional == stage.needs
     assert aside <= ASIDE
     assert ("seed" in aside or "settings" in aside) == stage.seeded
-    assert stage.name in stage.sections
-    assert set(stage.sections) <= set(Config.model_fields)
+    for name in stage.sections:
+        section, _, setting = name.partition(".")
+        assert setting == "" or setting in Config.model_fields[section].annotation.model_fields
+
+
+def test_every_setting_belongs_to_the_key_of_the_stage_that_reads_it():
+    """A setting of a stage's section that no key knows would change nothing when it is changed."""
+    keyed = {name for stage in STAGES if stage.name != "report" for name in stage.sections}
+    for stage in STAGES:
+        section = stage.sections[0].partition(".")[0]
+        settings = Config.model_fields[section].annotation.model_fields
+        assert section in keyed | {"report"} or {f"{section}.{setting}" for setting in settings} <= keyed
 
 
 def test_every_need_is_made_before_it_is_needed():

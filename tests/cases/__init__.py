@@ -9,7 +9,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from barlowtrack.data import Detections, Embeddings, Truth, VolumeLooks
+from barlowtrack.config import ComputeConfig, TrackConfig
+from barlowtrack.data import Corrections, Detections, Embeddings, Progress, Tracks, Truth, VolumeLooks, silent
+from barlowtrack.stages.identify import identify
+from barlowtrack.stages.track import track
 
 Case = tuple[Detections, Embeddings | None, Truth]
 
@@ -254,6 +257,50 @@ def two_worms(seed: int = 0) -> Case:
     return observe(np.concatenate([one, other], axis=1), rng, jitter_um=0.2)
 
 
+def roll(seed: int = 0) -> Case:
+    """A bending body that lies on its side now and then: rolled about its long axis by up to 30 degrees, and at any angle in the plane."""
+    rng = np.random.default_rng(seed)
+    position = bent(arrangement(30, rng), 40, rng, bend=0.3, turn_deg=0, drift_um=5)
+    for t, (about_x, about_z) in enumerate(zip(rng.uniform(-np.pi / 6, np.pi / 6, 40), rng.uniform(-np.pi, np.pi, 40), strict=True)):
+        z, y, x = (position[t] - position[t].mean(0)).T
+        z, y = np.cos(about_x) * z - np.sin(about_x) * y, np.sin(about_x) * z + np.cos(about_x) * y
+        y, x = np.cos(about_z) * y - np.sin(about_z) * x, np.sin(about_z) * y + np.cos(about_z) * x
+        position[t] = np.stack([z, y, x], axis=1)
+    return observe(position, rng, jitter_um=0.2)
+
+
+def many_false(seed: int = 0) -> Case:
+    """A false detection to every two true ones."""
+    rng = np.random.default_rng(seed)
+    return observe(_worm(rng), rng, false=0.5, jitter_um=0.2)
+
+
+def far_apart(seed: int = 0) -> Case:
+    """The bending body filmed twenty times more slowly: no posture is near that of the volume before."""
+    rng = np.random.default_rng(seed)
+    rest = arrangement(30, rng)
+    return observe(bent(rest, 800, rng, bend=0.4, turn_deg=30, drift_um=5)[::20], rng, jitter_um=0.2)
+
+
+def twins(seed: int = 0) -> Case:
+    """Five neurons have a neighbour at half the usual distance that looks just like them; both are always there."""
+    rng = np.random.default_rng(seed)
+    rest = arrangement(30, rng)
+    side = rng.normal(size=(5, 3))
+    rest = np.concatenate([rest, rest[:5] + 0.5 * SPACING_UM * side / np.linalg.norm(side, axis=1, keepdims=True)])
+    return observe(bent(rest, 40, rng, bend=0.4, turn_deg=30, drift_um=5), rng, jitter_um=0.2)
+
+
+def leaving(seed: int = 0) -> Case:
+    """The animal creeps out of the field and back: in the middle of the recording its front half is not seen."""
+    rng = np.random.default_rng(seed)
+    position = _worm(rng)
+    along = np.argsort(np.argsort(position[0, :, 2]))
+    hidden = np.round(15 * np.clip(np.sin(np.pi * np.arange(40) / 39) * 1.6 - 0.5, 0, 1))
+    position[along[None] < hidden[:, None]] = np.nan
+    return observe(position, rng, jitter_um=0.2)
+
+
 def _worm(rng: np.random.Generator) -> np.ndarray:
     return bent(arrangement(30, rng), 40, rng, bend=0.4, turn_deg=30, drift_um=5)
 
@@ -275,6 +322,21 @@ CASES: dict[str, Callable[[int], Case]] = {
     case.__name__: case
     for case in (
         still, drift, turn, bend, jump, dropout, false_detections, swap, merge, looks, useless_looks, empty_volume, few_in_some, one_neuron,
-        one_volume, nothing, coplanar, same_place, two_worms,
+        one_volume, nothing, coplanar, same_place, two_worms, roll, many_false, far_apart, twins, leaving,
     )
 }  # fmt: skip
+
+
+def tracked(
+    detections: Detections,
+    volumes: VolumeLooks,
+    embeddings: Embeddings,
+    *,
+    config: TrackConfig,
+    compute: ComputeConfig,
+    seed: int,
+    progress: Progress = silent,
+) -> Tracks:
+    """Who every detection is: identify, then track."""
+    found = identify(detections, volumes, embeddings, config=config, compute=compute, seed=seed, progress=progress)
+    return track(detections, embeddings, found.learned, found.identities, Corrections(), config=config).tracks

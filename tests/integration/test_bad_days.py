@@ -26,10 +26,11 @@ MAKER = {
     "encoder.safetensors": "train",
     "history.parquet": "train",
     "embeddings.npy": "embed",
+    "identities.safetensors": "identify",
     "tracks.parquet": "track",
     "traces.parquet": "trace",
 }
-USER = dict(zip(MAKER, ["track", "trace", "train", "embed", "report", "track", "trace", "report"], strict=True))
+USER = dict(zip(MAKER, ["identify", "trace", "train", "embed", "report", "identify", "track", "trace", "report"], strict=True))
 
 
 @pytest.fixture

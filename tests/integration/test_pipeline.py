@@ -71,8 +71,9 @@ def test_a_second_run_has_nothing_to_do(copied_run):
 
 STALE = {
     "segment.min_quality=20": NAMES,
-    "crop.training_volumes=3": ["crop", "train", "embed", "track", "trace", "report"],
-    "train.alpha=0.5": ["train", "embed", "track", "trace", "report"],
+    "crop.training_volumes=3": ["crop", "train", "embed", "identify", "track", "trace", "report"],
+    "train.alpha=0.5": ["train", "embed", "identify", "track", "trace", "report"],
+    "track.appearance=false": ["identify", "track", "trace", "report"],
     "track.min_probability=0.5": ["track", "trace", "report"],
     "trace.r0_percentile=50": ["trace", "report"],
     "recording.rate_hz=7": ["trace", "report"],
@@ -142,8 +143,8 @@ def test_one_verb_runs_one_stage(copied_run):
 
 def test_a_verb_refuses_stale_inputs_and_says_what_to_do(copied_run):
     job = bt.prepare(copied_run, overrides=["train.alpha=0.5"])
-    with pytest.raises(StorageError, match=r"track needs embeddings, stale .*; run 'barlowtrack embed' first"):
-        job.run(only="track")
+    with pytest.raises(StorageError, match=r"identify needs embeddings, stale .*; run 'barlowtrack embed' first"):
+        job.run(only="identify")
 
 
 def test_settings_stay_with_the_run_folder(copied_run):

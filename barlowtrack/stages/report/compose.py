@@ -120,7 +120,7 @@ def _top(recording: Recording, detections: Detections, verdict: Verdict, steps: 
         (
             "identities right",
             percent(verdict.estimated_right),
-            "an estimate: the tracker's mean probability, given that the detections are nuclei",
+            f"the tracker's own estimate, {percent(1 - verdict.wrong.high)} to {percent(1 - verdict.wrong.low)}",
         ),
         ("volumes to distrust", str(n_distrusted), f"of {n_volumes}" + (", listed below" if n_distrusted else "")),
         ("jumps", percent(verdict.jumps), "of the steps between volumes go against the neighbours: most likely wrong identities"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from barlowtrack.data import UNKNOWN, Detections, Traces, Tracks, VolumeLooks
+from barlowtrack.identity.estimate import ErrorEstimate, estimate_error
 from barlowtrack.stages.report.counts import NeuronCounts, VolumeCounts, count_by_neuron, count_by_volume
 from barlowtrack.stages.report.words import counted, percent
 
@@ -29,8 +30,8 @@ class Verdict:
         grade: good, care or poor.
         headline: The verdict in a sentence.
         coverage: Filled share of neurons x volumes; 0 without neurons.
-        estimated_right: Mean probability of the identities; NaN without any. An estimate by the tracker itself, given that the
-            detections are nuclei.
+        estimated_right: Mean probability of the identities; NaN without any. An estimate by the tracker itself.
+        wrong: Share of the identities that is expected to be wrong, with its interval.
         jumps: Share of all steps that go against the neighbours; NaN where nobody can say. A sign that the tracker was not asked for.
         doubtful: Share of the identities with a probability below one half; NaN without any.
         volumes: By volume.
@@ -43,6 +44,7 @@ class Verdict:
     headline: str
     coverage: float
     estimated_right: float
+    wrong: ErrorEstimate
     jumps: float
     doubtful: float
     volumes: VolumeCounts
@@ -62,14 +64,16 @@ def judge(detections: Detections, looks: VolumeLooks, tracks: Tracks, traces: Tr
     coverage = int(neurons.seen.sum()) / (n_neurons * n_volumes) if n_neurons else 0.0
     right = float(np.mean(probability, dtype=np.float64)) if len(probability) else float("nan")
     doubtful = float(np.mean(probability < UNCERTAIN)) if len(probability) else float("nan")
+    wrong = estimate_error(detections.t, tracks.neuron, tracks.probability)
     jumping = int(volumes.jumped.sum()) / steps if steps else float("nan")
     reasons = _reasons(volumes, looks)
     distrusted = np.array([bool(why) for why in reasons], bool)
     return Verdict(
         grade=_grade(n_neurons, right, coverage, jumping),
-        headline=_headline(n_neurons, n_volumes, coverage, right, int(distrusted.sum())),
+        headline=_headline(n_neurons, n_volumes, coverage, wrong, int(distrusted.sum())),
         coverage=coverage,
         estimated_right=right,
+        wrong=wrong,
         jumps=jumping,
         doubtful=doubtful,
         volumes=volumes,
@@ -130,15 +134,16 @@ def _grade(n_neurons: int, right: float, coverage: float, jumping: float) -> str
     return "good" if sound else "care"
 
 
-def _headline(n_neurons: int, n_volumes: int, coverage: float, right: float, n_distrusted: int) -> str:
+def _headline(n_neurons: int, n_volumes: int, coverage: float, wrong: ErrorEstimate, n_distrusted: int) -> str:
     if not n_neurons:
         return f"No neuron was identified in {counted(n_volumes, 'volume')}."
     followed = (
         f"{counted(n_neurons, 'neuron')} found in {counted(n_volumes, 'volume')}, each seen in {percent(coverage)} of them on average."
     )
-    share = percent(right)
+    share = percent(1 - wrong.share)
     roughly = share if share.startswith(("over", "under")) else f"about {share}"
-    # A granule followed faithfully from volume to volume has a sure identity and is no neuron: that the tracker cannot see.
-    estimate = f"By the tracker's own estimate {roughly} of the identities are right, provided that what was detected is nuclei."
+    estimate = (
+        f"By the tracker's own estimate {roughly} of the identities are right ({percent(1 - wrong.high)} to {percent(1 - wrong.low)})."
+    )
     trust = "No volume stands out." if not n_distrusted else f"{counted(n_distrusted, 'volume')} should not be trusted blindly."
     return f"{followed} {estimate} {trust}"

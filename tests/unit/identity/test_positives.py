@@ -8,9 +8,9 @@ from threadpoolctl import threadpool_limits
 
 from barlowtrack.config import ComputeConfig
 from barlowtrack.data import UNKNOWN, Detections, Truth
-from barlowtrack.identity import solve
 from barlowtrack.identity.identify import identify
 from barlowtrack.identity.positives import FEWEST_VOLUMES, sure_identities
+from barlowtrack.identity.volumes import prepare
 from tests.cases import CASES, SPACING_UM, arrangement, detections_at
 
 
@@ -52,9 +52,9 @@ def test_what_is_less_than_sure_is_not_shown() -> None:
     positions = np.concatenate([rest + 0.4 * SPACING_UM * rng.normal(size=rest.shape) for _ in range(10)])
     detections = detections_at(np.repeat(np.arange(10), 30), positions, 10)
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(1) as pool:
-        who, probability, _ = identify(solve.volumes_of(detections, None), pool, seed=0)
-    assert np.any((who != UNKNOWN) & (probability < 0.95))
-    assert np.array_equal(sure(detections, np.arange(10)), np.where(probability >= 0.95, who, UNKNOWN))
+        alone = identify(prepare(detections, None)[1], pool, seed=0)
+    assert np.any((alone.neuron != UNKNOWN) & (alone.probability < 0.95))
+    assert np.array_equal(sure(detections, np.arange(10)), np.where(alone.probability >= 0.95, alone.neuron, UNKNOWN))
 
 
 def test_only_the_volumes_asked_for_are_looked_at() -> None:

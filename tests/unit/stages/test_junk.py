@@ -11,9 +11,8 @@ from barlowtrack.config import ComputeConfig, SegmentConfig, TrackConfig
 from barlowtrack.data import Detections, Embeddings, Recording, VolumeLooks
 from barlowtrack.io.segmenter import open_segmenter
 from barlowtrack.stages.segment import segment
-from barlowtrack.stages.track import track
 from barlowtrack.synthetic import preset, simulate
-from tests.cases import CASES, looks_of
+from tests.cases import CASES, looks_of, tracked
 
 GOOD = simulate(preset("easy", n_volumes=8, n_neurons=18, volume_shape=(12, 72, 96), bleach_s=None), seed=5).recording
 OFFSET = 100.0
@@ -154,9 +153,9 @@ def mixed(case, junk_places, rng):
     return Detections(n, **columns), np.isin(np.arange(n), junk_places), order < len(detections)
 
 
-def tracked(detections, volumes):
+def tracks_of(detections, volumes):
     vectors = Embeddings(np.ones((len(detections), 1), np.float32))
-    return track(detections, volumes, vectors, config=TrackConfig(appearance=False), compute=ComputeConfig(workers=1), seed=0)
+    return tracked(detections, volumes, vectors, config=TrackConfig(appearance=False), compute=ComputeConfig(workers=1), seed=0)
 
 
 def test_nothing_is_learned_from_junk():
@@ -166,10 +165,10 @@ def test_nothing_is_learned_from_junk():
     steady = np.where(junk, 0.2, 1.0)
     looks_said = VolumeLooks(np.bincount(with_junk.t, minlength=with_junk.n_volumes), 20 * steady, steady)
     np.testing.assert_array_equal(looks_said.is_junk, junk)
-    apart, together = tracked(alone, looks_of(alone)), tracked(with_junk, looks_said)
+    apart, together = tracks_of(alone, looks_of(alone)), tracks_of(with_junk, looks_said)
     assert together.n_neurons == apart.n_neurons
     np.testing.assert_array_equal(partition(together.neuron[ours]), partition(apart.neuron))
-    taught = tracked(with_junk, looks_of(with_junk))  # as good as any, so somebody says
+    taught = tracks_of(with_junk, looks_of(with_junk))  # as good as any, so somebody says
     assert not np.array_equal(taught.probability[ours], together.probability[ours])
 
 
@@ -185,5 +184,5 @@ def partition(names):
 def test_a_recording_of_junk_alone_is_tracked_nevertheless():
     detections, _, _ = CASES["still"](0)
     zero = np.zeros(detections.n_volumes)
-    found = tracked(detections, VolumeLooks(zero.astype(int), zero, zero))
+    found = tracks_of(detections, VolumeLooks(zero.astype(int), zero, zero))
     assert found.n_neurons == 30

@@ -291,7 +291,7 @@ def test_the_headline_claims_identities_of_nuclei_only(probability: float, said:
     run = case(n_volumes=10, n_neurons=4)
     headline = verdict_of(run | {"tracks": Tracks(run["tracks"].neuron, np.full(40, probability), 4)}).headline
     assert said in headline
-    assert "provided that what was detected is nuclei" in headline
+    assert "By the tracker's own estimate" in headline
 
 
 def test_jumps_outweigh_what_the_tracker_says_of_itself():

@@ -17,8 +17,7 @@ from barlowtrack.errors import ConfigError, InputError
 from barlowtrack.evaluate import Outcome, evaluate
 from barlowtrack.evaluate.matching import map_ids
 from barlowtrack.identity import solve as identity
-from barlowtrack.stages.track import track
-from tests.cases import CASES, detections_at, looks_of, shuffled
+from tests.cases import CASES, detections_at, looks_of, shuffled, tracked
 
 REAL_POINTS = Path(__file__).parents[4] / "shared" / "data" / "nerve_worm1_points" / "points.csv"
 POINTS_ONLY = TrackConfig(appearance=False)
@@ -28,7 +27,7 @@ def solve(
     detections: Detections, embeddings: Embeddings | None = None, config: TrackConfig = POINTS_ONLY, *, seed: int = 0, workers: int = 1
 ) -> Tracks:
     embeddings = embeddings or Embeddings(np.ones((len(detections), 1), np.float32))
-    return track(detections, looks_of(detections), embeddings, config=config, compute=ComputeConfig(workers=workers), seed=seed)
+    return tracked(detections, looks_of(detections), embeddings, config=config, compute=ComputeConfig(workers=workers), seed=seed)
 
 
 @functools.cache
@@ -58,9 +57,14 @@ LEAST_ACCURACY = {
     "few_in_some": 0.99,
     "one_neuron": 1.0,
     "one_volume": 1.0,
-    "coplanar": 0.99,
+    "coplanar": 0.96,  # so small a body bends on the scale on which neighbours share their motion
     "same_place": 0.99,
     "two_worms": 0.95,
+    "roll": 0.99,
+    "many_false": 0.82,
+    "far_apart": 0.99,
+    "twins": 0.98,
+    "leaving": 0.68,
 }
 
 
@@ -146,6 +150,18 @@ def test_doubtful_assignments_become_unknown() -> None:
     assert np.allclose(careful.probability[doubtful], 1 - bold.probability[doubtful])
 
 
+def test_at_most_so_many_are_wrong() -> None:
+    detections, _, truth = CASES["false_detections"](0)
+    bold = solved("false_detections")
+    careful = solve(detections, config=TrackConfig(appearance=False, max_error=0.02))
+    kept, left_out = careful.neuron >= 0, (careful.neuron < 0) & (bold.neuron >= 0)
+    assert left_out.any()
+    assert np.mean(1 - careful.probability[kept]) <= 0.02
+    assert bold.probability[left_out].max() < careful.probability[kept].min()
+    outcome = evaluate(detections, careful, truth).outcome[kept]
+    assert np.mean(outcome != Outcome.CORRECT) < np.mean(evaluate(detections, bold, truth).outcome[bold.neuron >= 0] != Outcome.CORRECT) / 2
+
+
 def test_probability_tells_right_from_wrong() -> None:
     found = solved("false_detections")
     detections, _, truth = CASES["false_detections"](0)
@@ -163,7 +179,7 @@ def same_partition(a: np.ndarray, b: np.ndarray) -> float:
 def test_says_how_far_it_is() -> None:
     detections, embeddings, _ = CASES["still"](0)
     said: list[tuple[int, int]] = []
-    track(
+    tracked(
         detections,
         looks_of(detections),
         embeddings or Embeddings(np.ones((len(detections), 1), np.float32)),
@@ -187,10 +203,12 @@ def test_no_more_volumes_are_worked_on_than_fit_the_memory(monkeypatch: pytest.M
 
     monkeypatch.setattr(identity, "sight", watched)
     embeddings = Embeddings(np.ones((len(detections), 1), np.float32))
-    few = track(detections, looks_of(detections), embeddings, config=POINTS_ONLY, compute=ComputeConfig(workers=4, memory_gb=1e-6), seed=0)
+    few = tracked(
+        detections, looks_of(detections), embeddings, config=POINTS_ONLY, compute=ComputeConfig(workers=4, memory_gb=1e-6), seed=0
+    )
     assert len(threads) == 1
     threads.clear()
-    many = track(detections, looks_of(detections), embeddings, config=POINTS_ONLY, compute=ComputeConfig(workers=4), seed=0)
+    many = tracked(detections, looks_of(detections), embeddings, config=POINTS_ONLY, compute=ComputeConfig(workers=4), seed=0)
     assert 1 < len(threads) <= 4
     assert np.array_equal(few.neuron, many.neuron)
     assert np.array_equal(few.probability, many.probability)
@@ -232,7 +250,7 @@ def test_weak_looks_alone_name_nobody_instead_of_confirming_themselves(caplog: p
     for scatter, least, most in ((3.0, 0.0, 0.0), (0.3, 0.9, 1.0)):
         vectors = own + scatter * rng.normal(size=own.shape)
         embeddings = Embeddings((vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32))
-        found = track(
+        found = tracked(
             detections, looks_of(detections), embeddings, config=TrackConfig(position=False), compute=ComputeConfig(workers=1), seed=0,
             progress=lambda *at: told.append(at),
         )  # fmt: skip

@@ -1,0 +1,238 @@
+"""From what a person says to a row of corrections.csv: what cannot stand is refused before it is written."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from barlowtrack.data import UNKNOWN, Correction, Corrections, Detections, Identities
+from barlowtrack.data.corrections import FIRST_LINE, LONGEST, cleaned, is_id
+from barlowtrack.errors import InputError, StorageError
+from barlowtrack.identity.heed import heed
+from barlowtrack.identity.review import Question, review
+from barlowtrack.identity.rulings import Rulings, locate, rule, witnesses_of
+from barlowtrack.identity.statements import merge_corrections
+from barlowtrack.storage import ARTEFACTS, RunFolder, append_correction, load, read_corrections
+from barlowtrack.storage.corrections import NAME as TABLE
+
+SURELY_FOLLOWED = 0.9
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a person says; see data.Correction.
+
+    Attributes:
+        what: is, not-a-neuron, absent, name, merge or split.
+        t: Volume.
+        until: Last volume of a split.
+        label: Of the detection.
+        position_um: z, y, x; the nearest detection is meant.
+        neuron: Id as tracks show it, or name.
+        other: Name, or the other neuron.
+        new: Whether a name that nobody has may begin a new neuron.
+    """
+
+    what: str
+    t: int | None = None
+    until: int | None = None
+    label: int | None = None
+    position_um: Sequence[float] | None = None
+    neuron: int | str | None = None
+    other: int | str | None = None
+    new: bool = False
+
+
+def give(folder: RunFolder, answer: Answer, who: str | None = None) -> Correction:
+    """Writes an answer down; 'track' heeds it from its next run on.
+
+    Args:
+        folder: A run folder whose tracks are not older than its atlas.
+        answer: What is said.
+        who: Says it; whoever is logged in, where not given.
+
+    Returns:
+        The row that was written.
+
+    Raises:
+        InputError: it speaks of what is not there, or contradicts an earlier line; nothing was written.
+        StorageError: there are no tracks to correct.
+    """
+    detections, identities = _seen(folder)
+    known = read_corrections(folder.path)
+    rulings = rule(known, detections, identities)
+    try:
+        row = _row(answer, rulings, identities, who, known.next_line)
+        at = locate(row, detections)
+        if at is not None:
+            place = tuple(round(float(axis), 4) for axis in detections.position_um[at])
+            row = replace(row, label=int(detections.label[at]), position_um=place)  # type: ignore[arg-type]
+    except InputError as error:
+        raise _unwritten(error, known.next_line) from None
+    if row.what == "is" and answer.new and is_id(row.neuron):
+        raise InputError(f"a new neuron: expected a name, got the number {row.neuron}; 'track' numbers it (nothing was written)")
+
+    def check(table: Corrections) -> None:
+        *before, last = table.rows
+        try:
+            rule(table, detections, identities)
+        except InputError as error:
+            raise _unwritten(error, last.line) from None
+        if last.what == "is" and not is_id(last.neuron) and not answer.new and not _is_known(last.neuron, Corrections(tuple(before))):
+            raise InputError(_nobody_yet(last, rulings, detections, identities, at))
+
+    return append_correction(folder.path, row, witnesses_of(detections, identities), check)
+
+
+def whole_neuron(folder: RunFolder, row: Correction) -> int | None:
+    """Returns the neuron that a detection which is none was surely followed as: likely none either, in all volumes."""
+    detections, identities = _seen(folder)
+    at = locate(row, detections) if row.what == "not-a-neuron" else None
+    if at is None or identities.neuron[at] < 0 or identities.probability[at] < SURELY_FOLLOWED:
+        return None
+    found = int(rule(Corrections(), detections, identities).meaning(detections.t[at : at + 1], identities.neuron[at : at + 1])[0])
+    return found
+
+
+def take_back(folder: RunFolder, line: int, who: str | None = None) -> Correction:
+    """Undoes a line of the table, by another line.
+
+    Raises:
+        InputError: there is no such line, it is undone already, or another one that could stand cannot do without it.
+    """
+    known = read_corrections(folder.path)
+    who, when = _signed(who)
+
+    def check(table: Corrections) -> None:
+        before = Corrections(table.rows[:-1], table.witnesses)
+        if any(row.what == "undo" and row.other == str(line) for row in before.rows):
+            raise InputError(f"corrections.csv: line {line} is undone already")
+        needing = _refusal(folder, table)
+        if needing is not None and _refusal(folder, before) is None:
+            raise InputError(f"{needing} once line {line} is undone; undo that one first (nothing was written)")
+
+    return append_correction(folder.path, Correction("undo", other=str(line), who=who, when=when, line=known.next_line), check=check)
+
+
+def _refusal(folder: RunFolder, table: Corrections) -> InputError | None:
+    """Why the table cannot stand; None where it can, or where there is nothing to hold it against: undoing must always be possible."""
+    try:
+        rule(table, *_seen(folder))
+    except InputError as error:
+        return error
+    except StorageError:
+        return None
+    return None
+
+
+def _unwritten(error: InputError, line: int) -> InputError:
+    return InputError(f"{error} (line {line} is the new one; nothing was written)")
+
+
+def take_over(folder: RunFolder, other: Path) -> int:
+    """Appends the rows of another run folder's table that this one does not have.
+
+    Returns:
+        How many.
+
+    Raises:
+        InputError: there is no other table, or the two clash; nothing was written. Or somebody else wrote meanwhile.
+    """
+    if not (other / TABLE).is_file():
+        raise InputError(f"{other}: expected a run folder with a {TABLE}, got none")
+    ours, theirs = read_corrections(folder.path), read_corrections(other)
+    both, clashes = merge_corrections(ours, theirs)
+    if clashes:
+        rows = {row.line: row for row in both.rows}
+        speakers = [f"{rows[line].who or 'somebody'}'s {rows[line].what} of {rows[line].when or 'some time'}" for line in clashes[0].lines]
+        raise InputError(f"{other}: {speakers[0]} and {speakers[1]} clash: {clashes[0].why}; undo one of them (nothing was written)")
+    rule(both, *_seen(folder))
+    lines = [row.line for row in ours.rows]
+
+    def check(table: Corrections) -> None:
+        if [row.line for row in table.rows[:-1]] != lines:
+            raise InputError(f"{folder.path}: somebody else wrote an answer meanwhile; take the rows over again")
+        lines.append(table.rows[-1].line)
+
+    line_of = {i: row.line for i, row in enumerate(ours.rows, FIRST_LINE)}
+    for row in both.rows[len(ours) :]:
+        said = replace(row, other=str(line_of[int(row.other)])) if row.what == "undo" else row
+        line_of[row.line] = append_correction(folder.path, said, both.witnesses.get(row.atlas), check).line
+    return len(both) - len(ours)
+
+
+def queue(folder: RunFolder, n: int) -> tuple[Question, ...]:
+    """Returns the n questions whose answers promise most; what was said since the last run counts already.
+
+    Raises:
+        StorageError: there are no tracks yet.
+        InputError: the corrections cannot stand.
+    """
+    detections, identities = _seen(folder)
+    rulings = rule(read_corrections(folder.path), detections, identities)
+    learned, vectors = _load(folder, "identify", "atlas"), _load(folder, "embed", "embeddings").vectors
+    return review(detections, heed(rulings, detections, vectors, learned, identities), rulings, n)
+
+
+def _seen(folder: RunFolder) -> tuple[Detections, Identities]:
+    """What a person who looks at the tracks of a run folder speaks of."""
+    track, identify, segment = (folder.record(stage) for stage in ("track", "identify", "segment"))
+    if track is None or identify is None or segment is None:
+        raise StorageError(f"{folder.path}: has no tracks to correct yet; run 'barlowtrack run'")
+    if track.inputs.get("identities") != identify.key or identify.inputs.get("detections") != segment.key:
+        raise StorageError(f"{folder.path}: tracks are older than the atlas; run 'barlowtrack run' first, and look at them again")
+    return _load(folder, "segment", "detections"), _load(folder, "identify", "identities")
+
+
+def _load(folder: RunFolder, stage: str, name: str) -> Any:
+    record = folder.record(stage)
+    if record is None:
+        raise StorageError(f"{folder.path}: has no {name} yet; run 'barlowtrack {stage}'")
+    folder.verify(record, ARTEFACTS[name])
+    return load(name, folder.path)
+
+
+def _row(answer: Answer, rulings: Rulings, identities: Identities, who: str | None, line: int) -> Correction:
+    neuron, other = (_called(called, rulings) for called in (answer.neuron, answer.other))
+    if answer.what == "split" and not other:
+        other = f"{neuron}-from-{answer.t}"
+    who, when = _signed(who)
+    place = None if answer.position_um is None else tuple(float(axis) for axis in answer.position_um)
+    return Correction(
+        answer.what, t=answer.t, until=answer.until, label=answer.label, position_um=place, neuron=neuron, other=other,  # type: ignore[arg-type]
+        atlas=identities.mark, line=line, who=who, when=when,
+    )  # fmt: skip
+
+
+def _called(called: int | str | None, rulings: Rulings) -> str:
+    """Ids of neurons that people added depend on who else did: those are called by their names."""
+    text = "" if called is None else cleaned(str(called))
+    if is_id(text):
+        number = int(text)
+        added = number < len(rulings.entry) and rulings.entry[number] == UNKNOWN
+        return rulings.name[number] if added else str(number)
+    return text
+
+
+def _is_known(name: str, known: Corrections) -> bool:
+    return any(name in (row.neuron, row.other if row.what != "undo" else "") for row in known.in_force)
+
+
+def _nobody_yet(row: Correction, rulings: Rulings, detections: Detections, identities: Identities, at: int | None) -> str:
+    here = UNKNOWN if at is None else int(rulings.meaning(detections.t[at : at + 1], identities.neuron[at : at + 1])[0])
+    named = f"; if neuron {here}, which it is now, is to be called so everywhere, say --name {here} {row.neuron}" if here >= 0 else ""
+    return f"nobody is called {row.neuron} yet{named}; for a neuron that the atlas does not know, say --new (nothing was written)"
+
+
+def _signed(who: str | None) -> tuple[str, str]:
+    """Who says it, and when."""
+    if who is None:
+        try:
+            who = getpass.getuser()
+        except (KeyError, OSError):
+            who = ""
+    return cleaned(cleaned(who)[:LONGEST]), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

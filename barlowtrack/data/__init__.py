@@ -1,0 +1,45 @@
+"""The nouns of the pipeline. Frozen; each checks itself once, when it is made.
+
+Row i of Detections, Embeddings, Identities and Tracks is the same nucleus. Axes are always T C Z Y X; positions are (z, y, x) in um,
+and the centre of voxel (0, 0, 0) lies at 0 um. Volumes and neurons count from 0.
+"""
+
+from barlowtrack.data.arrays import UNKNOWN, BoolArray, FloatArray, IntArray, VoxelArray
+from barlowtrack.data.corrections import Correction, Corrections, Witnesses
+from barlowtrack.data.crops import CropBatch, Crops, CropSource, Embeddings
+from barlowtrack.data.detections import LEAST_SHARE, Detections, Segmentation, VolumeLooks
+from barlowtrack.data.identities import Candidates, Identities, Neurons, Tracked, Tracks
+from barlowtrack.data.progress import Progress, silent
+from barlowtrack.data.recording import Labels, Recording, VolumeSource
+from barlowtrack.data.traces import Traces, Truth
+
+__all__ = [
+    "LEAST_SHARE",
+    "UNKNOWN",
+    "BoolArray",
+    "Candidates",
+    "Correction",
+    "Corrections",
+    "CropBatch",
+    "CropSource",
+    "Crops",
+    "Detections",
+    "Embeddings",
+    "FloatArray",
+    "Identities",
+    "IntArray",
+    "Labels",
+    "Neurons",
+    "Progress",
+    "Recording",
+    "Segmentation",
+    "Traces",
+    "Tracked",
+    "Tracks",
+    "Truth",
+    "VolumeLooks",
+    "VolumeSource",
+    "VoxelArray",
+    "Witnesses",
+    "silent",
+]
