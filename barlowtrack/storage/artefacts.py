@@ -101,22 +101,10 @@ def _read_identities(path: Path) -> Identities:
     return Identities(arrays["neuron"], arrays["probability"], candidates, arrays["absent"])
 
 
-def _read_candidates(path: Path) -> pd.DataFrame:
+def _read_frame(path: Path) -> pd.DataFrame:
     from barlowtrack.io.tables import read_table
 
-    return read_table(path, "candidates")
-
-
-def _read_neurons(path: Path) -> pd.DataFrame:
-    from barlowtrack.io.tables import read_table
-
-    return read_table(path, "neurons")
-
-
-def _read_absences(path: Path) -> pd.DataFrame:
-    from barlowtrack.io.tables import read_table
-
-    return read_table(path, "absences")
+    return read_table(path, path.stem)  # type: ignore[arg-type]
 
 
 def _read_tracks(path: Path) -> Tracks:
@@ -184,9 +172,9 @@ _READERS: dict[str, Callable[[Path], Any]] = {
     "atlas": _read_atlas,
     "identities": _read_identities,
     "tracks": _read_tracks,
-    "candidates": _read_candidates,
-    "neurons": _read_neurons,
-    "absences": _read_absences,
+    "candidates": _read_frame,
+    "neurons": _read_frame,
+    "absences": _read_frame,
     "traces": _read_traces,
     "report": _read_report,
 }
