@@ -8,6 +8,7 @@ Baselines on the same detections: position only, appearance only, and a random-w
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import tempfile
 from pathlib import Path
@@ -38,14 +39,16 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
     parser.add_argument("--set", action="append", default=[], help="a setting, as on the command line")
+    parser.add_argument("--keep", type=Path, help="where recordings and run folders stay, so that a later call repeats only what changed")
     options = parser.parse_args()
     wishes = {"volumes": options.volumes, "neurons": options.neurons, "shape": options.shape}
     given = {name: value for name, value in wishes.items() if value is not None}
     scores: dict[str, list[float]] = {way: [] for way in options.ways}
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() if options.keep is None else contextlib.nullcontext(options.keep) as scratch:
         for seed in options.seeds:
-            folder = Path(scratch) / str(seed)
-            write_simulation(folder, options.preset, seed, "ome-tiff", False, given, Bars(quiet=True))
+            folder = Path(scratch) / f"{options.preset}-{seed}"
+            if not (folder / "truth.csv").exists():
+                write_simulation(folder, options.preset, seed, "ome-tiff", False, given, Bars(quiet=True))
             truth = read_truth(folder / "truth.csv")
             for way in options.ways:
                 run = bt.run(folder / "recording", config=bt.Config(), overrides=[f"seed={seed}", *options.set, *WAYS[way]])
