@@ -52,7 +52,7 @@ def traces_of(tracks: Tracks, detections: Detections, truth: Truth, recording: R
     activity[tracks.neuron, detections.t] = truth.activity[order]
     probability[tracks.neuron, detections.t] = tracks.probability
     red = np.where(np.isfinite(activity), 100.0, np.nan)
-    return Traces(np.arange(recording.n_volumes) / (recording.rate_hz or 1), red, red * activity, activity, activity, probability)
+    return Traces.of_seen(np.arange(recording.n_volumes) / (recording.rate_hz or 1), red, red * activity, activity, activity, probability)
 
 
 def main() -> None:

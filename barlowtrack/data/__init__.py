@@ -9,11 +9,19 @@ from barlowtrack.data.corrections import Correction, Corrections, Witnesses
 from barlowtrack.data.crops import CropBatch, Crops, CropSource, Embeddings
 from barlowtrack.data.detections import LEAST_SHARE, Detections, Segmentation, VolumeLooks
 from barlowtrack.data.identities import Candidates, Identities, Neurons, Tracked, Tracks
+from barlowtrack.data.light import Light, Places
 from barlowtrack.data.progress import Progress, silent
 from barlowtrack.data.recording import Labels, Recording, VolumeSource
-from barlowtrack.data.traces import Traces, Truth
+from barlowtrack.data.traces import Bleaching, Flag, Source, Swaps, Traced, Traces, Truth
 
 __all__ = [
+    "Traced",
+    "Swaps",
+    "Source",
+    "Places",
+    "Light",
+    "Flag",
+    "Bleaching",
     "LEAST_SHARE",
     "UNKNOWN",
     "BoolArray",

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from barlowtrack.data import UNKNOWN, Candidates, Detections, Neurons, Traces, Tracks, Truth, VolumeLooks
+from barlowtrack.data import UNKNOWN, Candidates, Detections, Flag, IntArray, Neurons, Source, Traces, Tracks, Truth, VolumeLooks
 from barlowtrack.errors import InputError
 
 TableName = Literal["detections", "volumes", "tracks", "candidates", "neurons", "absences", "corrections", "traces", "truth"]
@@ -96,11 +96,14 @@ TABLES: Mapping[TableName, Mapping[str, tuple[str, str]]] = MappingProxyType(
             "t": _T,
             "neuron": ("", "Identity, counted from 0, the same in every volume."),
             "time_s": ("s", "Time since the first volume; empty where the rate of volumes is unknown."),
-            "red": ("camera units", "Reference channel, background subtracted; empty where the neuron was not seen."),
-            "green": ("camera units", "Signal channel, background subtracted; empty where the neuron was not seen."),
+            "red": ("camera units", "Reference channel, background subtracted, bleaching undone; empty where there is no value."),
+            "green": ("camera units", "Signal channel, likewise."),
             "ratio": ("", "green / red; empty also where red is not positive."),
             "dr_over_r0": ("", "(ratio - R0) / R0; empty also where R0 is not positive: green at or below the background."),
-            "probability": ("", "Probability, 0 to 1, that the neuron is the one that was read; empty where it was not seen."),
+            "df_over_f0": ("", "(green - F0) / F0, after what moves alike in red was taken out, if that was asked for."),
+            "probability": ("", "Probability, 0 to 1, that the value is this neuron's; empty where there is no value."),
+            "source": ("", "Where the value comes from: none, seen, predicted or interpolated."),
+            "flags": ("", "What to think of it, words with spaces between: edge, saturated, crowded, doubtful, swapped, dim; often empty."),
         },
         "truth": {
             "t": _T,
@@ -301,7 +304,9 @@ def traces_to_frame(traces: Traces) -> pd.DataFrame:
         "neuron": pd.array(np.repeat(np.arange(n_neurons, dtype=np.int32), n_volumes), dtype="Int32"),
         "time_s": np.tile(traces.time_s, n_neurons),
     }
-    return pd.DataFrame(columns | {name: getattr(traces, name).ravel() for name in list(TABLES["traces"])[3:]})
+    values = {name: getattr(traces, name).ravel() for name in _TRACE_VALUES}
+    words = {"source": _SOURCES[traces.source.ravel()], "flags": _FLAGS[traces.flags.ravel()]}
+    return pd.DataFrame(columns | values | {name: pd.Categorical(column) for name, column in words.items()})
 
 
 def traces_from_frame(frame: pd.DataFrame) -> Traces:
@@ -317,8 +322,25 @@ def traces_from_frame(frame: pd.DataFrame) -> Traces:
     every_neuron, every_t = np.repeat(np.arange(n_neurons), n_volumes), np.tile(np.arange(n_volumes), n_neurons)
     if not (np.array_equal(t, every_t) and np.array_equal(neuron, every_neuron)):
         raise InputError(f"traces: expected each of {n_neurons} neurons once at each of {n_volumes} volumes, got {len(frame)} rows")
-    grids = {name: _numbers(frame, name).reshape(n_neurons, n_volumes) for name in list(TABLES["traces"])[3:]}
-    return Traces(_numbers(frame, "time_s")[:n_volumes], **grids)
+    shape = (n_neurons, n_volumes)
+    red, green, ratio, dr_over_r0, df_over_f0, probability = (_numbers(frame, name).reshape(shape) for name in _TRACE_VALUES)
+    source, flags = (_codes(frame, name, words).reshape(shape) for name, words in (("source", _SOURCES), ("flags", _FLAGS)))
+    time_s = _numbers(frame, "time_s")[:n_volumes]
+    return Traces(time_s, red, green, ratio, dr_over_r0, df_over_f0, probability, source, flags)
+
+
+def _codes(frame: pd.DataFrame, name: str, words: np.ndarray[Any, Any]) -> IntArray:
+    """Returns the place of each word of a column among those that it may hold."""
+    found = frame[name].astype("str").fillna("")  # CSV cannot tell an empty word from none
+    code = pd.Index(words).get_indexer(pd.Index(found))
+    if (code < 0).any():
+        raise InputError(f"traces: {name}: expected words such as {words[1]}, got {found[code < 0].iloc[0]}")
+    return np.asarray(code, np.uint8)
+
+
+_TRACE_VALUES = ("red", "green", "ratio", "dr_over_r0", "df_over_f0", "probability")
+_SOURCES = np.array([source.name.lower() for source in Source], object)
+_FLAGS = np.array([" ".join(flag.name.lower() for flag in Flag if flag.name and flags & flag) for flags in range(2 * max(Flag))], object)
 
 
 def truth_to_frame(truth: Truth) -> pd.DataFrame:

@@ -70,7 +70,7 @@ def trace(
     ratio, dr_over_r0 = _ratios(red, green, config.r0_percentile)
     rate = recording.rate_hz
     time_s = np.full(n_volumes, np.nan) if rate is None else np.arange(n_volumes) / rate
-    return Traces(time_s=time_s, red=red, green=green, ratio=ratio, dr_over_r0=dr_over_r0, probability=probability)
+    return Traces.of_seen(time_s=time_s, red=red, green=green, ratio=ratio, dr_over_r0=dr_over_r0, probability=probability)
 
 
 def _check(recording: Recording, labels: Labels, detections: Detections, tracks: Tracks) -> None:

@@ -121,7 +121,7 @@ def _read_traces(path: Path) -> Traces:
         return traces_from_frame(frame)
     n_volumes = int(read_provenance(path)["n_volumes"])
     none = np.zeros((0, n_volumes), np.float32)
-    return Traces(np.full(n_volumes, np.nan), none, none, none, none, none)
+    return Traces.of_seen(np.full(n_volumes, np.nan), none, none, none, none, none)
 
 
 def _read_labels(path: Path) -> Labels:

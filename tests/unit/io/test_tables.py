@@ -41,9 +41,11 @@ def tracks() -> Tracks:
 
 
 def traces() -> Traces:
-    grids = np.random.default_rng(2).random((5, 3, 4), dtype=np.float32)
+    grids = np.random.default_rng(2).random((6, 3, 4), dtype=np.float32)
     grids[:, 1, 2] = np.nan
-    return Traces(np.arange(4) / 5, *grids)
+    source = np.array([[1, 1, 2, 1], [3, 1, 0, 1], [1, 1, 1, 1]], np.uint8)
+    flags = np.array([[0, 0, 63, 0], [1, 2, 0, 0], [8, 4, 16, 32]], np.uint8)
+    return Traces(np.arange(4) / 5, *grids, source, flags)
 
 
 def truth(activity: bool = True) -> Truth:

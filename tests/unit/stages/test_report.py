@@ -73,7 +73,7 @@ def case(n_volumes: int = 6, n_neurons: int = 5, n_channels: int = 2, keep: np.n
         "volumes": looks_of(detections),
         "embeddings": Embeddings((vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)),
         "tracks": Tracks(neuron, 0.95 * ones, n_neurons),
-        "traces": Traces(time_s, red, green, green / red, green / red - 0.5, probability),
+        "traces": Traces.of_seen(time_s, red, green, green / red, green / red - 0.5, probability),
         "history": HISTORY,
     }
 
@@ -168,7 +168,7 @@ def test_nobody_identified():
     run = case()
     none = np.full((0, 6), np.nan)
     run["tracks"] = Tracks(np.full(30, UNKNOWN), np.full(30, 0.5), 0)
-    run["traces"] = Traces(run["traces"].time_s, none, none, none, none, none)
+    run["traces"] = Traces.of_seen(run["traces"].time_s, none, none, none, none, none)
     html = page_of(run)
     assert "No neuron was identified in 6 volumes." in html
     assert "Do not rely on this" in html
@@ -179,7 +179,7 @@ def test_traces_without_a_number_and_ids_that_nobody_carries():
     run = case()
     nan = np.full((7, 6), np.nan)  # ids 5 and 6 were merged away
     run["tracks"] = Tracks(run["tracks"].neuron, run["tracks"].probability, 7)
-    run["traces"] = Traces(np.full(6, np.nan), nan, nan, nan, nan, nan)
+    run["traces"] = Traces.of_seen(np.full(6, np.nan), nan, nan, nan, nan, nan)
     html = page_of(run)
     assert "5 neurons found" in html
     assert "Show 5 neurons" in html
@@ -191,7 +191,7 @@ def test_points_that_were_read_but_have_no_change_are_told_from_those_not_seen()
     dark = run["traces"].dr_over_r0.copy()
     dark[0] = np.nan
     traces = run["traces"]
-    run["traces"] = Traces(traces.time_s, traces.red, traces.green, traces.ratio, dark, traces.probability)
+    run["traces"] = Traces.of_seen(traces.time_s, traces.red, traces.green, traces.ratio, dark, traces.probability)
     html = page_of(run)
     assert "of the points read have no dR/R0" in html
     assert "Grey: the neuron was not seen, or has no positive R0 to divide by." in html
@@ -277,7 +277,7 @@ def test_neurons_in_pieces_are_noticed():
     late = run["detections"].t >= 7
     neuron[late & (neuron == 2)] = 5  # the same neuron under another name
     traces = [np.zeros((6, 10))] * 5
-    steps = steps_of(run | {"tracks": Tracks(neuron, run["tracks"].probability, 6), "traces": Traces(np.arange(10.0), *traces)})
+    steps = steps_of(run | {"tracks": Tracks(neuron, run["tracks"].probability, 6), "traces": Traces.of_seen(np.arange(10.0), *traces)})
     assert any(step.startswith("1 neuron of 6 was seen in less than half") for step in steps)
 
 
@@ -313,7 +313,9 @@ def test_bleaching_saturation_and_collapse_are_noticed():
     run = case(n_volumes=20)
     assert steps_of(run) == []
     traces = run["traces"]
-    faded = Traces(traces.time_s, traces.red * np.linspace(1, 0.3, 20), traces.green, traces.ratio, traces.dr_over_r0, traces.probability)
+    faded = Traces.of_seen(
+        traces.time_s, traces.red * np.linspace(1, 0.3, 20), traces.green, traces.ratio, traces.dr_over_r0, traces.probability
+    )
     assert any("bleaching" in step for step in steps_of(run | {"traces": faded}))
     columns = {name: getattr(run["detections"], name) for name in Detections.__dataclass_fields__}
     bright = Detections(**columns | {"red_peak": np.full(100, 65535.0)})

@@ -39,7 +39,10 @@ def part_alone(run: dict) -> str:
 def unidentified(run: dict) -> dict:
     n, n_volumes = len(run["detections"]), run["recording"].n_volumes
     none = np.full((0, n_volumes), np.nan)
-    changed = {"tracks": Tracks(np.full(n, UNKNOWN), np.full(n, 0.5), 0), "traces": Traces(np.arange(float(n_volumes)), *(none,) * 5)}
+    changed = {
+        "tracks": Tracks(np.full(n, UNKNOWN), np.full(n, 0.5), 0),
+        "traces": Traces.of_seen(np.arange(float(n_volumes)), *(none,) * 5),
+    }
     return run | changed
 
 

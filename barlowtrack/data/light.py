@@ -1,0 +1,71 @@
+"""How brightly nuclei shine, before anything is made of it: raw camera units, a number a way of reading."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from barlowtrack.data.arrays import BoolArray, FloatArray, IntArray, expect, expect_rows
+
+N_CHANNELS = 2
+"""Red (the reference) and green (the signal); a recording without a signal channel has NaN for green."""
+
+
+@dataclass(frozen=True)
+class Light:
+    """Light of N nuclei, or of N places where one should be; camera units, as they came, unless said otherwise.
+
+    Attributes:
+        mean: (2, N) over the voxels of the nucleus; NaN where there is nothing to read.
+        soft: (2, N) the same, each voxel weighted by its distance to the rim over the largest such distance: what a star-convex
+            network is taught as the probability of being a nucleus (Weigert et al. 2020); its middle counts most.
+        brightest: (2, N) over its k brightest voxels, see MeasureConfig.
+        background: (2, N) of the shell around it, without the voxels of any nucleus; of the whole volume where the shell is too small.
+        voxels: (N,) how many voxels were read.
+        crowding: (N,) share of that shell that other nuclei fill, 0 to 1.
+        edge: (N,) whether it touches the border of the volume: part of it was not filmed.
+        saturated: (N,) share of its voxels at which the camera was at its end, in either channel.
+    """
+
+    mean: FloatArray
+    soft: FloatArray
+    brightest: FloatArray
+    background: FloatArray
+    voxels: IntArray
+    crowding: FloatArray
+    edge: BoolArray
+    saturated: FloatArray
+
+    def __post_init__(self) -> None:
+        n = len(self.voxels)
+        for name in ("mean", "soft", "brightest", "background"):
+            expect(getattr(self, name).shape == (N_CHANNELS, n), f"light.{name}", f"shape {(N_CHANNELS, n)}", getattr(self, name).shape)
+        expect_rows("light", n, crowding=self.crowding, edge=self.edge, saturated=self.saturated)
+
+    def __len__(self) -> int:
+        return len(self.voxels)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the atlas expects neurons that no detection is, and the light there.
+
+    Attributes:
+        t: (M,) volume, rising.
+        entry: (M,) entry of the atlas.
+        position_um: (M, 3) z, y, x where it should be.
+        light: Of the M places; voxels of any nucleus are left out.
+    """
+
+    t: IntArray
+    entry: IntArray
+    position_um: FloatArray
+    light: Light
+
+    def __post_init__(self) -> None:
+        m = len(self.t)
+        expect_rows("places", m, entry=self.entry, position_um=self.position_um)
+        expect(self.position_um.shape == (m, 3), "places.position_um", f"shape ({m}, 3)", self.position_um.shape)
+        expect(len(self.light) == m, "places.light", f"{m} rows", len(self.light))
+
+    def __len__(self) -> int:
+        return len(self.t)
