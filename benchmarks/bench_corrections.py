@@ -46,6 +46,11 @@ class Person:
 
     def on_question(self, question: Question, neuron: np.ndarray, line: int) -> Correction | None:
         """The answer to a question of the queue; None: two neurons that are two."""
+        if question.kind == "nobody":
+            mostly = np.bincount(self.scene.true[neuron == question.neuron] + 1).argmax() - 1
+            if mostly == UNKNOWN:
+                return Correction("not-a-neuron", neuron=str(question.neuron), line=line)
+            return Correction("name", neuron=str(question.neuron), other=f"true {mostly}", line=line)
         if question.kind != "same":
             rows = self.scene.detections.rows_of(question.t)
             return self.on(rows.start + int(np.flatnonzero(self.scene.detections.label[rows] == question.label)[0]), line)

@@ -1,7 +1,8 @@
 """What to ask a person next: the answers that promise to put most assignments right.
 
 An answer is worth what is known to be doubtful: the detection itself and, where the answer is news, those nearby that are doubtful too,
-for an atlas that slipped in one place slipped there for all. Two questions are never put about one volume before it is solved again.
+for an atlas that slipped in one place slipped there for all. Two questions are never put about one volume before it is solved again,
+unless they are about a neuron in all of them.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ RARE_TWINS = 0.02
 """Prior probability that two neurons that are candidates for each other's detections are one."""
 
 
+LEAST_NOBODY = 0.1
+"""Whether a neuron is one at all is asked from this probability on; nearly all true ones stay far below."""
+
 MOST_EVIDENCE = 6.0
 """In favour of one neuron: volumes follow each other, so many of them are not as many proofs."""
 
@@ -37,7 +41,8 @@ class Question:
     """One thing that a person may look at.
 
     Attributes:
-        kind: who: whose is this detection; anchor: likewise, where a whole part of a volume is in doubt; same: are two neurons one.
+        kind: who: whose is this detection; anchor: likewise, where a whole part of a volume is in doubt; same: are two neurons one;
+            nobody: is the neuron one at all, or a granule that is there in every volume.
         t: Volume to look at.
         label: Detection in it.
         position_um: z, y, x of that.
@@ -61,6 +66,8 @@ class Question:
         """In words."""
         if self.kind == "same":
             return f"are neurons {self.neuron} and {self.other} one?"
+        if self.kind == "nobody":
+            return f"is {self.neuron} a neuron at all? if so, name it; if not, --not-a-neuron --neuron {self.neuron} settles all volumes"
         said = f"it is {self.neuron} now" if self.neuron >= 0 else "it is nobody now"
         return f"who is it? {said}" + (", and its part of the volume is in doubt" if self.kind == "anchor" else "")
 
@@ -76,9 +83,12 @@ def review(detections: Detections, identities: Identities, rulings: Rulings, n: 
     """
     doubt = doubts(detections, identities)
     doubt[rulings.row] = 0
+    nobodies = list(_nobodies(detections, identities, rulings))
+    # That one answer settles all of its volumes; no other question is needed for them meanwhile.
+    doubt[np.isin(identities.neuron, [question.neuron for question in nobodies])] = 0
     reach_um = REACH * neighbour_distance_um(detections)
     best = [found for t in range(detections.n_volumes) if (found := _best_of(t, detections, identities, doubt, reach_um))]
-    ranked = sorted([*best, *_twins(detections, identities)], key=lambda question: (-question.gain, question.t, question.label))
+    ranked = sorted([*best, *nobodies, *_twins(detections, identities)], key=lambda question: (-question.gain, question.t, question.label))
     return tuple(_spread(ranked))[:n]
 
 
@@ -119,6 +129,24 @@ def _best_of(t: int, detections: Detections, identities: Identities, doubt: Floa
     best = int(np.argmax(gain))
     row = part.start + int(asked[best])
     return _question("anchor" if gain[best] > 2 * here[asked[best]] else "who", row, detections, identities, float(gain[best]))
+
+
+def _nobodies(detections: Detections, identities: Identities, rulings: Rulings) -> Iterator[Question]:
+    """Neurons that may be none: in most of their volumes it is likely that the detection is nobody we know.
+
+    Being no nucleus is a matter of the whole neuron, not of a volume: the median over its volumes is how likely it is, and an answer
+    settles all of them. Who was named, or pinned to a detection by a person, is one.
+    """
+    left = np.clip(np.minimum(1 - identities.probability, 1 - identities.candidates.probability.sum(1)), 0, 1)
+    said = set(rulings.neuron.tolist()) | {neuron for neuron, name in enumerate(rulings.name) if name}
+    order = np.argsort(identities.neuron, kind="stable")
+    start = np.searchsorted(identities.neuron[order], np.arange(identities.n_neurons + 1))
+    for neuron in range(identities.n_neurons):
+        rows = order[start[neuron] : start[neuron + 1]]
+        none = float(np.median(left[rows])) if len(rows) else 0.0
+        if none >= LEAST_NOBODY and neuron not in said:
+            typical = int(rows[np.argsort(left[rows], kind="stable")[len(rows) // 2]])
+            yield _question("nobody", typical, detections, identities, none * len(rows))
 
 
 def _twins(detections: Detections, identities: Identities) -> Iterator[Question]:
@@ -163,11 +191,13 @@ def _question(
 
 
 def _spread(ranked: list[Question]) -> Iterator[Question]:
-    """One question a volume, and one a neuron that may be another."""
+    """One question a volume, and one a neuron that may be another; whether a neuron is one is no question about a volume."""
     volumes: set[int] = set()
     neurons: set[int] = set()
     for question in ranked:
-        if question.kind == "same":
+        if question.kind == "nobody":
+            yield question
+        elif question.kind == "same":
             if not {question.neuron, question.other} & neurons:
                 neurons |= {question.neuron, question.other}
                 yield question
