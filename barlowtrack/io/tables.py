@@ -186,6 +186,9 @@ def read_columns(path: Path) -> pd.DataFrame:
 def _read_csv(file: BinaryIO, path: Path) -> pd.DataFrame:
     """Reads a CSV table whose header names every column once: pandas would shift columns, or rename them, without a word."""
     names = pd.read_csv(file, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0].tolist()
+    for mark, called in ((";", "semicolons"), ("\t", "tabs")):
+        if len(names) == 1 and mark in names[0]:
+            raise InputError(f"{path}: expected commas between cells, got {called}; write it with commas, and points in numbers")
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
         raise InputError(f"{path}: expected every column once, got {', '.join(twice)} several times")

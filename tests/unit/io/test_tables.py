@@ -144,6 +144,8 @@ def test_tables_of_nothing(tmp_path: Path, n: int) -> None:
         ("a.csv", "t,neuron,z_um,y_um,x_um\n0,1,0,0,0,9\n0,2,0,0,0,9\n", "expected rows of 5 cells, as the header has, got rows of 6"),
         ("a.csv", "t,neuron,z_um,y_um,x_um\n0,1,0,0,0\n0,2,0,0,0,9\n", "expected a csv table"),
         ("a.csv", "t,neuron,z_um,y_um,x_um,t\n0,1,0,0,0,1\n", "every column once, got t several times"),
+        ("a.csv", "t;neuron;z_um;y_um;x_um\n0;1;0,5;0;0\n", "commas between cells, got semicolons"),
+        ("a.csv", "t\tneuron\tz_um\ty_um\tx_um\n0\t1\t0\t0\t0\n", "commas between cells, got tabs"),
         ("a.parquet", "t,neuron", "expected a parquet table"),
         ("a.xlsx", "", r"\.csv or \.parquet, got \.xlsx"),
         ("a", "", "got no extension"),
