@@ -203,13 +203,26 @@ class TrackConfig(_Section):
     )
 
 
-class TraceConfig(_Section):
-    """trace: read the activity of every neuron."""
+class MeasureConfig(_Section):
+    """measure: read the light of every nucleus, and where neurons should be that were not found."""
 
     background_percentile: float = Field(
         20.0, ge=0, le=100, description="Percentile of the shell around a nucleus taken as its background."
     )
     shell_um: Length = Field(2.0, description="Thickness of that shell in um.")
+    brightest_voxels: int = Field(20, ge=1, le=100_000, description="Voxels that the reading 'brightest' takes the mean of.")
+    saturated_at: float | None = Field(
+        None,
+        gt=0,
+        le=1e9,
+        description="Value at which the camera is at its end; empty: the most that the voxels' type of whole numbers holds,"
+        " or the most of 8, 10, 12 or 14 bits where the brightest nucleus is exactly that.",
+    )
+
+
+class TraceConfig(_Section):
+    """trace: make the activity of every neuron of its light."""
+
     r0_percentile: float = Field(20.0, ge=0, le=100, description="Percentile of a neuron's ratio taken as its R0.")
     min_probability: Share = Field(0.0, description="Assignments below this probability are left out of the traces.")
 
@@ -260,6 +273,7 @@ class Config(_Section):
     train: TrainConfig = TrainConfig()
     embed: EmbedConfig = EmbedConfig()
     track: TrackConfig = TrackConfig()
+    measure: MeasureConfig = MeasureConfig()
     trace: TraceConfig = TraceConfig()
     report: ReportConfig = ReportConfig()
 

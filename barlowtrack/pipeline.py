@@ -95,8 +95,16 @@ STAGES = (
         needs=("detections", "volumes", "embeddings"),
         makes=("atlas", "identities"),
         does="Learn which neurons there are, and lay that atlas over every volume.",
+        version=2,
         sections=("track.position", "track.appearance"),
         seeded=True,
+    ),
+    Stage(
+        "measure",
+        needs=("recording", "labels", "detections", "identities"),
+        makes=("light", "places"),
+        does="Read the light of every nucleus, and where neurons should be that were not found.",
+        sections=("measure",),
     ),
     Stage(
         "track",

@@ -28,6 +28,8 @@ ARTEFACTS = {
     "embeddings": "embeddings.npy",
     "atlas": "atlas.safetensors",
     "identities": "identities.safetensors",
+    "light": "light.parquet",
+    "places": "places.parquet",
     "tracks": "tracks.parquet",
     "candidates": "candidates.parquet",
     "neurons": "neurons.parquet",
@@ -98,7 +100,7 @@ def _read_identities(path: Path) -> Identities:
 
     arrays = load(path.read_bytes())
     candidates = Candidates(arrays["candidates"], arrays["candidate_probability"])
-    return Identities(arrays["neuron"], arrays["probability"], candidates, arrays["absent"])
+    return Identities(arrays["neuron"], arrays["probability"], candidates, arrays["absent"], arrays["place_um"])
 
 
 def _read_frame(path: Path) -> pd.DataFrame:

@@ -236,7 +236,7 @@ class _Identities(_Parts):
         from safetensors.numpy import save
 
         who = part.identities
-        arrays = {"neuron": who.neuron, "probability": who.probability, "absent": who.absent}
+        arrays = {"neuron": who.neuron, "probability": who.probability, "absent": who.absent, "place_um": who.place_um}
         arrays |= {"candidates": who.candidates.neuron, "candidate_probability": who.candidates.probability}
         write_bytes(self.path("atlas"), part.learned.to_bytes())
         write_bytes(self.path("identities"), save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))

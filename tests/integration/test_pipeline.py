@@ -10,7 +10,8 @@ import barlowtrack as bt
 from barlowtrack.data import UNKNOWN
 from barlowtrack.errors import ConfigError, StorageError
 from barlowtrack.evaluate import evaluate
-from barlowtrack.io.tables import TABLES, read_truth
+from barlowtrack.io.columns import TABLES
+from barlowtrack.io.tables import read_truth
 from barlowtrack.pipeline import STAGES
 from tests.conftest import FAST
 
