@@ -95,8 +95,8 @@ class Places:
         """Joins the places of successive volumes."""
         whole = np.zeros(0, np.int32)
         parts = [cls(whole, whole, np.zeros((0, 3), np.float32), Light.dark(0)), *parts]
-        columns = [np.concatenate([getattr(part, name) for part in parts]) for name in ("t", "entry", "position_um")]
-        return cls(*columns, Light.concatenate([part.light for part in parts]))
+        t, entry, position_um = (np.concatenate([getattr(part, name) for part in parts]) for name in ("t", "entry", "position_um"))
+        return cls(t, entry, position_um, Light.concatenate([part.light for part in parts]))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -75,9 +76,8 @@ def nuclei_light(volume: Volume, labels: IntArray, config: MeasureConfig) -> Lig
     """
     boxes = ndimage.find_objects(volume.labels)
     rows = np.array([row for row, label in enumerate(labels.tolist()) if label <= len(boxes) and boxes[label - 1] is not None], np.intp)
-    bounds = np.array([[(side.start, side.stop) for side in boxes[label - 1]] for label in labels[rows].tolist()], np.intp).reshape(
-        -1, 3, 2
-    )
+    sides = [[(side.start, side.stop) for side in boxes[label - 1]] for label in labels[rows].tolist()]
+    bounds = np.array(sides, np.intp).reshape(-1, 3, 2)
     light, meter = Light.dark(len(labels)), _Meter(volume, config)
     for some, start, extent in _batches(bounds[:, :, 0], bounds[:, :, 1], meter.margin):
         index, cut, place = _cut(volume.labels, start, extent)
@@ -172,11 +172,9 @@ class _Meter:
         values = self.values[:, bodies.index[owner, z, y, x]]
         bounds = np.searchsorted(owner, np.arange(len(free) + 1))
         background = np.empty((len(values), len(free)))
-        for i, (start, stop) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
-            some = values[:, start:stop]
-            background[:, i] = (
-                _percentile(some, self.config.background_percentile) if stop - start >= FEWEST_SHELL_VOXELS else self.elsewhere
-            )
+        for i, (start, stop) in enumerate(pairwise(bounds)):
+            enough = stop - start >= FEWEST_SHELL_VOXELS
+            background[:, i] = _percentile(values[:, start:stop], self.config.background_percentile) if enough else self.elsewhere
         return background
 
     @property
@@ -195,7 +193,7 @@ class _Meter:
                 at = bodies.place[axis]  # (n, extent)
                 there = bodies.body.any(tuple(other + 1 for other in range(3) if other != axis))
                 found |= (there & ((at == 0) | (at == length - 1))).any(1)
-        return found
+        return np.asarray(found)
 
 
 def _batches(first: IntArray, last: IntArray, margin: IntArray) -> Iterator[tuple[IntArray, IntArray, IntArray]]:
@@ -290,4 +288,5 @@ def _mean_of_most(values: FloatArray, owner: IntArray, count: IntArray, k: int) 
 
 def _per(total: NDArray[Any], count: NDArray[Any]) -> FloatArray:
     """Returns total / count; NaN where there are none."""
-    return np.divide(total, count, out=np.full(len(total), np.nan), where=np.asarray(count) > 0)
+    found: FloatArray = np.divide(total, count, out=np.full(len(total), np.nan), where=np.asarray(count) > 0)
+    return found

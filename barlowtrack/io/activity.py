@@ -150,14 +150,7 @@ _FLAGS = np.array([" ".join(flag.name.lower() for flag in Flag if flag.name and 
 
 
 def _light_columns(light: Light) -> dict[str, Any]:
-    readings = {
-        f"{colour}_{name}": getattr(light, name)[channel].astype(np.float32)
-        for name in _READINGS
-        for channel, colour in enumerate(_COLOURS)
-    }
-    shares = {
-        "crowding": light.crowding.astype(np.float32),
-        "edge": light.edge.astype(np.int8),
-        "saturated": light.saturated.astype(np.float32),
-    }
-    return {**readings, "voxels": light.voxels.astype(np.int32), **shares}
+    read = [(name, channel, colour) for name in _READINGS for channel, colour in enumerate(_COLOURS)]
+    columns: dict[str, Any] = {f"{colour}_{name}": getattr(light, name)[channel].astype(np.float32) for name, channel, colour in read}
+    columns |= {"voxels": light.voxels.astype(np.int32), "crowding": light.crowding.astype(np.float32)}
+    return columns | {"edge": light.edge.astype(np.int8), "saturated": light.saturated.astype(np.float32)}

@@ -6,7 +6,7 @@ Parquet or CSV, by the extension. The same table gives the same bytes: no index,
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -277,7 +277,8 @@ def _refuse(frame: pd.DataFrame, bad: NDArray[np.bool_], where: str, what: str, 
         raise InputError(f"{where}: row {frame['_row'].iloc[first]}: {what}, got {got}")
 
 
-def require(frame: pd.DataFrame, names: Any, where: str) -> None:
+def require(frame: pd.DataFrame, names: Iterable[str], where: str) -> None:
+    """Raises InputError unless the columns are there: says which are not, and what comes nearest."""
     missing = [name for name in names if name not in frame.columns]
     if missing:
         have = [str(name) for name in frame.columns]
@@ -287,10 +288,16 @@ def require(frame: pd.DataFrame, names: Any, where: str) -> None:
 
 
 def whole(frame: pd.DataFrame, name: str) -> NDArray[np.int32]:
+    """Returns a column of whole numbers."""
     return frame[name].to_numpy(np.int32)
 
 
 def numbers(frame: pd.DataFrame, name: str) -> NDArray[np.floating[Any]]:
+    """Returns a column of numbers; NaN where it is empty.
+
+    Raises:
+        InputError: something else stands there.
+    """
     if frame[name].dtype.kind == "f":
         return frame[name].to_numpy()
     try:
@@ -300,10 +307,12 @@ def numbers(frame: pd.DataFrame, name: str) -> NDArray[np.floating[Any]]:
 
 
 def positions(frame: pd.DataFrame) -> NDArray[Any]:
+    """Returns the columns z_um, y_um, x_um as (N, 3)."""
     return np.stack([numbers(frame, name) for name in _POSITION], axis=1)
 
 
 def position_columns(position_um: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Returns positions (N, 3) as the columns z_um, y_um, x_um."""
     return {name: position_um[:, axis] for axis, name in enumerate(_POSITION)}
 
 

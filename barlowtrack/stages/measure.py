@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
@@ -82,14 +83,14 @@ def typical_radius_um(detections: Detections, identities: Identities) -> FloatAr
     typical = np.full(identities.n_neurons, np.median(radius) if len(radius) else np.nan)
     order = np.argsort(identities.neuron, kind="stable")
     of_entry = np.searchsorted(identities.neuron[order], np.arange(identities.n_neurons + 1))
-    for entry, (first, last) in enumerate(zip(of_entry[:-1], of_entry[1:], strict=True)):
+    for entry, (first, last) in enumerate(pairwise(of_entry)):
         if first < last:
             typical[entry] = np.median(radius[order[first:last]])
     return typical
 
 
 def camera_end(recording: Recording, detections: Detections) -> float:
-    """Returns the value at which the camera is at its end: of its bits where the brightest nucleus is just there, else of the voxels' type."""
+    """Returns the value at which the camera is at its end: of its bits if the brightest nucleus is just there, else of the voxels' type."""
     peaks = np.concatenate([detections.red_peak, detections.green_peak])
     brightest = float(np.max(peaks, initial=0, where=np.isfinite(peaks)))
     if brightest in [2**bits - 1 for bits in CAMERA_BITS]:
@@ -134,9 +135,8 @@ def _read(
     light = nuclei_light(volume, wanted, config)
     lost = np.flatnonzero(light.voxels == 0)
     if len(lost):
-        raise InputError(
-            f"measure: volume {t}: label {wanted[lost[0]]} of the detections has no voxels; labels and detections are of two runs"
-        )
+        what = f"label {wanted[lost[0]]} of the detections has no voxels"
+        raise InputError(f"measure: volume {t}: {what}; labels and detections are of two runs")
     entry, there = places_light(volume, identities.place_um[t], radius_um, config)
     places = Places(np.full(len(entry), t, np.int32), entry.astype(np.int32), identities.place_um[t, entry], there)
     return MeasuredVolume(t, light, places)
