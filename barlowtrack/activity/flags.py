@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from barlowtrack.activity.robust import spreads
-from barlowtrack.data import FloatArray, Flag, IntArray, Light, Swaps
+from barlowtrack.data import Flag, FloatArray, IntArray, Light, Swaps
 
 CROWDED_FROM = 0.5
 """Share of the shell that other nuclei fill. From one half on, more light comes from neighbours than from what lies between them."""
