@@ -154,7 +154,8 @@ def _pair_spreads(value: FloatArray, typical: FloatArray) -> FloatArray:
     off = np.abs(together - medians(together)[..., None])
     spread = np.sqrt(2.0) * MAD_TO_SPREAD * medians(off)
     least = LEAST_SPREAD * typical[:, None]
-    return np.fmax(np.where(np.isfinite(spread), spread, typical[:, None]), least)
+    spread = np.where(np.isfinite(spread), spread, typical[:, None])
+    return np.asarray(np.maximum(spread, least))
 
 
 def _mixed_levels(value: FloatArray, spread: FloatArray) -> tuple[IntArray, FloatArray]:
