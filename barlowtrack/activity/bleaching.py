@@ -1,11 +1,12 @@
 """How the light of a recording fades, and how that is undone.
 
-Fluorophores bleach: the same nucleus sends less light at the end than at the beginning, by the same share in all of them. Neurons are active each in its own
-way, so the median over all of them shows the fading rather than the activity; what all of them do alike, and only falls, cannot be told from it.
+Fluorophores bleach: the same nucleus sends less light at the end than at the beginning, by the same share in all of them. Neurons are
+active each in its own way, so the median over all of them shows the fading rather than the activity; what all of them do alike, and only
+falls, cannot be told from it.
 
 Reference:
-    Song et al. 1995 for one and two exponentials; Vicente, Zamora-Resendiz et al. 2007 for correcting a whole recording by them; Schwarz 1978 for the
-    criterion (BIC).
+    Song et al. 1995, "Photobleaching kinetics of fluorescein in quantitative fluorescence microscopy", for curves of more than one
+    exponential; Schwarz 1978 for the criterion (BIC).
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ LEAST_LEFT = 0.02
 """No curve falls below this share: dividing by less would show noise as light."""
 STRONG = 6.0
 """By how much the criterion must speak for a further parameter; Kass & Raftery 1995 call that strong."""
-ROUNDS = 4
+MOST_ROUNDS = 30
+SETTLED = 1e-3
+"""Usual light and level are found in turn until the level changes by no more than this share."""
 NOISELESS = 1e-4
 """A level never lies nearer to its curve than this share: it keeps a perfect fit finite."""
 _SLOWEST, _FASTEST = 0.0, 200.0  # falls to 1/e so many times within the recording
@@ -52,8 +55,8 @@ def fit_bleaching(red: FloatArray, green: FloatArray, time: FloatArray, kind: Ki
         kind: What to fit.
 
     Returns:
-        Level and curve of both channels; the curve is 1 throughout, and the kind "none", where nothing was fitted: too few volumes, no light, or no
-        fall that could be told from noise.
+        Level and curve of both channels; the curve is 1 throughout, and the kind "none", where nothing was fitted: too few volumes, no
+        light, or no fall that could be told from noise.
     """
     levels = np.stack([population_level(red), population_level(green)])
     fits = [_fit(level, evenly_if_unknown(time), kind) for level in levels]
@@ -73,11 +76,14 @@ def population_level(light: FloatArray) -> FloatArray:
     level = np.ones(light.shape[1])
     if not len(light):
         return np.full(light.shape[1], np.nan)
-    for _ in range(ROUNDS):
+    for _ in range(MOST_ROUNDS):
         usual = medians(light / level, axis=1)
         relative = light / np.where(usual > 0, usual, np.nan)[:, None]
         found = medians(relative, axis=0)
+        settled = np.allclose(found, level, rtol=SETTLED, equal_nan=True)
         level = np.where(found > 0, found, np.nan)
+        if settled:
+            break
     return found
 
 
@@ -134,7 +140,11 @@ def _least(
     """Returns the parameters that fit best of all starts, under a loss that forgives outliers."""
     scale = _noise(np.diff(wanted)) / np.sqrt(2.0)
     bounds = _BOUNDS[model]
-    fits = [least_squares(lambda p: model(p, at) - wanted, start, bounds=bounds, loss="soft_l1", f_scale=scale) for start in starts]
+
+    def off(parameters: FloatArray) -> FloatArray:
+        return model(parameters, at) - wanted
+
+    fits = [least_squares(off, start, bounds=bounds, loss="soft_l1", f_scale=scale) for start in starts]
     return np.asarray(min(fits, key=lambda fit: float(fit.cost)).x)
 
 
@@ -154,7 +164,8 @@ def _simplest(wanted: FloatArray, at: FloatArray, none: FloatArray, mono: FloatA
 
     def cost(step: int) -> float:
         parameters, residual = models[step]
-        return _loss(residual / spread) * independent / len(wanted) + len(parameters) * np.log(independent) + step * STRONG
+        said = _loss(residual / spread) * independent / len(wanted)
+        return said + len(parameters) * float(np.log(independent)) + step * STRONG
 
     return models[min(range(len(models)), key=cost)][0]
 

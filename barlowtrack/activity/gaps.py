@@ -69,8 +69,8 @@ def bridge(values: Mapping[str, FloatArray], probability: FloatArray, source: In
 def smooth(values: FloatArray, width: float) -> FloatArray:
     """Returns values under a Gaussian, normalised over what is there.
 
-    What is NaN stays NaN, and counts for nothing. Values at both sides of a gap longer than the width do not see each other: over such a gap a
-    neuron may have changed.
+    What is NaN stays NaN, and counts for nothing. Values at both sides of a gap longer than the width do not see each other: over such a
+    gap a neuron may have changed.
 
     Args:
         values: (K, T).
@@ -89,7 +89,7 @@ def smooth(values: FloatArray, width: float) -> FloatArray:
     piece = np.cumsum(has & (earlier >= 0) & (volume - earlier - 1 > width), axis=1)
     light = np.where(has, values, 0.0).astype(np.float64)
     total, weight = light.copy(), has.astype(np.float64)
-    for step in range(1, min(int(np.ceil(REACH * width)), n_volumes - 1) + 1):
+    for step in range(1, min(int(REACH * width), n_volumes - 1) + 1):
         share = np.exp(-0.5 * (step / width) ** 2)
         alike = share * (piece[:, step:] == piece[:, :-step])
         total[:, step:] += alike * light[:, :-step]

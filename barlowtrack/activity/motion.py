@@ -28,8 +28,7 @@ def slopes(green: FloatArray, red: FloatArray, use: BoolArray | None = None) -> 
         use: Optional (K, T); only these values count.
 
     Reference:
-        Huber 1964. Regressing the reference out of the signal: Chen et al. 2013 (neuropil); Hallinan et al. 2021 and Creamer et al. 2022 for
-        what it cannot do in two-channel recordings.
+        Huber 1964 for the weights; Creamer, Leifer & Pillow 2022 for regressing one channel out of the other, and what it cannot do.
     """
     return _fit(*_fluctuations(green, red, use))
 
@@ -37,7 +36,7 @@ def slopes(green: FloatArray, red: FloatArray, use: BoolArray | None = None) -> 
 def regress_out(green: FloatArray, red: FloatArray, use: BoolArray | None = None) -> FloatArray:
     """Returns green, (K, T), without what moves with red; NaN where either channel is, green as it was where nothing can be fitted.
 
-    See slopes for what is fitted and from what. A neuron's usual light stays what it was.
+    See slopes for what is fitted and from what. Where red is as usual, green stays what it was.
     """
     green_part, red_part = _fluctuations(green, red, use)
     slope = _fit(green_part, red_part)[:, None]
@@ -54,7 +53,7 @@ def _usual(light: FloatArray, counted: BoolArray) -> FloatArray:
 
 
 def _fluctuations(green: FloatArray, red: FloatArray, use: BoolArray | None) -> tuple[FloatArray, FloatArray]:
-    """Returns both channels relative to their usual light, less one, (K, T) each; NaN where a value does not count or its neuron is dark."""
+    """Returns both channels relative to their usual light, less one, (K, T); NaN where a value does not count or its neuron is dark."""
     counted = np.isfinite(green) & np.isfinite(red)
     if use is not None:
         counted &= use
