@@ -224,9 +224,9 @@ class TraceConfig(_Section):
     """trace: make the activity of every neuron of its light."""
 
     reading: Literal["mean", "sum", "brightest", "soft"] = Field(
-        "mean",
-        description="Over a nucleus's voxels: mean; sum; brightest: mean of the measure.brightest_voxels brightest; soft: its middle counts"
-        " most.",
+        "soft",
+        description="Of a nucleus: the mean of its voxels; their sum; the mean of the measure.brightest_voxels brightest; soft: the mean, in"
+        " which the middle counts most.",
     )
     background: bool = Field(True, description="Subtract the background of each nucleus.")
     unseen: Literal["predicted", "gap"] = Field(
@@ -235,10 +235,15 @@ class TraceConfig(_Section):
     bleaching: Literal["auto", "none", "mono", "bi"] = Field(
         "auto", description="Fading that is divided out of each channel: one or two exponentials, what fits of both and none, or none."
     )
-    motion: Literal["none", "linear"] = Field("none", description="Of dF/F0: linear takes out what moves alike in the reference channel.")
+    motion: Literal["none", "linear"] = Field(
+        "linear",
+        description="linear: what moves alike in the reference channel is taken out of green before dF/F0; none where green shines into"
+        " that channel: activity would go with it.",
+    )
     r0_percentile: float = Field(
         20.0, ge=0, le=100, description="Percentile of a neuron's ratio taken as its R0, and of its green light as its F0; 50: the median."
     )
+    swaps: bool = Field(True, description="Look for neurons that were taken for each other, by their light.")
     min_probability: Share = Field(0.0, description="Values below this probability are left out of the traces.")
     max_gap: int = Field(0, ge=0, le=100_000, description="Gaps of up to this many volumes are bridged by a straight line; 0: none is.")
     smooth: float = Field(0.0, ge=0, le=10_000, description="Width of the Gaussian that smooths traces, in volumes; 0: none does.")

@@ -14,6 +14,10 @@ CONFIDENT = 0.5
 PRIOR_DETECTIONS = 5.0
 """So many detections of the neuron usual here are added to a neuron's own: a few say little of how well its place is known."""
 
+LEAST_RED, MOST_RED = 1 / 3, 4 / 3
+"""The red light of a nucleus hardly changes. At a place with so much less of it than is usual for a neuron, or so much more, something
+else is read: nothing, or a nucleus that was not found and is another one."""
+
 
 @dataclass(frozen=True)
 class Unseen:
@@ -110,3 +114,14 @@ def stand_ins(places: Places, entry: IntArray, open_to: BoolArray, aim: Aim) -> 
     neuron = neuron_of[places.entry]
     good = np.flatnonzero((neuron >= 0) & open_to[places.t, neuron])
     return Unseen(good, neuron[good], aim.hit[neuron[good]])
+
+
+def shines_as_usual(red: FloatArray, seen: BoolArray) -> BoolArray:
+    """Returns at which values, (K, T), each neuron is about as red as where it was seen.
+
+    Args:
+        red: (K, T) bleaching undone.
+        seen: (K, T) which values are of detections.
+    """
+    usual = medians(np.where(seen, red, np.nan))[:, None]
+    return np.asarray((red >= LEAST_RED * usual) & (red <= MOST_RED * usual))  # NaN, and who was never seen, are not

@@ -15,10 +15,13 @@ from barlowtrack.activity.gaps import bridge, smooth
 from barlowtrack.activity.motion import regress_out
 from barlowtrack.activity.ratios import baselines, ratios, relative_changes
 from barlowtrack.activity.reading import brightness
-from barlowtrack.activity.unseen import aim_of, laid_well, stand_ins
+from barlowtrack.activity.robust import medians
+from barlowtrack.activity.swaps import find_swaps
+from barlowtrack.activity.unseen import aim_of, laid_well, shines_as_usual, stand_ins
 from barlowtrack.config import TraceConfig
 from barlowtrack.data import (
     UNKNOWN,
+    BoolArray,
     Detections,
     FloatArray,
     Identities,
@@ -37,6 +40,9 @@ from barlowtrack.identity.heed import NOTHING_KNOWN
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+NO_SWAPS = Swaps(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 2), np.int64), np.zeros(0))
 
 
 @dataclass(frozen=True)
@@ -114,13 +120,15 @@ def trace(
     if config.unseen == "predicted":
         read = read.and_also(_predicted(read, places, detections, identities, tracks, neurons, absences, config))
     grid = partial(read.grid, shape=(tracks.n_neurons, recording.n_volumes))
-    source, probability = grid(read.source, empty=Source.NONE), grid(read.probability.astype(np.float32), empty=np.nan)
-    both = grid(read.brightness, empty=np.nan)  # (2, K, T)
     rate = recording.rate_hz
     time_s = np.full(recording.n_volumes, np.nan) if rate is None else np.arange(recording.n_volumes) / rate
+    both, source = grid(read.brightness, empty=np.nan), grid(read.source, empty=Source.NONE)  # (2, K, T), (K, T)
     seen = source == Source.SEEN
     bleaching = fit_bleaching(np.where(seen, both[0], np.nan), np.where(seen, both[1], np.nan), time_s, config.bleaching)
     red, green = (undo(channel, curve) for channel, curve in zip(both, bleaching.fit, strict=True))
+    has = seen | ((source == Source.PREDICTED) & shines_as_usual(red, seen))
+    red, green, source = np.where(has, red, np.nan), np.where(has, green, np.nan), np.where(has, source, np.uint8(Source.NONE))
+    probability = np.where(has, grid(read.probability.astype(np.float32), empty=np.nan), np.float32(np.nan))
     ratio = ratios(green, red)
     still = regress_out(green, red, seen) if config.motion == "linear" else green
     values = {
@@ -130,10 +138,9 @@ def trace(
         "dr_over_r0": relative_changes(ratio, baselines(ratio, config.r0_percentile, seen)),
         "df_over_f0": relative_changes(still, baselines(still, config.r0_percentile, seen)),
     }
-    none = np.zeros(0, np.int64)
-    swaps = Swaps(none, none, np.zeros((0, 2), np.int64), np.zeros(0))
+    swaps = _swaps(seen, red, green, detections, identities, tracks, _entries(neurons)) if config.swaps else NO_SWAPS
     noise = background_noise(np.where(seen, grid(read.light.background[0], empty=np.nan), np.nan))
-    flags = grid(flag_light(read.light, read.brightness[0], noise), empty=0)
+    flags = np.where(has, grid(flag_light(read.light, read.brightness[0], noise), empty=0), np.uint8(0))
     bridged = bridge(values, probability, source, time_s, config.max_gap)
     values = {name: smooth(trace, config.smooth) for name, trace in bridged.values.items()}
     flags |= flag_identity(bridged.probability, swaps)
@@ -174,7 +181,7 @@ def _predicted(
     config: TraceConfig,
 ) -> _Values:
     """What was read where neurons should be that were not seen."""
-    entry = neurons["entry"].astype("Float64").to_numpy(np.float64, na_value=UNKNOWN).astype(np.int64)
+    entry = _entries(neurons)
     aim = aim_of(detections, tracks, identities.place_um, entry)
     open_to = np.repeat(laid_well(detections, tracks, aim)[:, None], tracks.n_neurons, axis=1)  # (T, K)
     open_to[seen.t, seen.neuron] = False
@@ -187,6 +194,30 @@ def _predicted(
         usual[neuron] = np.median(seen.light.voxels[seen.neuron == neuron])
     there = places.light.subset(found.row)
     return _values(found.neuron, places.t[found.row], there, found.probability, Source.PREDICTED, config, usual[found.neuron])
+
+
+def _entries(neurons: pd.DataFrame) -> IntArray:
+    """(K,) entry of the atlas that each neuron is; UNKNOWN of none."""
+    found: IntArray = neurons["entry"].astype("Float64").to_numpy(np.float64, na_value=UNKNOWN).astype(np.int64)
+    return found
+
+
+def _swaps(
+    seen: BoolArray, red: FloatArray, green: FloatArray, detections: Detections, identities: Identities, tracks: Tracks, entry: IntArray
+) -> Swaps:
+    """Who may have been taken for whom, by the light that was seen, (K, T) each."""
+    size = np.full(seen.shape, np.nan)
+    place = np.full((*seen.shape, 3), np.nan)
+    rows = np.flatnonzero(tracks.neuron != UNKNOWN)
+    cells = tracks.neuron[rows], detections.t[rows]
+    size[cells], place[cells] = detections.volume_um3[rows], detections.position_um[rows]
+    size[~seen] = np.nan
+    # Neighbours are told in one frame: that of the volume that shows most neurons, as the atlas has it.
+    fullest = int(seen.sum(0).argmax())
+    expected = np.append(identities.place_um[fullest], np.full((1, 3), np.nan), axis=0)[entry]
+    known = np.isfinite(expected).all(1)
+    where = expected if known.any() else medians(place - medians(place, axis=0), axis=1)
+    return find_swaps(np.where(seen, red, np.nan), np.where(seen, green, np.nan), size, where)
 
 
 def _denied(absences: pd.DataFrame) -> tuple[IntArray, IntArray]:
