@@ -131,7 +131,7 @@ class _Meter:
         self.volume, self.config, self.size = volume, config, np.asarray(volume.size_um)
         self.values = volume.channels.reshape(len(volume.channels), -1)  # (C, Z Y X)
         # A shell that is wider than the volume is no larger than the volume.
-        shell = np.floor(config.shell_um / self.size)
+        shell = np.floor(config.shell_um * (1 + 1e-9) / self.size)
         self.margin = np.maximum(np.minimum(shell, volume.labels.shape), 1).astype(np.intp)
         self._elsewhere: FloatArray | None = None
 
@@ -232,6 +232,7 @@ def _balls(start: IntArray, extent: IntArray, where_um: FloatArray, radius_um: F
 def _grown(body: BoolArray, by_um: float, size: FloatArray) -> BoolArray:
     """(n, z, y, x) which voxels lie no further than a length from a voxel of the body (n, z, y, x): rows first, then rows beside rows."""
     _, depth, height, width = body.shape
+    by_um *= 1 + 1e-9  # so that rounding does not shut out what lies just there
     far = np.minimum(np.floor(by_um / size), np.array([depth, height, width]) - 1).astype(np.intp)
     rows = [body]  # grown along x by 0, 1, 2, ... voxels
     for step in range(1, far[2] + 1):
