@@ -24,7 +24,7 @@ from barlowtrack.data import FloatArray, IntArray, Swaps
 
 NEIGHBOURS = 8
 """A neuron is taken for one of those around it."""
-NULL_PAIRS = 1500
+NULL_PAIRS = 2000
 """Pairs far apart from which chance is learned."""
 FAR = 2.0
 """So many times as far apart as nearly all neighbours are."""
@@ -90,15 +90,14 @@ def far_pairs(position_um: FloatArray, near: IntArray) -> IntArray:
     Where all neurons are neighbours there may be none.
     """
     known = np.flatnonzero(np.isfinite(position_um).all(axis=1))
-    wanted = max(NULL_PAIRS, len(near))
     rng = np.random.default_rng(0)  # which pairs stand for chance must not change from run to run
-    drawn = np.sort(rng.choice(known, (4 * wanted, 2)), axis=1)
+    drawn = np.sort(rng.choice(known, (4 * NULL_PAIRS, 2)), axis=1)
     drawn = np.unique(drawn[drawn[:, 0] != drawn[:, 1]], axis=0)
     apart = np.linalg.norm(position_um[near[:, 0]] - position_um[near[:, 1]], axis=1)
     limit = FAR * np.percentile(apart, 90)
     distance = np.linalg.norm(position_um[drawn[:, 0]] - position_um[drawn[:, 1]], axis=1)
     drawn = drawn[distance > limit]
-    return np.asarray(rng.permutation(drawn)[:wanted], np.intp)
+    return np.asarray(rng.permutation(drawn)[:NULL_PAIRS], np.intp)
 
 
 def _looks(red: FloatArray, green: FloatArray, volume_um3: FloatArray) -> Looks:
