@@ -34,7 +34,7 @@ LONGEST_MEMORY = 0.995
 """Of a feature from volume to volume; at one, a reading would be known before it is made."""
 LEAST_LOG_SPREAD = 1e-3
 """No reading of light or size is more certain than one part in a thousand."""
-_BLOCK = 2_000_000  # elements (pairs x volumes) at a time
+_BLOCK = 500_000  # elements (pairs x volumes) at a time
 
 
 def find_swaps(
@@ -102,8 +102,8 @@ def far_pairs(position_um: FloatArray, near: IntArray) -> IntArray:
 
 def _looks(red: FloatArray, green: FloatArray, volume_um3: FloatArray) -> Looks:
     with np.errstate(invalid="ignore", divide="ignore"):
-        seen = [np.log(np.where(light > 0, light, np.nan)) for light in (red, volume_um3, green / red)]
-    value = np.stack([_steady(feature) for feature in seen]).astype(np.float32)
+        brightness, size, signal = (np.log(np.where(values > 0, values, np.nan)) for values in (red, volume_um3, green))
+    value = np.stack([_steady(feature) for feature in (brightness, size, signal - brightness)]).astype(np.float32)
     n_features, _, n_volumes = value.shape
     volume = np.arange(n_volumes)
     has = np.isfinite(value)
