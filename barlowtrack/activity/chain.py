@@ -113,32 +113,29 @@ class _Block:
         terms = np.zeros((4, *self.value.shape[1:]), np.float32)
         for feature in range(len(self.value)):
             x, spread = self.value[feature], self.spread[feature, :, None, None].astype(np.float32)
-            has = np.isfinite(x)
             own = level[feature][:, :, None].astype(np.float32)
-            history = self.before[feature], self.memory[feature]
-            crossed = history[0][:, ::-1], history[1][:, ::-1]
-            for change, nucleus, (before, memory) in (
-                (STAY, own, history),
-                (STAY_SWAPPED, own[:, ::-1], history),
-                (BEGIN, own[:, ::-1], crossed),
-                (END, own, crossed),
-            ):
-                scale = spread * np.sqrt(1 - memory**2)
-                off = ((x - nucleus) - memory * (before - nucleus)) / scale
-                square = off * off
-                terms[change] += np.where(has, -0.5 * square / (1 + square / CAP**2) - np.log(scale), 0)
+            before, memory = self.before[feature], self.memory[feature]
+            # a nucleus that changes from one trace to the other brings the other trace's past along
+            pasts = ((before, memory, STAY, STAY_SWAPPED), (before[:, ::-1], memory[:, ::-1], END, BEGIN))
+            for value, kept, as_own, as_other in pasts:
+                scale = spread * np.sqrt(1 - kept * kept)
+                step, pull, width = (x - kept * value) / scale, (1 - kept) / scale, np.log(scale)
+                for change, nucleus in ((as_own, own), (as_other, own[:, ::-1])):
+                    square = step - pull * nucleus
+                    square *= square
+                    terms[change] -= np.nan_to_num(0.5 * square / (1 + square / CAP**2) + width)
         return terms
 
 
 def _viterbi(terms: FloatArray) -> tuple[BoolArray, FloatArray]:
     """Returns the likeliest states, (P, T) true where swapped, and their log likelihood less what flips cost, (P,)."""
-    both = terms.sum(axis=2).astype(np.float64)  # (4, P, T)
-    n_pairs, n_volumes = both.shape[1:]
+    both = np.ascontiguousarray(np.moveaxis(terms.sum(axis=2, dtype=np.float64), 2, 0))  # (T, 4, P)
+    n_volumes, _, n_pairs = both.shape
     came_swapped = np.zeros((2, n_volumes, n_pairs), bool)  # whether the best way into a state (itself, swapped) comes from swapped
-    plain, swapped = both[STAY, :, 0], both[STAY_SWAPPED, :, 0]
+    plain, swapped = both[0, STAY], both[0, STAY_SWAPPED]
     for t in range(1, n_volumes):
-        stay, end = plain + both[STAY, :, t], swapped + both[END, :, t] - FLIP
-        begin, stay_swapped = plain + both[BEGIN, :, t] - FLIP, swapped + both[STAY_SWAPPED, :, t]
+        stay, end = plain + both[t, STAY], swapped + both[t, END] - FLIP
+        begin, stay_swapped = plain + both[t, BEGIN] - FLIP, swapped + both[t, STAY_SWAPPED]
         came_swapped[0, t], came_swapped[1, t] = end > stay, stay_swapped >= begin
         plain, swapped = np.maximum(stay, end), np.maximum(begin, stay_swapped)
     state = np.zeros((n_volumes, n_pairs), bool)
@@ -201,5 +198,14 @@ def _stretches(pairs: IntArray, seen: BoolArray, state: BoolArray, terms: FloatA
         if b + 1 < state.shape[1]:
             gain = gain + end[:, b + 1] - stay[:, b + 1]
         evidence[row] = 2 * gain.min()
-    found = Stretches(first, last, pairs[pair], evidence)
+    found = Stretches(*_trimmed(seen[pair], first, last), pairs[pair], evidence)
     return found[np.flatnonzero(evidence > 0)]
+
+
+def _trimmed(seen: BoolArray, first: IntArray, last: IntArray) -> tuple[IntArray, IntArray]:
+    """Returns the stretches without volumes at either end in which neither neuron was seen; seen is (S, T)."""
+    volume = np.arange(seen.shape[1])
+    inside = seen & (volume >= first[:, None]) & (volume <= last[:, None])
+    found = inside.any(axis=1)
+    begin, end = inside.argmax(axis=1), seen.shape[1] - 1 - inside[:, ::-1].argmax(axis=1)
+    return np.where(found, begin, first), np.where(found, end, last)

@@ -9,8 +9,8 @@ from barlowtrack.data import BoolArray, FloatArray
 
 LARGEST_SLOPE = 2.0
 """Movement that dims a nucleus dims both channels by about the same share: a slope of one. Twice that is no movement any more."""
-PRIOR_SPREAD = 0.5
-"""How far the slope is believed to lie from zero before anything is seen; what few or noisy points say is shrunk towards it."""
+PRIOR_SPREAD = 1.0
+"""Slopes up to about one are believed before anything is seen; what few or noisy points say is shrunk towards none."""
 TUNING = 1.345
 """Huber's: residuals beyond so many spreads count less; activity is such a residual."""
 ROUNDS = 8
@@ -75,6 +75,8 @@ def _fit(green_part: FloatArray, red_part: FloatArray) -> FloatArray:
         spread = np.where(np.isfinite(spread), np.maximum(spread, 1e-9), 1.0)
         far = np.abs(residual) / (TUNING * spread[:, None])
         weight = has / np.maximum(far, 1.0)
-        slope = (weight * x * y).sum(axis=1) / ((weight * x * x).sum(axis=1) + (spread / PRIOR_SPREAD) ** 2)
+        # the median deviation of a handful of points may be next to nothing by chance; their mean square less easily
+        noise = (weight * residual**2).sum(axis=1) / np.maximum(weight.sum(axis=1) - 1, 1e-3)
+        slope = (weight * x * y).sum(axis=1) / ((weight * x * x).sum(axis=1) + np.maximum(noise, 1e-18) / PRIOR_SPREAD**2)
         slope = np.clip(slope, 0.0, LARGEST_SLOPE)
     return slope

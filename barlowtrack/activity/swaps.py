@@ -24,7 +24,7 @@ from barlowtrack.data import FloatArray, IntArray, Swaps
 
 NEIGHBOURS = 8
 """A neuron is taken for one of those around it."""
-NULL_PAIRS = 1500
+NULL_PAIRS = 2000
 """Pairs far apart from which chance is learned."""
 FAR = 2.0
 """So many times as far apart as nearly all neighbours are."""
@@ -34,7 +34,7 @@ LONGEST_MEMORY = 0.995
 """Of a feature from volume to volume; at one, a reading would be known before it is made."""
 LEAST_LOG_SPREAD = 1e-3
 """No reading of light or size is more certain than one part in a thousand."""
-_BLOCK = 2_000_000  # elements (pairs x volumes) at a time
+_BLOCK = 500_000  # elements (pairs x volumes) at a time
 
 
 def find_swaps(
@@ -90,21 +90,20 @@ def far_pairs(position_um: FloatArray, near: IntArray) -> IntArray:
     Where all neurons are neighbours there may be none.
     """
     known = np.flatnonzero(np.isfinite(position_um).all(axis=1))
-    wanted = max(NULL_PAIRS, len(near))
     rng = np.random.default_rng(0)  # which pairs stand for chance must not change from run to run
-    drawn = np.sort(rng.choice(known, (4 * wanted, 2)), axis=1)
+    drawn = np.sort(rng.choice(known, (4 * NULL_PAIRS, 2)), axis=1)
     drawn = np.unique(drawn[drawn[:, 0] != drawn[:, 1]], axis=0)
     apart = np.linalg.norm(position_um[near[:, 0]] - position_um[near[:, 1]], axis=1)
     limit = FAR * np.percentile(apart, 90)
     distance = np.linalg.norm(position_um[drawn[:, 0]] - position_um[drawn[:, 1]], axis=1)
     drawn = drawn[distance > limit]
-    return np.asarray(rng.permutation(drawn)[:wanted], np.intp)
+    return np.asarray(rng.permutation(drawn)[:NULL_PAIRS], np.intp)
 
 
 def _looks(red: FloatArray, green: FloatArray, volume_um3: FloatArray) -> Looks:
     with np.errstate(invalid="ignore", divide="ignore"):
-        seen = [np.log(np.where(light > 0, light, np.nan)) for light in (red, volume_um3, green / red)]
-    value = np.stack([_steady(feature) for feature in seen]).astype(np.float32)
+        brightness, size, signal = (np.log(np.where(values > 0, values, np.nan)) for values in (red, volume_um3, green))
+    value = np.stack([_steady(feature) for feature in (brightness, size, signal - brightness)]).astype(np.float32)
     n_features, _, n_volumes = value.shape
     volume = np.arange(n_volumes)
     has = np.isfinite(value)
