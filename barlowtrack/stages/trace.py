@@ -140,7 +140,8 @@ def trace(
     }
     swaps = _swaps(seen, red, green, detections, identities, tracks, _entries(neurons)) if config.swaps else NO_SWAPS
     noise = background_noise(np.where(seen, grid(read.light.background[0], empty=np.nan), np.nan))
-    flags = np.where(has, grid(flag_light(read.light, read.brightness[0], noise), empty=0), np.uint8(0))
+    above = read.light.mean[0] - read.light.background[0]  # whatever the reading: the noise is that of one voxel, too
+    flags = np.where(has, grid(flag_light(read.light, above, noise), empty=0), np.uint8(0))
     bridged = bridge(values, probability, source, time_s, config.max_gap)
     values = {name: smooth(trace, config.smooth) for name, trace in bridged.values.items()}
     flags |= flag_identity(bridged.probability, swaps)
@@ -187,8 +188,7 @@ def _predicted(
     open_to[seen.t, seen.neuron] = False
     open_to[:, np.bincount(seen.neuron, minlength=tracks.n_neurons) == 0] = False  # nothing tells how it usually shines
     open_to[_denied(absences)] = False
-    found = stand_ins(places, entry, open_to, aim)
-    found = found.surer_than(config.min_probability)
+    found = stand_ins(places, entry, open_to, aim).surer_than(config.min_probability)
     # A sum over what is left of a place that is partly covered would tell how much is covered.
     usual = np.full(tracks.n_neurons, np.nan)
     for neuron in np.unique(found.neuron):

@@ -272,6 +272,34 @@ def test_what_the_light_says_against_a_value_travels_with_it():
     assert flags.sum() == flags[5, 7]
 
 
+@pytest.mark.parametrize("reading", ["mean", "sum", "soft"])
+def test_red_that_does_not_stand_out_from_the_noise_of_its_background_is_dim(reading: str):
+    case = scene()
+    n = len(case.tracks)
+    level = np.stack([10 + np.random.default_rng(0).normal(0, 2, n), np.full(n, 5.0)])
+    red = np.where(case.tracks.neuron == 2, 1.0, 100.0)
+    mean = level + np.stack([red, red])
+    case.light = dataclasses.replace(case.light, mean=mean, soft=mean, background=level)
+    flags = case.traces(PLAIN.model_copy(update={"reading": reading})).flags
+    assert (flags[2] == Flag.DIM).all()
+    assert (np.delete(flags, 2, axis=0) == 0).all()
+
+
+def test_red_that_is_not_above_its_background_gives_no_ratio():
+    case = scene()
+    dark = case.detections.t == 4
+    mean = case.light.mean.copy()
+    mean[0, dark] = case.light.background[0, dark] - 3
+    mean[0, case.detections.t == 5] = case.light.background[0, case.detections.t == 5]
+    case.light = dataclasses.replace(case.light, mean=mean)
+    traces = case.traces()
+    assert (traces.red[:, 4] < 0).all()
+    assert (traces.red[:, 5] == 0).all()
+    assert np.isnan(traces.ratio[:, 4:6]).all()
+    assert not np.isinf(traces.dr_over_r0).any()
+    assert (traces.flags[:, 4:6] == Flag.DIM).all()
+
+
 def test_without_a_signal_channel_there_is_red_alone():
     case = scene(n_channels=1)
     mean = case.light.mean.copy()
