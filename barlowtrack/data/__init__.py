@@ -6,6 +6,7 @@ and the centre of voxel (0, 0, 0) lies at 0 um. Volumes and neurons count from 0
 
 from barlowtrack.data.arrays import UNKNOWN, BoolArray, FloatArray, IntArray, VoxelArray
 from barlowtrack.data.corrections import Correction, Corrections, Witnesses
+from barlowtrack.data.costs import StageCost
 from barlowtrack.data.crops import CropBatch, Crops, CropSource, Embeddings
 from barlowtrack.data.detections import LEAST_SHARE, Detections, Segmentation, VolumeLooks
 from barlowtrack.data.identities import Candidates, Identities, Neurons, Tracked, Tracks
@@ -42,6 +43,7 @@ __all__ = [
     "Progress",
     "Recording",
     "Segmentation",
+    "StageCost",
     "Traces",
     "Tracked",
     "Tracks",
