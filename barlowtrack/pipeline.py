@@ -125,7 +125,21 @@ STAGES = (
     ),
     Stage(
         "report",
-        needs=("recording", "detections", "volumes", "embeddings", "tracks", "traces", "history"),
+        needs=(
+            "recording",
+            "detections",
+            "volumes",
+            "embeddings",
+            "atlas",
+            "identities",
+            "corrections",
+            "tracks",
+            "traces",
+            "swaps",
+            "bleaching",
+            "history",
+            "costs",
+        ),
         makes=("report",),
         does="Write the page that says what came out and how far to trust it.",
         version=5,
@@ -135,9 +149,10 @@ STAGES = (
     ),
 )
 
-GIVEN = ("recording", "segmenter", "start", "corrections")
+GIVEN = ("recording", "segmenter", "start", "corrections", "costs")
 """What stages need and no stage makes: the recording, the star-convex model of the settings, and the encoder that training starts from
-(each None where the settings ask for none), and what people said in the run folder's corrections.csv."""
+(each None where the settings ask for none), what people said in the run folder's corrections.csv, and what the stages cost, which is
+part of no key: the same result may cost more or less."""
 
 MAKER = {artefact: stage.name for stage in STAGES for artefact in stage.makes}
 
@@ -175,6 +190,7 @@ def plan(folder: RunFolder | None, card: Mapping[str, Any], config: Config) -> l
         "segmenter": _segmenter_digest(folder, config),
         "start": _start_digest(folder, config),
         "corrections": _corrections_digest(folder),
+        "costs": _OF_EVERY_RUN,
     }
     for stage in STAGES:
         expected = _expected(stage, card, config, keys)
@@ -382,6 +398,9 @@ def _corrections_why(old: str, new: str) -> str:
     return f"corrections changed: {now - before} added" if now > before else f"corrections changed: {before - now} taken back"
 
 
+_OF_EVERY_RUN = "of every run"
+"""Stands in keys for what a run cost: no key may hang on it, or no result would ever be found again."""
+
 _ANOTHER = {"segmenter": "another segmenter model", "start": "another encoder to start from"}
 
 
@@ -448,6 +467,9 @@ def _given(name: str, recording: Recording, config: Config, item: PlannedStage, 
         from barlowtrack.io.start import open_start
 
         return open_start(config.train)
+    if name == "costs":
+        costs = folder.costs()
+        return tuple(costs[stage.name] for stage in STAGES if stage.name in costs and stage.name != item.stage.name)
     from barlowtrack.io.segmenter import open_segmenter
 
     return open_segmenter(config.segment)
