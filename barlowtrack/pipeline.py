@@ -95,8 +95,16 @@ STAGES = (
         needs=("detections", "volumes", "embeddings"),
         makes=("atlas", "identities"),
         does="Learn which neurons there are, and lay that atlas over every volume.",
+        version=2,
         sections=("track.position", "track.appearance"),
         seeded=True,
+    ),
+    Stage(
+        "measure",
+        needs=("recording", "labels", "detections", "identities"),
+        makes=("light", "places"),
+        does="Read the light of every nucleus, and where neurons should be that were not found.",
+        sections=("measure",),
     ),
     Stage(
         "track",
@@ -108,27 +116,43 @@ STAGES = (
     ),
     Stage(
         "trace",
-        needs=("recording", "labels", "detections", "tracks"),
-        makes=("traces",),
-        does="Read the activity of every neuron.",
+        needs=("recording", "light", "places", "detections", "identities", "tracks", "neurons", "absences"),
+        makes=("traces", "wide", "swaps", "bleaching"),
+        does="Make the activity of every neuron of its light.",
+        version=2,
         aspects=("rate_hz",),
         sections=("trace",),
     ),
     Stage(
         "report",
-        needs=("recording", "detections", "volumes", "embeddings", "tracks", "traces", "history"),
+        needs=(
+            "recording",
+            "detections",
+            "volumes",
+            "embeddings",
+            "atlas",
+            "identities",
+            "corrections",
+            "tracks",
+            "traces",
+            "swaps",
+            "bleaching",
+            "history",
+            "costs",
+        ),
         makes=("report",),
         does="Write the page that says what came out and how far to trust it.",
-        version=4,
+        version=5,
         aspects=("rate_hz", "name", "channel_names", "assumptions"),
-        sections=("report", "recording", "segment", "crop", "train", "embed", "track", "trace"),
+        sections=("report", "recording", "segment", "crop", "train", "embed", "track", "measure", "trace"),
         seeded=True,
     ),
 )
 
-GIVEN = ("recording", "segmenter", "start", "corrections")
+GIVEN = ("recording", "segmenter", "start", "corrections", "costs")
 """What stages need and no stage makes: the recording, the star-convex model of the settings, and the encoder that training starts from
-(each None where the settings ask for none), and what people said in the run folder's corrections.csv."""
+(each None where the settings ask for none), what people said in the run folder's corrections.csv, and what the stages cost, which is
+part of no key: the same result may cost more or less."""
 
 MAKER = {artefact: stage.name for stage in STAGES for artefact in stage.makes}
 
@@ -166,6 +190,7 @@ def plan(folder: RunFolder | None, card: Mapping[str, Any], config: Config) -> l
         "segmenter": _segmenter_digest(folder, config),
         "start": _start_digest(folder, config),
         "corrections": _corrections_digest(folder),
+        "costs": _OF_EVERY_RUN,
     }
     for stage in STAGES:
         expected = _expected(stage, card, config, keys)
@@ -334,7 +359,8 @@ def _compare(folder: RunFolder | None, stage: Stage, expected: StageRecord) -> P
         reason = "never run" if done is None else f"half done, goes on after part {done}"
         return PlannedStage(stage, "missing", (reason,), expected)
     damage = folder.damage(record)
-    if record.stage != stage.name or set(record.artefacts) != {ARTEFACTS[name] for name in stage.makes}:
+    whole = record.version != stage.version or set(record.artefacts) == {ARTEFACTS[name] for name in stage.makes}
+    if record.stage != stage.name or not whole:  # another version may have made other artefacts
         damage = [f"keys/{stage.name}.json is damaged"]
     if damage:
         return PlannedStage(stage, "missing", tuple(damage), expected)
@@ -371,6 +397,9 @@ def _corrections_why(old: str, new: str) -> str:
         return "corrections changed"
     return f"corrections changed: {now - before} added" if now > before else f"corrections changed: {before - now} taken back"
 
+
+_OF_EVERY_RUN = "of every run"
+"""Stands in keys for what a run cost: no key may hang on it, or no result would ever be found again."""
 
 _ANOTHER = {"segmenter": "another segmenter model", "start": "another encoder to start from"}
 
@@ -438,6 +467,9 @@ def _given(name: str, recording: Recording, config: Config, item: PlannedStage, 
         from barlowtrack.io.start import open_start
 
         return open_start(config.train)
+    if name == "costs":
+        costs = folder.costs()
+        return tuple(costs[stage.name] for stage in STAGES if stage.name in costs and stage.name != item.stage.name)
     from barlowtrack.io.segmenter import open_segmenter
 
     return open_segmenter(config.segment)
