@@ -32,8 +32,9 @@ def agreement_chart(compared: Comparison, time: TimeAxis) -> Picture:
         bottom.plot(x, in_blocks(only), style, color=colour, markersize=3, label=f"only in {name}")
     middle.set(ylabel="expected wrong")
     bottom.set(ylabel="detections")
+    bottom.set_ylim(0, max(1.0, 1.08 * max(float(only.max(initial=0)) for only in compared.unshared)))
+    middle.set_ylim(bottom=0)
     for axes in (middle, bottom):
-        axes.set_ylim(bottom=0)
         axes.legend(ncols=2, loc="lower right", bbox_to_anchor=(1, 0.98), borderaxespad=0, fontsize=7.5)
     time.finish(bottom)
     finite = agreement[np.isfinite(agreement)]

@@ -58,27 +58,35 @@ def write_frames(frames: Frames, path: Path, *, fps: float = 10.0, progress: Pro
 
 
 class _Reel(Image.Image):
-    """Frames as Pillow knows films: an image that shows another picture after seek, so that no list of them is held."""
+    """Frames as Pillow knows films: an image that shows another picture after seek, so that no list of them is held.
+
+    A picture is drawn when it is loaded, as some formats end with a seek back to the first.
+    """
 
     def __init__(self, frames: Frames, progress: Progress, change: Callable[[Image.Image], Image.Image]) -> None:
         super().__init__()
         self._frames, self._progress, self._change = frames, progress, change
-        self.n_frames, self.is_animated, self._shown = len(frames), len(frames) > 1, -1
-        self.seek(0)
+        self.n_frames, self.is_animated = len(frames), len(frames) > 1
+        self._place, self._drawn = 0, -1
+        self.load()
 
     def seek(self, frame: int) -> None:
-        """Shows a picture; raises EOFError behind the last, as Pillow expects it."""
+        """Goes to a picture; raises EOFError behind the last, as Pillow expects it."""
         if frame >= self.n_frames:
             raise EOFError
-        if frame != self._shown:
-            picture = self._change(self._frames.draw(frame))
-            self._mode, self._size, self.palette = picture.mode, picture.size, picture.palette
-            self.im = picture.im
-            self._shown = frame
-            self._progress(frame + 1, self.n_frames)
+        self._place = frame
 
     def tell(self) -> int:
-        return self._shown
+        return self._place
+
+    def load(self) -> Any:
+        """Draws the picture, if it is not there."""
+        if self._drawn != self._place:
+            picture = self._change(self._frames.draw(self._place))
+            self.im, self._mode, self._size, self.palette = picture.im, picture.mode, picture.size, picture.palette
+            self._drawn = self._place
+            self._progress(self._place + 1, self.n_frames)
+        return super().load()
 
 
 def _write_webp(frames: Frames, path: Path, fps: float, progress: Progress) -> None:
