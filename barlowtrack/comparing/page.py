@@ -46,8 +46,8 @@ def headline(compared: Comparison) -> str:
         return f"Nothing changed: {counted(n_shared, 'detection')} with the same identities, probabilities and traces{but}."
     one, other = (int(count.sum()) for count in compared.unshared)
     if compared.moved:
-        share = percent(compared.n_moved / n_shared)
-        first = f"{compared.n_moved} of {counted(n_shared, 'shared detection')} ({share}) have another identity in B."
+        share, have = percent(compared.n_moved / n_shared), "has" if compared.n_moved == 1 else "have"
+        first = f"{compared.n_moved} of {counted(n_shared, 'shared detection')} ({share}) {have} another identity in B."
     else:
         first = f"No identity moved: {counted(n_shared, 'shared detection')} with the same neurons."
     said = [first]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,7 @@ class Side:
             shape = (self.tracks.n_neurons, self.detections.n_volumes)
             expect(self.traces.red.shape == shape, f"{self.name}: traces", f"shape {shape}", self.traces.red.shape)
 
-    @property
+    @cached_property
     def neurons(self) -> IntArray:
         """Ids that a detection carries, rising."""
         return np.unique(self.tracks.neuron[self.tracks.neuron != UNKNOWN])
@@ -72,7 +73,7 @@ class Side:
         cells = len(self.neurons) * self.detections.n_volumes
         return float(np.count_nonzero(self.tracks.neuron != UNKNOWN)) / cells if cells else float("nan")
 
-    @property
+    @cached_property
     def error(self) -> ErrorEstimate:
         """Which share of its identities is expected to be wrong."""
         return estimate_error(self.detections.t, self.tracks.neuron, self.tracks.probability)
