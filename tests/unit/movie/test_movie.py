@@ -9,7 +9,7 @@ from PIL import Image
 
 from barlowtrack.data import UNKNOWN, Tracks
 from barlowtrack.errors import InputError
-from barlowtrack.movie import Frames, choose_frames, film
+from barlowtrack.movie import Frames, choose_frames, film, formats
 from barlowtrack.stages.report.drawing import colour_of
 from tests.unit.stages.conftest import make_film
 
@@ -142,15 +142,18 @@ def test_what_cannot_be_filmed_is_refused_and_nothing_is_left(worm, tmp_path, na
     assert not list(tmp_path.iterdir())
 
 
-def test_a_film_that_is_broken_off_leaves_the_old_one_and_nothing_else(worm, tmp_path):
+def test_a_film_that_is_broken_off_leaves_the_old_one_and_nothing_else(worm, tmp_path, monkeypatch):
     path = tmp_path / "worm.webp"
     path.write_bytes(b"an older film")
 
-    def stop(done, n):
+    def killed(frames, half_made, fps, progress):
+        half_made.write_bytes(b"half a film")
+        assert path.read_bytes() == b"an older film"
         raise KeyboardInterrupt
 
+    monkeypatch.setitem(formats._WRITERS, ".webp", killed)
     with pytest.raises(KeyboardInterrupt):
-        film(*worm, path, progress=stop)
+        film(*worm, path)
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("worm.webp", b"an older film")]
 
 
