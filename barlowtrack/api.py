@@ -16,12 +16,28 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from barlowtrack.config import Config
-    from barlowtrack.data import Correction, Corrections, Detections, Embeddings, Labels, Progress, Recording, Traces, Tracks, VolumeLooks
+    from barlowtrack.data import (
+        Bleaching,
+        Correction,
+        Corrections,
+        Detections,
+        Embeddings,
+        Labels,
+        Light,
+        Places,
+        Progress,
+        Recording,
+        Swaps,
+        Traces,
+        Tracks,
+        VolumeLooks,
+    )
     from barlowtrack.identity.estimate import ErrorEstimate
     from barlowtrack.identity.learned import Learned
     from barlowtrack.identity.review import Question
 
 SUFFIX = ".barlowtrack"
+_TABLES = ("detections", "volumes", "light", "places", "tracks", "candidates", "neurons", "absences", "traces", "swaps", "bleaching")
 
 
 @dataclass(frozen=True)
@@ -191,6 +207,18 @@ class Run:
         return found
 
     @property
+    def light(self) -> Light:
+        """How brightly every detection shines, in several readings; nothing is made of it yet."""
+        found: Light = self._load("light")
+        return found
+
+    @property
+    def places(self) -> Places:
+        """Where the atlas expects neurons that no detection is, and the light there."""
+        found: Places = self._load("places")
+        return found
+
+    @property
     def tracks(self) -> Tracks:
         found: Tracks = self._load("tracks")
         return found
@@ -233,6 +261,23 @@ class Run:
         return found
 
     @property
+    def wide(self) -> Path:
+        """Path of the traces as matrices, neurons x volumes: a zarr group."""
+        return self._path("wide")
+
+    @property
+    def swaps(self) -> Swaps:
+        """Stretches in which two neurons seem to be taken for each other."""
+        found: Swaps = self._load("swaps")
+        return found
+
+    @property
+    def bleaching(self) -> Bleaching:
+        """How the light fades."""
+        found: Bleaching = self._load("bleaching")
+        return found
+
+    @property
     def history(self) -> dict[str, np.ndarray]:
         """The training's history: a column a key."""
         found: dict[str, np.ndarray] = self._load("history")
@@ -241,9 +286,7 @@ class Run:
     @property
     def report(self) -> Path:
         """Path of the report."""
-        from barlowtrack.storage import ARTEFACTS
-
-        return self.path / ARTEFACTS["report"]
+        return self._path("report")
 
     @property
     def corrections(self) -> Corrections:
@@ -354,7 +397,7 @@ class Run:
         from barlowtrack.storage import ARTEFACTS
 
         written = []
-        for name in ("detections", "volumes", "tracks", "candidates", "neurons", "absences", "traces"):
+        for name in _TABLES:
             source = self.path / ARTEFACTS[name]
             target = source.with_suffix(".csv")
             if source.exists() and (always or target.exists()):
@@ -363,6 +406,11 @@ class Run:
                 temporary.replace(target)
                 written.append(target)
         return written
+
+    def _path(self, name: str) -> Path:
+        from barlowtrack.storage import ARTEFACTS
+
+        return self.path / ARTEFACTS[name]
 
     def _load(self, name: str) -> Any:
         from barlowtrack.storage import ARTEFACTS, load

@@ -95,8 +95,16 @@ STAGES = (
         needs=("detections", "volumes", "embeddings"),
         makes=("atlas", "identities"),
         does="Learn which neurons there are, and lay that atlas over every volume.",
+        version=2,
         sections=("track.position", "track.appearance"),
         seeded=True,
+    ),
+    Stage(
+        "measure",
+        needs=("recording", "labels", "detections", "identities"),
+        makes=("light", "places"),
+        does="Read the light of every nucleus, and where neurons should be that were not found.",
+        sections=("measure",),
     ),
     Stage(
         "track",
@@ -108,9 +116,10 @@ STAGES = (
     ),
     Stage(
         "trace",
-        needs=("recording", "labels", "detections", "tracks"),
-        makes=("traces",),
-        does="Read the activity of every neuron.",
+        needs=("recording", "light", "places", "detections", "identities", "tracks", "neurons", "absences"),
+        makes=("traces", "wide", "swaps", "bleaching"),
+        does="Make the activity of every neuron of its light.",
+        version=2,
         aspects=("rate_hz",),
         sections=("trace",),
     ),
@@ -119,9 +128,9 @@ STAGES = (
         needs=("recording", "detections", "volumes", "embeddings", "tracks", "traces", "history"),
         makes=("report",),
         does="Write the page that says what came out and how far to trust it.",
-        version=4,
+        version=5,
         aspects=("rate_hz", "name", "channel_names", "assumptions"),
-        sections=("report", "recording", "segment", "crop", "train", "embed", "track", "trace"),
+        sections=("report", "recording", "segment", "crop", "train", "embed", "track", "measure", "trace"),
         seeded=True,
     ),
 )
@@ -334,7 +343,8 @@ def _compare(folder: RunFolder | None, stage: Stage, expected: StageRecord) -> P
         reason = "never run" if done is None else f"half done, goes on after part {done}"
         return PlannedStage(stage, "missing", (reason,), expected)
     damage = folder.damage(record)
-    if record.stage != stage.name or set(record.artefacts) != {ARTEFACTS[name] for name in stage.makes}:
+    whole = record.version != stage.version or set(record.artefacts) == {ARTEFACTS[name] for name in stage.makes}
+    if record.stage != stage.name or not whole:  # another version may have made other artefacts
         damage = [f"keys/{stage.name}.json is damaged"]
     if damage:
         return PlannedStage(stage, "missing", tuple(damage), expected)

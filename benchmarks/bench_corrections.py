@@ -139,7 +139,8 @@ def repeated(scene: Scene, found: Identification, times: int) -> tuple[Scene, Id
     t = np.concatenate([old.t + i * old.n_volumes for i in range(times)])
     detections = detections_at(t, np.tile(old.position_um, (times, 1)), times * old.n_volumes)
     candidates = Candidates(*(np.tile(column, (times, 1)) for column in (who.candidates.neuron, who.candidates.probability)))
-    identities = Identities(np.tile(who.neuron, times), np.tile(who.probability, times), candidates, np.tile(who.absent, (times, 1)))
+    of_volumes = np.tile(who.absent, (times, 1)), np.tile(who.place_um, (times, 1, 1))
+    identities = Identities(np.tile(who.neuron, times), np.tile(who.probability, times), candidates, *of_volumes)
     longer = Scene(scene.name, detections, Embeddings(np.tile(scene.embeddings.vectors, (times, 1))), np.tile(scene.true, times), 0)
     return longer, Identification(found.learned, identities)
 

@@ -14,7 +14,7 @@ from barlowtrack.comparing.side import Making, Side
 from barlowtrack.data import Detections, Swaps, Traces
 from barlowtrack.errors import InputError, StorageError
 from barlowtrack.pipeline import GIVEN, STAGES, stage_named
-from barlowtrack.storage import ARTEFACTS, StageRecord, load
+from barlowtrack.storage import StageRecord
 
 COMPARED = tuple(stage.name for stage in STAGES if stage.name != "report")
 """Stages whose settings are compared: those of the report change no result."""
@@ -80,8 +80,7 @@ def _activity(run: Run, records: dict[str, StageRecord]) -> tuple[Traces | None,
     traced = records.get("trace")
     if traced is None or traced.inputs.get("tracks") != records["track"].key or traced.version != stage_named("trace").version:
         return None, None
-    file = ARTEFACTS.get("swaps")
-    return run.traces, load("swaps", run.path) if file in traced.artefacts else None
+    return run.traces, run.swaps
 
 
 def _scaled(detections: Detections, factor: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Detections:

@@ -9,7 +9,7 @@ from barlowtrack.data.corrections import Correction, Corrections, Witnesses
 from barlowtrack.data.crops import CropBatch, Crops, CropSource, Embeddings
 from barlowtrack.data.detections import LEAST_SHARE, Detections, Segmentation, VolumeLooks
 from barlowtrack.data.identities import Candidates, Identities, Neurons, Tracked, Tracks
-from barlowtrack.data.light import Light, Places
+from barlowtrack.data.light import Light, MeasuredVolume, Places
 from barlowtrack.data.progress import Progress, silent
 from barlowtrack.data.recording import Labels, Recording, VolumeSource
 from barlowtrack.data.traces import Bleaching, Flag, Source, Swaps, Traced, Traces, Truth
@@ -37,6 +37,7 @@ __all__ = [
     "Identities",
     "IntArray",
     "Labels",
+    "MeasuredVolume",
     "Neurons",
     "Progress",
     "Recording",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from barlowtrack.data.arrays import BoolArray, FloatArray, IntArray, expect, expect_rows
 
@@ -44,6 +47,23 @@ class Light:
     def __len__(self) -> int:
         return len(self.voxels)
 
+    @classmethod
+    def dark(cls, n: int) -> Light:
+        """Returns n of which nothing was read."""
+        mean, soft, brightest, background = (np.full((N_CHANNELS, n), np.nan, np.float32) for _ in range(4))
+        crowding, saturated = (np.full(n, np.nan, np.float32) for _ in range(2))
+        return cls(mean, soft, brightest, background, np.zeros(n, np.int32), crowding, np.zeros(n, bool), saturated)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Light]) -> Light:
+        """Joins parts in their order."""
+        parts = [cls.dark(0), *parts]
+        return cls(**{name: np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in cls.__dataclass_fields__})
+
+    def subset(self, rows: IntArray) -> Light:
+        """Returns some rows."""
+        return Light(**{name: getattr(self, name)[..., rows] for name in self.__dataclass_fields__})
+
 
 @dataclass(frozen=True)
 class Places:
@@ -69,3 +89,29 @@ class Places:
 
     def __len__(self) -> int:
         return len(self.t)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Places]) -> Places:
+        """Joins the places of successive volumes."""
+        whole = np.zeros(0, np.int32)
+        parts = [cls(whole, whole, np.zeros((0, 3), np.float32), Light.dark(0)), *parts]
+        t, entry, position_um = (np.concatenate([getattr(part, name) for part in parts]) for name in ("t", "entry", "position_um"))
+        return cls(t, entry, position_um, Light.concatenate([part.light for part in parts]))
+
+
+@dataclass(frozen=True)
+class MeasuredVolume:
+    """One volume of which the light was measured.
+
+    Attributes:
+        t: Which.
+        light: Of its detections, in their order.
+        places: In it; rows of this volume only.
+    """
+
+    t: int
+    light: Light
+    places: Places
+
+    def __post_init__(self) -> None:
+        expect(bool(np.all(self.places.t == self.t)), f"light of volume {self.t}", "its own places only", "others")

@@ -9,15 +9,14 @@ import pytest
 
 from barlowtrack.data import UNKNOWN, Detections, Traces, Tracks, Truth
 from barlowtrack.errors import InputError
+from barlowtrack.io.activity import traces_from_frame, traces_to_frame
+from barlowtrack.io.columns import TABLES
 from barlowtrack.io.tables import (
-    TABLES,
     detections_from_frame,
     detections_to_frame,
     read_provenance,
     read_table,
     read_truth,
-    traces_from_frame,
-    traces_to_frame,
     tracks_from_frame,
     tracks_to_frame,
     truth_from_frame,

@@ -1,0 +1,55 @@
+"""Ratios and relative changes: right where they can be, NaN where they cannot, never infinite."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from barlowtrack.activity.ratios import baselines, ratios, relative_changes
+
+ANY = arrays(np.float32, (3, 8), elements=st.floats(width=32, allow_nan=True, allow_infinity=False))
+
+
+def test_a_ratio_needs_red_light() -> None:
+    red = np.array([[2.0, 0.0, -1.0, np.nan, 4.0]])
+    green = np.array([[1.0, 1.0, 1.0, 1.0, np.nan]])
+    np.testing.assert_array_equal(ratios(green, red), [[0.5, np.nan, np.nan, np.nan, np.nan]])
+
+
+def test_changes_are_relative_to_each_neurons_own_baseline() -> None:
+    values = np.array([[1.0, 2.0, 3.0], [10.0, 20.0, 30.0], [-1.0, -2.0, -3.0], [np.nan] * 3, [0.0] * 3])
+    base = baselines(values, 50)
+    np.testing.assert_array_equal(base, [2.0, 20.0, np.nan, np.nan, np.nan])
+    np.testing.assert_allclose(relative_changes(values, base)[:2], [[-0.5, 0, 0.5]] * 2)
+    assert np.isnan(relative_changes(values, base)[2:]).all()
+
+
+def test_a_baseline_is_taken_only_from_values_that_count() -> None:
+    values = np.array([[1.0, 1.0, 100.0, 100.0, np.nan]])
+    assert baselines(values, 100, np.array([[True, True, False, False, True]])) == pytest.approx(1)
+    assert np.isnan(baselines(values, 50, np.zeros((1, 5), bool))).all()
+
+
+def test_without_neurons_there_is_nothing() -> None:
+    nothing = np.empty((0, 4))
+    assert ratios(nothing, nothing).shape == relative_changes(nothing, baselines(nothing, 20)).shape == (0, 4)
+
+
+@settings(max_examples=50, deadline=None)
+@given(green=ANY, red=ANY, percentile=st.floats(0, 100))
+def test_nothing_is_ever_infinite(green: np.ndarray, red: np.ndarray, percentile: float) -> None:
+    ratio = ratios(green, red)
+    change = relative_changes(ratio, baselines(ratio, percentile))
+    assert not np.isinf(ratio).any()
+    assert not np.isinf(change).any()
+    assert np.isnan(ratio[~(red > 0)]).all()
+
+
+@given(gain=st.floats(0.01, 100))
+def test_gain_of_a_channel_does_not_change_what_is_relative(gain: float) -> None:
+    values = np.random.default_rng(0).uniform(1, 9, (4, 30))
+    one, other = (relative_changes(x, baselines(x, 20)) for x in (values, gain * values))
+    np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
