@@ -12,7 +12,7 @@ import numpy as np
 from barlowtrack.comparing.moved import Moved, elsewhere, moves, pair_detections, pair_neurons
 from barlowtrack.comparing.side import Making, Side
 from barlowtrack.config import differences
-from barlowtrack.data import UNKNOWN, FloatArray, IntArray
+from barlowtrack.data import UNKNOWN, FloatArray, IntArray, Swaps
 from barlowtrack.errors import InputError
 
 LEAST_CHANGE = 1e-3
@@ -29,11 +29,15 @@ class ChangedTrace:
         neuron_a: In A.
         neuron_b: The same in B.
         change: Root mean square of the difference where both have a value, in standard deviations of both.
+        lost: Volumes in which only A has a value.
+        gained: Volumes in which only B has.
     """
 
     neuron_a: int
     neuron_b: int
     change: float
+    lost: int
+    gained: int
 
 
 @dataclass(frozen=True)
@@ -101,8 +105,21 @@ class Comparison:
         a, b = self.a.activity(signal), self.b.activity(signal)
         if a is None or b is None:
             return ()
-        found = [ChangedTrace(i, j, _change(a[i], b[j])) for i, j in self.same.items()]
-        return tuple(sorted((one for one in found if one.change > LEAST_CHANGE), key=lambda one: (-one.change, one.neuron_a)))
+        found = [_changed(i, j, a[i], b[j]) for i, j in self.same.items()]
+        changed = [one for one in found if one.change > LEAST_CHANGE or one.lost or one.gained]
+        return tuple(sorted(changed, key=lambda one: (-one.change, -one.lost - one.gained, one.neuron_a)))
+
+    @property
+    def has_traces(self) -> bool:
+        """Whether both have traces to compare."""
+        return self.a.traces is not None and self.b.traces is not None
+
+    @property
+    def swaps_differ(self) -> bool:
+        """Whether other stretches are suspected, where both were searched."""
+        if self.a.swaps is None or self.b.swaps is None:
+            return False
+        return _stretches(self.a.swaps, self.same) != _stretches(self.b.swaps, {neuron: neuron for neuron in self.same.values()})
 
     @property
     def certainty(self) -> float:
@@ -114,7 +131,7 @@ class Comparison:
     def is_nothing(self) -> bool:
         """Whether the results are the same but for the numbers of the neurons."""
         same_detections = not any(count.any() for count in self.unshared)
-        return same_detections and not (self.moved or self.certainty or self.traces or self.renamed)
+        return same_detections and not (self.moved or self.certainty or self.traces or self.renamed or self.swaps_differ)
 
     def html(self) -> str:
         """Returns the page; the same two runs give the same bytes."""
@@ -192,10 +209,18 @@ def _counted(digest: str) -> str:
     return count if count.isdecimal() else "0"
 
 
-def _change(a: FloatArray, b: FloatArray) -> float:
-    both = np.isfinite(a) & np.isfinite(b)
-    if np.count_nonzero(both) < 2:
-        return 0.0
-    one, two = a[both].astype(np.float64), b[both].astype(np.float64)
-    spread = float(np.sqrt((one.var() + two.var()) / 2))
-    return float(np.sqrt(np.mean((one - two) ** 2))) / max(spread, 1e-12)
+def _stretches(swaps: Swaps, number: dict[int, int]) -> set[tuple[int, int, frozenset[int]]]:
+    """Returns suspected swaps without their evidence; number: of every neuron in B, so that other numbers are no other swap."""
+    pairs = [frozenset(number.get(neuron, UNKNOWN) for neuron in pair) for pair in swaps.neuron.tolist()]
+    return set(zip(swaps.first.tolist(), swaps.last.tolist(), pairs, strict=True))
+
+
+def _changed(neuron_a: int, neuron_b: int, a: FloatArray, b: FloatArray) -> ChangedTrace:
+    in_a, in_b = np.isfinite(a), np.isfinite(b)
+    one, other = (values[in_a & in_b].astype(np.float64) for values in (a, b))
+    change = 0.0
+    if len(one) > 1:
+        spread = float(np.sqrt((one.var() + other.var()) / 2))
+        change = float(np.sqrt(np.mean((one - other) ** 2))) / max(spread, 1e-12)
+    lost, gained = (int(np.count_nonzero(alone)) for alone in (in_a & ~in_b, in_b & ~in_a))
+    return ChangedTrace(neuron_a, neuron_b, change, lost, gained)

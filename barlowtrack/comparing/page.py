@@ -43,7 +43,8 @@ def headline(compared: Comparison) -> str:
     n_shared = len(compared.row_a)
     if compared.is_nothing:
         but = "; the settings differ, see below" if compared.settings else ""
-        return f"Nothing changed: {counted(n_shared, 'detection')} with the same identities, probabilities and traces{but}."
+        what = "identities, probabilities and traces" if compared.has_traces else "identities and probabilities"
+        return f"Nothing changed: {counted(n_shared, 'detection')} with the same {what}{but}."
     one, other = (int(count.sum()) for count in compared.unshared)
     if compared.moved:
         share, have = percent(compared.n_moved / n_shared), "has" if compared.n_moved == 1 else "have"
@@ -60,6 +61,8 @@ def headline(compared: Comparison) -> str:
         said.append(f"Probabilities differ by {compared.certainty:.3f} on average.")
     if compared.traces:
         said.append(f"The traces of {counted(len(compared.traces), 'neuron')} differ.")
+    if compared.swaps_differ:
+        said.append("Other swaps are suspected.")
     if compared.renamed:
         said.append(f"{counted(len(compared.renamed), 'neuron')} {'has' if len(compared.renamed) == 1 else 'have'} another name.")
     return " ".join(said)
@@ -183,13 +186,20 @@ def _traces(compared: Comparison) -> str:
     shown = compared.traces[:MOST_TRACES]
     intro = (
         f"The {counted(len(shown), 'neuron')} of both runs whose traces differ most, of {len(compared.traces)} that do: A in blue, B over "
-        "it in dashed orange. The number is the neuron's in A; the change is the root mean square of the difference, in standard "
-        "deviations of the trace."
+        "it in dashed orange. The number is the neuron's in A; the change is the root mean square of the difference where both have a "
+        "value, in standard deviations of the trace."
     )
-    rows = [(compared.a.called(one.neuron_a), compared.b.called(one.neuron_b), f"{one.change:.2f}") for one in shown]
+    rows = [
+        (compared.a.called(one.neuron_a), compared.b.called(one.neuron_b), f"{one.change:.2f}", str(one.lost), str(one.gained))
+        for one in shown
+    ]
     chart = both_traces(compared, shown, _time(compared))
     return page.section(
-        "traces", "Traces", intro, page.figure(chart), page.folded("In numbers", page.table(("in A", "in B", "change"), rows))
+        "traces",
+        "Traces",
+        intro,
+        page.figure(chart),
+        page.folded("In numbers", page.table(("in A", "in B", "change", "values only in A", "only in B"), rows)),
     )
 
 

@@ -135,6 +135,20 @@ def test_names_and_certainty_count_as_change():
     assert "Probabilities differ by 0.050" in headline(compare_sides(side(), surer))
 
 
+def test_values_that_only_one_has_and_swaps_that_only_one_suspects_count_as_change():
+    a, b = side(), side()
+    b.traces.dr_over_r0[2, 4] = np.nan
+    compared = compare_sides(a, b)
+    assert [(one.neuron_a, one.change, one.lost, one.gained) for one in compared.traces] == [(2, 0, 1, 0)]
+    assert not compared.is_nothing
+    one, other = (Swaps(np.array([3]), np.array([5]), np.array([pair]), np.array([7.0])) for pair in ([1, 4], [1, 2]))
+    assert "Other swaps are suspected" in headline(compare_sides(side(swaps=one), side(swaps=other)))
+    ids = [1, 0, 2, 3, 4, 5]
+    renumbered_swap = replace(one, neuron=np.array([[0, 4]]))
+    assert compare_sides(side(swaps=one), side(ids=ids, swaps=renumbered_swap)).is_nothing
+    assert not compare_sides(side(swaps=one), side(ids=ids, swaps=one)).is_nothing
+
+
 def test_runs_of_another_length_are_refused():
     shorter = replace(side(), detections=replace(side().detections, n_volumes=T + 1), traces=None)
     with pytest.raises(InputError, match="as many volumes, got 10 and 11"):
@@ -179,6 +193,7 @@ def test_the_page_of_empty_runs_and_of_runs_without_traces_can_be_written():
     nothing = side("empty", detections=Detections.empty(T), tracks=Tracks(np.zeros(0, int), np.zeros(0), 0), neuron_names=(), traces=None)
     html = write_page(compare_sides(nothing, nothing))
     assert "Nothing changed: 0 detections" in html
+    assert "with the same identities and probabilities." in html
     assert "A and B have no traces" in html
     assert "A has no traces" in write_page(compare_sides(side(traces=None), side()))
 
