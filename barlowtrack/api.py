@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Corrections,
         Detections,
         Embeddings,
+        Identities,
         Labels,
         Light,
         Places,
@@ -235,6 +236,12 @@ class Run:
     def atlas(self) -> Learned:
         """What was learned of the neurons: enough to identify volumes that come later."""
         found: Learned = self._load("atlas")
+        return found
+
+    @property
+    def identities(self) -> Identities:
+        """What the atlas says of every detection before people are heard, and where it has every neuron."""
+        found: Identities = self._load("identities")
         return found
 
     @property

@@ -225,8 +225,8 @@ class TraceConfig(_Section):
 
     reading: Literal["mean", "sum", "brightest", "soft"] = Field(
         "soft",
-        description="Of a nucleus: the mean of its voxels; their sum; the mean of the measure.brightest_voxels brightest; soft: the mean, in"
-        " which the middle counts most.",
+        description="Of a nucleus: the mean of its voxels; their sum; the mean of its brightest (measure.brightest_voxels); soft: the"
+        " mean in which its middle counts most.",
     )
     background: bool = Field(True, description="Subtract the background of each nucleus.")
     unseen: Literal["predicted", "gap"] = Field(

@@ -4,10 +4,10 @@
     python benchmarks/bench_trace.py --runs runs/mid-0
     python benchmarks/bench_trace.py --balls --volumes 10 --neurons 150
 
-Of kept runs (see bench_run.py): brought up to date, then traced again in each way beside the default, and compared with true activity. r is
-Pearson's; a true neuron that nobody is counts as 0 in the last two columns. With --balls: time, memory and exactness of measure on
-balls of known brightness on an uneven background, blurred and noisy, beside what trace read before it (a mean above the percentile of a
-shell, one nucleus at a time).
+Of kept runs (see bench_run.py): brought up to date, then traced again by the default settings and in each other way, and compared with
+true activity. r is Pearson's; a true neuron that nobody is counts as 0 in the last two columns. With --balls: time, memory and exactness
+of measure on balls of known brightness on an uneven background, blurred and noisy, beside what trace read before it (a mean above the
+percentile of a shell, one nucleus at a time).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 from scipy import ndimage
 
 from barlowtrack.api import Run, prepare
-from barlowtrack.config import ComputeConfig, MeasureConfig
+from barlowtrack.config import ComputeConfig, MeasureConfig, TraceConfig
 from barlowtrack.data import Candidates, Detections, Identities, Labels, Light, Places, Recording, Source, Traces, Truth
 from barlowtrack.evaluate import evaluate, trace_correlation
 from barlowtrack.io.tables import read_truth
@@ -65,7 +65,7 @@ def score_run(folder: Path) -> None:
     run, truth = Run(target), read_truth(folder / "truth.csv")
     found = evaluate(run.detections, run.tracks, truth)
     given = [load(name, target) for name in ("light", "places", "detections", "identities", "tracks", "neurons", "absences")]
-    recording, settings = job.recording(), job.config.trace
+    recording, settings = job.recording(), TraceConfig()
     print(f"{folder.name}: identity {found.identity_accuracy:.3f}, {len(np.unique(truth.neuron))} true neurons")
     print(f"{'':28} {'median r':>9} {'10th pct.':>9} {f'r > {GOOD}':>9}")
     for way, (changes, values, sources) in WAYS.items():

@@ -102,6 +102,6 @@ def smooth(values: FloatArray, width: float) -> FloatArray:
 
 
 def evenly_if_unknown(time: FloatArray) -> FloatArray:
-    """Returns the times, (T,); the numbers of the volumes where any time is unknown."""
-    known = np.isfinite(time).all()
+    """Returns the times, (T,); the numbers of the volumes where any time is unknown, or does not rise."""
+    known = np.isfinite(time).all() and (np.diff(time) > 0).all()
     return np.asarray(time, np.float64) if known else np.arange(len(time), dtype=np.float64)

@@ -53,7 +53,7 @@ def find_swaps(
         green: (K, T) likewise; all NaN without a signal channel.
         volume_um3: (K, T) size of the nucleus.
         position_um: (K, 3) where each neuron usually lies; NaN for one that is nowhere.
-        false_alarms: Stretches expected by chance in the whole recording.
+        false_alarms: Stretches expected by chance in the whole recording; more than 0.
         n_neighbours: Pairs are looked for among so many nearest neighbours.
 
     Returns:

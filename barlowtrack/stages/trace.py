@@ -185,7 +185,7 @@ def _predicted(
     aim = aim_of(detections, tracks, identities.place_um, entry)
     open_to = np.repeat(laid_well(detections, tracks, aim)[:, None], tracks.n_neurons, axis=1)  # (T, K)
     open_to[seen.t, seen.neuron] = False
-    open_to[:, np.setdiff1d(np.arange(tracks.n_neurons), seen.neuron)] = False  # whom no volume shows, or people took away
+    open_to[:, np.bincount(seen.neuron, minlength=tracks.n_neurons) == 0] = False  # nothing tells how it usually shines
     open_to[_denied(absences)] = False
     found = stand_ins(places, entry, open_to, aim)
     found = found.surer_than(config.min_probability)

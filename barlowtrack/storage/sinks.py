@@ -275,10 +275,14 @@ class _MeasuredVolumes(_Parts):
         return self.volumes / f"{t:08}.safetensors"
 
     def _read(self, t: int) -> MeasuredVolume:
+        from safetensors import SafetensorError
         from safetensors.numpy import load
 
-        arrays = load(self._path(t).read_bytes())
-        light, there = (Light(**{name: arrays[f"{whose}.{name}"] for name in Light.__dataclass_fields__}) for whose in ("light", "there"))
+        try:
+            arrays = load(self._path(t).read_bytes())
+        except SafetensorError as error:
+            raise StorageError(f"{self._path(t)}: {error}") from None
+        light, there = (Light(**{name: arrays[f"{of}.{name}"] for name in Light.__dataclass_fields__}) for of in ("light", "there"))
         return MeasuredVolume(t, light, Places(arrays["t"], arrays["entry"], arrays["position_um"], there))
 
     def _is_safe(self, t: int) -> bool:

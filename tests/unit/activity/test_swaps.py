@@ -76,6 +76,24 @@ def test_several_swaps_of_several_pairs_are_told_apart() -> None:
     assert sorted(scene.found()) == sorted(put)
 
 
+def test_a_stretch_ends_where_somebody_was_seen() -> None:
+    scene = Scene(missing=0.0)
+    i, j = unlike(scene)
+    scene.swap(i, j, 30, 39)
+    for values in (scene.red, scene.green, scene.volume):
+        values[[i, j], 25:30] = np.nan
+        values[[i, j], 40:44] = np.nan
+    assert scene.found() == [(30, 39, i, j)]
+
+
+def test_who_allows_fewer_false_alarms_gets_fewer_swaps() -> None:
+    scene = Scene(10)
+    scene.swap(*unlike(scene), 30, 33)
+    found = [set(scene.found(false_alarms=allowed)) for allowed in (1e4, 5.0, 0.5, 1e-30)]
+    assert found[0] >= found[1] >= found[2] >= found[3]
+    assert (len(found[2]), len(found[3])) == (1, 0)
+
+
 def test_chance_makes_no_swaps() -> None:
     assert sum(len(Scene(seed).found()) for seed in range(12)) <= 6  # as many as false_alarms says, at most
 

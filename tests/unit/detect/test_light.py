@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from barlowtrack.config import MeasureConfig
+from barlowtrack.detect import bodies
 from barlowtrack.detect import light as module
 from barlowtrack.detect.light import Volume, nuclei_light, places_light
 
@@ -50,7 +51,7 @@ def slowly(volume: Volume, body: np.ndarray, read: np.ndarray, config: MeasureCo
     }
 
 
-@pytest.mark.parametrize("shell_um", [0.1, 1.3, 4.0])
+@pytest.mark.parametrize("shell_um", [0.1, 1.3, 4.0, 900.0])
 @pytest.mark.parametrize("seed", range(4))
 def test_nuclei_are_read_as_one_by_one(seed: int, shell_um: float) -> None:
     volume, config = scene(seed), MeasureConfig(shell_um=shell_um, brightest_voxels=7, background_percentile=33)
@@ -114,11 +115,11 @@ def test_what_labels_are_called_and_how_bodies_are_grouped_changes_nothing(seed:
     labels = np.unique(volume.labels)[1:]
     whole = nuclei_light(volume, labels, config)
     renamed = Volume(volume.channels, np.where(volume.labels > 0, 12 + shift - volume.labels, 0), SIZE_UM, volume.saturated_at)
-    usual, module.BATCH_VOXELS = module.BATCH_VOXELS, 1
+    usual, bodies.BATCH_VOXELS = bodies.BATCH_VOXELS, 1
     try:
         alone = nuclei_light(renamed, 12 + shift - labels, config)
     finally:
-        module.BATCH_VOXELS = usual
+        bodies.BATCH_VOXELS = usual
     for name in NAMES:
         np.testing.assert_allclose(getattr(alone, name), getattr(whole, name), rtol=1e-6, err_msg=name)
 

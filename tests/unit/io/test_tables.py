@@ -7,10 +7,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from barlowtrack.data import UNKNOWN, Detections, Traces, Tracks, Truth
+from barlowtrack.data import UNKNOWN, Bleaching, Detections, Light, Places, Swaps, Traces, Tracks, Truth
 from barlowtrack.errors import InputError
-from barlowtrack.io.activity import traces_from_frame, traces_to_frame
-from barlowtrack.io.columns import TABLES
+from barlowtrack.io.activity import (
+    bleaching_from_frame,
+    bleaching_to_frame,
+    light_from_frame,
+    light_to_frame,
+    places_from_frame,
+    places_to_frame,
+    swaps_from_frame,
+    swaps_to_frame,
+    traces_from_frame,
+    traces_to_frame,
+)
+from barlowtrack.io.columns import TABLES, TableName
 from barlowtrack.io.tables import (
     detections_from_frame,
     detections_to_frame,
@@ -56,6 +67,10 @@ def same(a: object, b: object) -> bool:
     return all(np.array_equal(getattr(a, k), getattr(b, k), equal_nan=np.asarray(getattr(a, k)).dtype.kind == "f") for k in vars(a))
 
 
+def close(a: object, b: object) -> bool:
+    return all(np.allclose(getattr(a, k), getattr(b, k), rtol=1e-6, equal_nan=True) for k in vars(a))
+
+
 @pytest.mark.parametrize("extension", ["parquet", "csv"])
 def test_nouns_survive_the_disk(tmp_path: Path, extension: str) -> None:
     paths = {name: tmp_path / f"{name}.{extension}" for name in TABLES}
@@ -96,6 +111,54 @@ def test_traces_lie_neuron_by_neuron() -> None:
     assert same(traces_from_frame(shuffled), traces())
     with pytest.raises(InputError, match="11 rows"):
         traces_from_frame(frame.iloc[1:])
+    named = traces_to_frame(traces(), ["", "AVAL", "=A1"])
+    assert named["name"].tolist() == [""] * 4 + ["AVAL"] * 4 + ["=A1"] * 4
+
+
+def light(n: int, seed: int = 4) -> Light:
+    rng = np.random.default_rng(seed)
+    readings = rng.random((4, 2, n), dtype=np.float32)
+    readings[:, 1] = np.nan  # no signal channel
+    share = rng.random((2, n), dtype=np.float32)
+    return Light(*readings, rng.integers(1, 900, n).astype(np.int32), share[0], rng.random(n) < 0.5, share[1])
+
+
+def places(m: int) -> Places:
+    rng = np.random.default_rng(5)
+    t, entry = np.sort(rng.integers(0, 4, m)).astype(np.int32), rng.integers(0, 9, m).astype(np.int32)
+    return Places(t, entry, rng.random((m, 3), dtype=np.float32), light(m))
+
+
+def bleaching() -> Bleaching:
+    return Bleaching(np.array([[1, np.nan, 0.9], [1, 0.8, 0.5]]), np.array([[1, 1, 1], [1, 0.7, 0.5]]), ("none", "bi"))
+
+
+def swaps(n: int) -> Swaps:
+    first = np.arange(n, dtype=np.int32)
+    return Swaps(first, first + 3, np.stack([first, first + 1], axis=1), np.linspace(9, 3, n))
+
+
+@pytest.mark.parametrize("extension", ["parquet", "csv"])
+@pytest.mark.parametrize("n", [0, 5])
+def test_light_and_what_is_found_in_traces_survive_the_disk(tmp_path: Path, extension: str, n: int) -> None:
+    def through(name: TableName, frame: pd.DataFrame) -> pd.DataFrame:
+        path = tmp_path / f"{name}.{extension}"
+        assert list(frame.columns) == list(TABLES[name])
+        write_table(frame, path)
+        return read_table(path, name)
+
+    found = detections() if n else Detections.empty(3)
+    assert close(light_from_frame(through("light", light_to_frame(found, light(n)))), light(n))
+    there = places_from_frame(through("places", places_to_frame(places(n))))
+    assert close(there.light, places(n).light)
+    for name in ("t", "entry", "position_um"):
+        np.testing.assert_allclose(getattr(there, name), getattr(places(n), name), rtol=1e-6)
+    assert close(swaps_from_frame(through("swaps", swaps_to_frame(swaps(n)))), swaps(n))
+    faded = bleaching_from_frame(through("bleaching", bleaching_to_frame(bleaching())))
+    assert faded.kind == ("none", "bi")
+    np.testing.assert_allclose([faded.level, faded.fit], [bleaching().level, bleaching().fit])
+    with pytest.raises(InputError, match="one a detection, got"):
+        light_to_frame(found, light(n + 1))
 
 
 @pytest.mark.parametrize("extension", ["parquet", "csv"])

@@ -13,7 +13,7 @@ from barlowtrack.stages.identify import identify
 from tests.cases import arrangement, detections_at, looks_of
 
 POINTS_ONLY = TrackConfig(appearance=False)
-K, T = 16, 16
+K, T = 16, 8
 
 
 def identities(detections: Detections, config: TrackConfig = POINTS_ONLY, vectors: np.ndarray | None = None) -> Identities:
@@ -65,11 +65,12 @@ def test_the_atlas_has_neurons_where_they_are_also_where_nobody_found_them(flat:
 
 
 def test_places_move_with_the_worm() -> None:
-    detections, who, _ = worm()
-    found, by = known(flat=False), np.array([5.0, -7, 11])
-    moved = detections_at(detections.t, 2 * (detections.position_um + by), T)
-    there = identities(moved)
-    np.testing.assert_allclose(there.place_um[:, entry_of(there, who)], 2 * (found.place_um[:, entry_of(found, who)] + by), atol=0.02)
+    whole, who, _ = worm()
+    few = np.flatnonzero(whole.t < 5)
+    position_um, t, by = whole.position_um[few], whole.t[few], np.array([5.0, -7, 11])
+    here, there = (identities(detections_at(t, place, 5)) for place in (position_um, 2 * (position_um + by)))
+    ours, theirs = (entry_of(found, who[few]) for found in (here, there))
+    np.testing.assert_allclose(there.place_um[:, theirs], 2 * (here.place_um[:, ours] + by), atol=0.02)
 
 
 def test_a_volume_that_shows_nothing_has_no_places_and_one_with_little_has_finite_ones() -> None:

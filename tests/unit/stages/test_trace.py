@@ -204,6 +204,15 @@ def test_doubtful_and_unknown_detections_are_left_out():
     assert kept.flags[K - 1, T - 1] == Flag.DOUBTFUL
 
 
+def test_who_is_never_surely_seen_is_not_predicted_either():
+    case = scene(unseen=((3, 1),))
+    doubtful = np.where(case.tracks.neuron == 1, 0.2, 0.9)
+    case.tracks = Tracks(case.tracks.neuron, doubtful, K)
+    traces = case.traces(PLAIN.model_copy(update={"reading": "sum", "min_probability": 0.5}))
+    assert (traces.source[1] == Source.NONE).all()
+    assert np.isnan(traces.red[1]).all()
+
+
 def test_bleaching_is_found_on_what_was_seen_and_undone():
     case = scene(unseen=((5, 2),))
     fading = np.exp(-np.arange(T) / 30)
