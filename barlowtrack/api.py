@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from barlowtrack import pipeline
-from barlowtrack.errors import StorageError
+from barlowtrack.errors import InputError, StorageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Labels,
         Light,
         Places,
+        Progress,
         Recording,
         Swaps,
         Traces,
@@ -337,6 +338,58 @@ class Run:
         from barlowtrack.answers import queue
 
         return queue(self.folder, n)
+
+    def movie(
+        self,
+        path: Path | str,
+        *,
+        volumes: str | None = None,
+        width: int = 640,
+        fps: float = 10.0,
+        max_frames: int = 200,
+        names: bool = False,
+        progress: Progress | None = None,
+    ) -> list[int]:
+        """Writes a film of the recording, which must be at hand: maximum projections, a ring around every neuron.
+
+        Args:
+            path: Ends in .webp, .png, .gif, or .mp4 where the extra movie is installed.
+            volumes: "FROM:TO", TO not included; all where not given.
+            width: Of the picture, in pixels.
+            fps: Frames a second.
+            max_frames: Of more volumes as many are shown, evenly chosen.
+            names: Write the name, or number, of every neuron beside it.
+            progress: Told after every frame.
+
+        Returns:
+            The volumes that are shown.
+
+        Raises:
+            InputError: a file, volumes, width or rate that cannot be, or the recording has changed.
+            StorageError: there are no tracks to show.
+        """
+        from barlowtrack.data import silent
+        from barlowtrack.movie import film, refuse_file
+
+        refuse_file(Path(path))  # said before anything is read
+        detections, tracks = self.detections, self.tracks
+        recording = prepare(self.path).recording()
+        made = self.folder.record("segment")
+        if made is None or made.recording.get("content") != recording.fingerprint:
+            raise InputError(f"{self.path}: the recording changed since its nuclei were found; run 'barlowtrack run {self.path}' first")
+        called = [name if isinstance(name, str) and name else str(k) for k, name in enumerate(self.neurons["name"])] if names else None
+        return film(
+            recording,
+            detections,
+            tracks,
+            Path(path),
+            volumes=volumes,
+            width=width,
+            fps=fps,
+            max_frames=max_frames,
+            names=called,
+            progress=progress or silent,
+        )
 
     def write_csv(self, *, always: bool = True) -> list[Path]:
         """Writes the tables as CSV beside their parquet files.

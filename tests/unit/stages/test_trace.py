@@ -183,6 +183,15 @@ def test_how_sure_a_predicted_value_is_follows_from_how_often_places_were_right(
     assert 0.4 < case.traces().probability[1, 3] < 0.65
 
 
+def test_a_neuron_that_people_took_away_is_not_brought_back_by_its_places():
+    case = scene(unseen=((3, 1), (7, 2)))
+    case.swap(tracks={"neuron": np.where(case.tracks.neuron == 2, UNKNOWN, case.tracks.neuron)})
+    traces = case.traces()
+    assert traces.source[1, 3] == Source.PREDICTED
+    assert np.all(traces.source[2] == Source.NONE)
+    assert np.isnan(traces.red[2]).all()
+
+
 def test_doubtful_and_unknown_detections_are_left_out():
     case = scene()
     neuron, probability = case.tracks.neuron.copy(), case.tracks.probability.copy()
