@@ -50,14 +50,17 @@ class Person:
             mostly = np.bincount(self.scene.true[neuron == question.neuron] + 1).argmax() - 1
             if mostly == UNKNOWN:
                 return Correction("not-a-neuron", neuron=str(question.neuron), line=line)
-            return Correction("name", neuron=str(question.neuron), other=f"true {mostly}", line=line)
+            return self._on_question(question, line)
         if question.kind != "same":
-            rows = self.scene.detections.rows_of(question.t)
-            return self.on(rows.start + int(np.flatnonzero(self.scene.detections.label[rows] == question.label)[0]), line)
+            return self._on_question(question, line)
         mostly = [np.bincount(self.scene.true[neuron == k] + 1).argmax() for k in (question.neuron, question.other)]
         if mostly[0] != mostly[1]:
             return None
         return Correction("merge", neuron=str(question.neuron), other=str(question.other), line=line)
+
+    def _on_question(self, question: Question, line: int) -> Correction:
+        rows = self.scene.detections.rows_of(question.t)
+        return self.on(rows.start + int(np.flatnonzero(self.scene.detections.label[rows] == question.label)[0]), line)
 
 
 def identified(scene: Scene) -> Identification:
