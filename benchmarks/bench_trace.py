@@ -1,7 +1,7 @@
 """How true traces are, what each correction contributes, and what reading light costs.
 
     python benchmarks/bench_run.py --preset mid --ways default --keep runs
-    python benchmarks/bench_trace.py --runs runs/mid-0
+    python benchmarks/bench_trace.py --runs runs/mid-0 [--fade .7 1.4]
     python benchmarks/bench_trace.py --balls --volumes 10 --neurons 150
 
 Of kept runs (see bench_run.py): brought up to date, then traced again by the default settings and in each other way, and compared with
@@ -15,7 +15,8 @@ from __future__ import annotations
 import argparse
 import resource
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,12 @@ from barlowtrack.io.tables import read_truth
 from barlowtrack.stages.measure import measure
 from barlowtrack.stages.trace import trace
 from barlowtrack.storage import load
+from barlowtrack.synthetic import preset
 
 SIZE_UM = (1.5, 0.3, 0.3)
 SHAPE = (24, 256, 512)
 GOOD = 0.75
+OFFSET = preset("mid").offset
 EVERY = tuple(Source)
 WAYS: dict[str, tuple[dict[str, Any], str, Collection[Source]]] = {
     "default": ({}, "dr_over_r0", EVERY),
@@ -57,14 +60,16 @@ WAYS: dict[str, tuple[dict[str, Any], str, Collection[Source]]] = {
 }
 
 
-def score_run(folder: Path) -> None:
-    """Prints a line a way."""
+def score_run(folder: Path, fading: Sequence[float]) -> None:
+    """Prints a line a way; red and green fall to exp(-fading) within the recording, beside what they did already."""
     target = folder / "recording.barlowtrack"
     job = prepare(target)
     job.run(upto="track")
     run, truth = Run(target), read_truth(folder / "truth.csv")
     found = evaluate(run.detections, run.tracks, truth)
-    given = [load(name, target) for name in ("light", "places", "detections", "identities", "tracks", "neurons", "absences")]
+    light, places, *rest = [load(name, target) for name in ("light", "places", "detections", "identities", "tracks", "neurons", "absences")]
+    curve = np.exp(-np.outer(fading, np.linspace(0, 1, run.detections.n_volumes)))  # (2, T)
+    given = [faded(light, curve[:, run.detections.t]), replace(places, light=faded(places.light, curve[:, places.t])), *rest]
     recording, settings = job.recording(), TraceConfig()
     print(f"{folder.name}: identity {found.identity_accuracy:.3f}, {len(np.unique(truth.neuron))} true neurons")
     print(f"{'':28} {'median r':>9} {'10th pct.':>9} {f'r > {GOOD}':>9}")
@@ -81,6 +86,11 @@ def score_run(folder: Path) -> None:
         for source in (Source.SEEN, Source.PREDICTED):
             r, n = pooled(made, truth, found.mapping, values, source)
             print(f"{values} of {source.name.lower()} values alone: r {r:.3f} pooled over {n} values, each neuron about its own level")
+
+
+def faded(light: Light, share: np.ndarray) -> Light:
+    """Returns light of which a share (2, N) is left; the camera's offset stays."""
+    return replace(light, **{n: OFFSET + (getattr(light, n) - OFFSET) * share for n in ("mean", "soft", "brightest", "background")})
 
 
 def pooled(traces: Traces, truth: Truth, mapping: dict[int, int], values: str, source: Source) -> tuple[float, int]:
@@ -197,13 +207,14 @@ def main() -> None:
     parser.add_argument(
         "--runs", type=Path, nargs="+", default=[], help="folders that bench_run.py --keep left: recording, run folder, truth"
     )
+    parser.add_argument("--fade", type=float, nargs=2, default=(0.0, 0.0), help="runs: let red and green fall to exp(-this) on top")
     parser.add_argument("--balls", action="store_true", help="time, memory and exactness of measure")
     parser.add_argument("--volumes", type=int, default=10)
     parser.add_argument("--neurons", type=int, default=150)
     parser.add_argument("--workers", type=int, default=1)
     asked = parser.parse_args()
     for folder in asked.runs:
-        score_run(folder)
+        score_run(folder, asked.fade)
     if asked.balls or not asked.runs:
         score_balls(asked.volumes, asked.neurons, asked.workers)
 
