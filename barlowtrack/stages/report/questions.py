@@ -29,8 +29,6 @@ SURE = 0.9
 REACH = 10
 """Volumes away from a nucleus that may tell who is missing there."""
 FEWEST_AROUND = 5
-DOUBTED = 0.5
-"""Mean probability below which a neuron may be none at all."""
 GAP = 0.1
 
 
@@ -117,6 +115,8 @@ def missing_here(detections: Detections, tracks: Tracks, row: int) -> tuple[int,
 def _compared(shown: Shown, question: Question, row: int, missing: Sequence[int], nearby: Sequence[int]) -> list[Compared]:
     if question.kind == "same":
         neurons = [question.neuron, question.other]
+    elif question.kind == "nobody":
+        neurons = [question.neuron]
     else:
         neurons = [*(neuron for neuron, _ in _offered(question)), *missing][:2]
     found = [Compared(neuron, sure_sightings(shown.detections, shown.tracks, neuron, row, nearby)) for neuron in neurons]
@@ -149,7 +149,8 @@ def _picture(shown: Shown, question: Question, row: int, compared: Sequence[Comp
     axes.set(xlim=(-GAP / 2, across - GAP / 2), ylim=(1 + GAP / 4, 1 + GAP / 4 - down))
     axes.axis("off")
     draw(axes, crops[row], 0.0, 0.0, INK)
-    axes.text(0.5, -0.03, f"who? in {question.t}", ha="center", va="bottom", fontsize=7.5, color=INK)
+    what = f"{shown.names.short(question.neuron)} in" if question.kind == "nobody" else "who? in"
+    axes.text(0.5, -0.03, f"{what} {question.t}", ha="center", va="bottom", fontsize=7.5, color=INK)
     left = 1 + 2 * GAP
     for other in compared:
         for sighting in other.rows:
@@ -164,7 +165,7 @@ def _picture(shown: Shown, question: Question, row: int, compared: Sequence[Comp
 
 def _missing(shown: Shown, question: Question, row: int) -> tuple[int, ...]:
     """Whom else to offer, where hardly anybody is a candidate."""
-    few = question.kind != "same" and len(_offered(question)) < 2
+    few = question.kind in ("who", "anchor") and len(_offered(question)) < 2
     known = [neuron for neuron, _ in question.candidates]
     return tuple(neuron for neuron in missing_here(shown.detections, shown.tracks, row) if neuron not in known) if few else ()
 
@@ -174,13 +175,15 @@ def _card(shown: Shown, number: int, question: Question, missing: Sequence[int],
         f"{number}. {_asked(shown, question)}",
         page.figure(picture),
         page.paragraph(_candidates(shown, question, missing)),
-        page.code("\n".join(commands(question, missing, _doubted(shown, question)))),
+        page.code("\n".join(commands(question, missing))),
     )
 
 
 def _asked(shown: Shown, question: Question) -> str:
     if question.kind == "same":
         return f"Are {shown.names.text(question.neuron)} and {shown.names.text(question.other)} one neuron?"
+    if question.kind == "nobody":
+        return f"Is {shown.names.text(question.neuron)} a neuron at all?"
     now = f"{shown.names.text(question.neuron)} now" if question.neuron != UNKNOWN else "nobody now"
     return f"Who is nucleus {question.label} of volume {question.t}? It is {now}."
 
@@ -188,39 +191,43 @@ def _asked(shown: Shown, question: Question) -> str:
 def _candidates(shown: Shown, question: Question, missing: Sequence[int]) -> str:
     if question.kind == "same":
         return "They are hardly ever seen in one volume, and each is a candidate where the other is. If both look alike, they are one."
+    if question.kind == "nobody":
+        seen = counted(int(np.count_nonzero(shown.tracks.neuron == question.neuron)), "volume")
+        return (
+            f"It was followed through {seen}, and is doubted in most of them: nobody we know, {_left(question)} in the one on the left. "
+            "If it is a granule, or else something that glows, the first line settles all volumes; if it is a neuron, the second says so."
+        )
     part = shown.detections.rows_of(question.t)
     elsewhere = set(shown.tracks.neuron[part].tolist()) - {question.neuron}
     said = [
         f"{shown.names.text(neuron)}: {percent(share)}" + (" (found elsewhere in this volume)" if neuron in elsewhere else "")
         for neuron, share in _offered(question)
     ]
-    said.append(f"nobody we know: {percent(max(1 - sum(share for _, share in question.candidates), 0.0))}")
+    said.append(f"nobody we know: {_left(question)}")
     text = "; ".join(said)
     text = f"{text[0].upper()}{text[1:]}."
     if missing:
         text += f" Not found in this volume, and about here in a volume close by: {shown.names.listed(missing)}."
-    if _doubted(shown, question):
-        text += f" {shown.names.text(question.neuron)} is doubted wherever it was found: if it is no neuron, the last line says so for all."
     return text + (" Its part of the volume is in doubt too, so the answer moves its neighbours." if question.kind == "anchor" else "")
 
 
-def _doubted(shown: Shown, question: Question) -> bool:
-    """Says whether who it is now is doubted wherever it was found."""
-    counts = shown.verdict.neurons
-    return bool(np.any((counts.neuron == question.neuron) & (counts.probability < DOUBTED)))
+def _left(question: Question) -> str:
+    """How likely it is nobody we know."""
+    return percent(max(1 - sum(share for _, share in question.candidates), 0.0))
 
 
-def commands(question: Question, missing: Sequence[int] = (), doubted: bool = False) -> list[str]:
+def commands(question: Question, missing: Sequence[int] = ()) -> list[str]:
     """Returns what to type, a line an answer; ids instead of names, which may hold anything.
 
     Args:
         question: What is asked.
         missing: Neurons to offer beside its candidates.
-        doubted: Whether who it is now may be no neuron at all.
     """
     if question.kind == "same":
         return [f"barlowtrack correct RUN --merge {question.neuron} {question.other}"]
+    nowhere = f"barlowtrack correct RUN --not-a-neuron --neuron {question.neuron}"
     place = f"barlowtrack correct RUN --volume {question.t} --label {question.label}"
+    if question.kind == "nobody":
+        return [nowhere, f"{place} --is {question.neuron}"]
     offered = [*(neuron for neuron, _ in _offered(question)), *missing]
-    nowhere = [f"barlowtrack correct RUN --not-a-neuron --neuron {question.neuron}"] if doubted else []
-    return [*(f"{place} --is {neuron}" for neuron in offered), f"{place} --not-a-neuron", *nowhere]
+    return [*(f"{place} --is {neuron}" for neuron in offered), f"{place} --not-a-neuron"]

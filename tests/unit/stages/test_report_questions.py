@@ -15,6 +15,7 @@ from tests.unit.stages.test_report import Tags, case, identities_of, page_of, sh
 
 WHO = Question("anchor", 3, 2, (3.0, 3.5, 5.0), 1, UNKNOWN, ((2, 0.6), (1, 0.3), (4, 0.01)), 2.0)
 NOBODY = Question("who", 3, 2, (3.0, 3.5, 5.0), UNKNOWN, UNKNOWN, (), 1.0)
+NONE = Question("nobody", 3, 2, (3.0, 3.5, 5.0), 1, UNKNOWN, ((1, 0.2),), 4.8)
 SAME = Question("same", 2, 5, (3.0, 8.0, 11.0), 0, 4, ((4, 0.9),), 3.0)
 
 
@@ -41,9 +42,9 @@ def test_two_neurons_that_may_be_one():
     assert len([tag for tag, _ in tags.tags if tag == "img"]) == 2
 
 
-@pytest.mark.parametrize("question", [WHO, NOBODY, SAME], ids=lambda question: question.kind)
+@pytest.mark.parametrize("question", [WHO, NOBODY, NONE, SAME])
 def test_every_command_is_one(question, tmp_path):
-    for line in commands(question, (3,), doubted=True):
+    for line in commands(question, (3,)):
         program, verb, run, *rest = shlex.split(line)
         assert (program, verb, run) == ("barlowtrack", "correct", "RUN")
         given = correct.make_context("correct", [str(tmp_path), *rest]).params
@@ -75,14 +76,15 @@ def test_where_nobody_is_a_candidate_those_that_are_missing_there_are_offered():
     assert "--label 2 --is 1\n" in text
 
 
-def test_who_is_doubted_everywhere_may_be_called_none_once():
+def test_who_may_be_no_neuron_is_asked_about_for_all_volumes():
     run = case(n_volumes=6)
-    line = "barlowtrack correct RUN --not-a-neuron --neuron 1\n"
-    assert line not in Tags(part_of([WHO], run)).text + "\n"
-    run["tracks"] = Tracks(run["tracks"].neuron, np.where(run["tracks"].neuron == 1, 0.3, 0.95), 5)
-    text = Tags(part_of([WHO], run)).text
-    assert line.strip() in text
-    assert "1 is doubted wherever it was found" in text
+    html = part_of([NONE], run, names=("", "<b>x</b>", "", "", ""))
+    text = Tags(html).text
+    assert "Is <b>x</b> (1) a neuron at all?" in text
+    assert "followed through 6 volumes" in text
+    assert "nobody we know, 80\u00a0%" in text
+    assert "barlowtrack correct RUN --not-a-neuron --neuron 1\nbarlowtrack correct RUN --volume 3 --label 2 --is 1" in text
+    assert "<b>x" not in html
 
 
 def test_no_more_questions_than_a_person_answers_and_none_where_nothing_is_in_doubt():
