@@ -333,6 +333,20 @@ def test_brighter_recordings_scale_traces_but_not_ratios():
     np.testing.assert_array_equal(after.source, before.source)
 
 
+@pytest.mark.parametrize("reading", ["mean", "sum", "brightest", "soft"])
+def test_another_background_in_every_volume_and_channel_changes_no_trace(reading: str):
+    config = PLAIN.model_copy(update={"reading": reading})
+    case = scene()
+    before = case.traces(config)
+    offset = np.stack([7.0 + case.detections.t, 30.0 - 0.5 * case.detections.t])  # (2, N): red drifts up, green down
+    case.light = dataclasses.replace(
+        case.light, **{n: getattr(case.light, n) + offset for n in ("mean", "soft", "brightest", "background")}
+    )
+    after = case.traces(config)
+    for name in ("red", "green", "ratio", "dr_over_r0", "df_over_f0"):
+        np.testing.assert_allclose(getattr(after, name), getattr(before, name), rtol=1e-5, atol=1e-6, err_msg=name)
+
+
 def test_without_a_rate_there_is_no_time():
     case = scene()
     case.swap(recording={"rate_hz": None})
