@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +30,8 @@ RARE_TWINS = 0.02
 """Prior probability that two neurons that are candidates for each other's detections are one."""
 
 
-LEAST_NOBODY = 0.1
-"""Whether a neuron is one at all is asked from this probability on; nearly all true ones stay far below."""
+LEAST_NOBODY = 0.07
+"""Whether a neuron is one at all is asked from this probability of its being none on; nearly all true ones stay far below."""
 
 MOST_EVIDENCE = 6.0
 """In favour of one neuron: volumes follow each other, so many of them are not as many proofs."""
@@ -83,8 +84,11 @@ def review(detections: Detections, identities: Identities, rulings: Rulings, n: 
     """
     doubt = doubts(detections, identities)
     doubt[rulings.row] = 0
-    nobodies = list(_nobodies(detections, identities, rulings))
-    # That one answer settles all of its volumes; no other question is needed for them meanwhile.
+    left = np.clip(np.minimum(1 - identities.probability, 1 - identities.candidates.probability.sum(1)), 0, 1)
+    none = np.append(_medians(left, identities), 0.0)  # (K + 1,) the last is of whom we do not know
+    nobodies = list(_nobodies(detections, identities, rulings, left, none))
+    # Doubt that a neuron has everywhere is no doubt about a volume; one answer about the neuron settles all of it.
+    doubt = np.maximum(doubt - none[identities.neuron], 0)
     doubt[np.isin(identities.neuron, [question.neuron for question in nobodies])] = 0
     reach_um = REACH * neighbour_distance_um(detections)
     best = [found for t in range(detections.n_volumes) if (found := _best_of(t, detections, identities, doubt, reach_um))]
@@ -131,22 +135,33 @@ def _best_of(t: int, detections: Detections, identities: Identities, doubt: Floa
     return _question("anchor" if gain[best] > 2 * here[asked[best]] else "who", row, detections, identities, float(gain[best]))
 
 
-def _nobodies(detections: Detections, identities: Identities, rulings: Rulings) -> Iterator[Question]:
+def _medians(values: FloatArray, identities: Identities) -> FloatArray:
+    """Returns (K,) median over the detections of each neuron; 0 of one without any."""
+    order = np.argsort(identities.neuron, kind="stable")
+    bounds = np.searchsorted(identities.neuron[order], np.arange(identities.n_neurons + 1))
+    parts = [values[order[start:stop]] for start, stop in pairwise(bounds)]
+    return np.array([np.median(part) if len(part) else 0.0 for part in parts])
+
+
+def _nobodies(detections: Detections, identities: Identities, rulings: Rulings, left: FloatArray, none: FloatArray) -> Iterator[Question]:
     """Neurons that may be none: in most of their volumes it is likely that the detection is nobody we know.
 
     Being no nucleus is a matter of the whole neuron, not of a volume: the median over its volumes is how likely it is, and an answer
     settles all of them. Who was named, or pinned to a detection by a person, is one.
+
+    Args:
+        detections: N of them.
+        identities: Who each is.
+        rulings: What people said.
+        left: (N,) how likely each detection is nobody we know.
+        none: (K + 1,) median of that over each neuron's detections.
     """
-    left = np.clip(np.minimum(1 - identities.probability, 1 - identities.candidates.probability.sum(1)), 0, 1)
     said = set(rulings.neuron.tolist()) | {neuron for neuron, name in enumerate(rulings.name) if name}
-    order = np.argsort(identities.neuron, kind="stable")
-    start = np.searchsorted(identities.neuron[order], np.arange(identities.n_neurons + 1))
-    for neuron in range(identities.n_neurons):
-        rows = order[start[neuron] : start[neuron + 1]]
-        none = float(np.median(left[rows])) if len(rows) else 0.0
-        if none >= LEAST_NOBODY and neuron not in said:
+    for neuron in np.flatnonzero(none >= LEAST_NOBODY).tolist():
+        if neuron not in said:
+            rows = np.flatnonzero(identities.neuron == neuron)
             typical = int(rows[np.argsort(left[rows], kind="stable")[len(rows) // 2]])
-            yield _question("nobody", typical, detections, identities, none * len(rows))
+            yield _question("nobody", typical, detections, identities, float(none[neuron]) * len(rows))
 
 
 def _twins(detections: Detections, identities: Identities) -> Iterator[Question]:

@@ -123,7 +123,7 @@ def test_whether_a_neuron_is_one_at_all_is_asked_once_for_all_volumes(plain) -> 
     assert (question.kind, question.neuron) == ("nobody", 5)
     assert question.gain == pytest.approx(0.7 * (plain.true == 5).sum(), rel=1e-5)
     assert "5" in question.text
-    assert not any(question.kind == "nobody" for question in asked(with_nobody(plain, 5, 0.05)))
+    assert not any(question.kind == "nobody" for question in asked(with_nobody(plain, 5, 0.04)))
 
 
 def test_a_neuron_that_a_person_named_or_pinned_is_one(plain) -> None:
@@ -143,3 +143,9 @@ def test_one_volume_that_is_nobody_does_not_make_a_neuron_none(plain) -> None:
     candidates = replace(here.identities.candidates, probability=share)
     (question,) = asked(replace(here, identities=replace(here.identities, candidates=candidates)))
     assert question.kind == "who"
+
+
+def test_doubt_that_a_neuron_has_everywhere_is_no_question_about_a_volume(plain) -> None:
+    assert asked(with_nobody(plain, 5, 0.04)) == ()
+    named = Correction("name", neuron="5", other="AVAL", line=2)
+    assert asked(with_nobody(plain, 5, 0.7), named) == ()

@@ -16,7 +16,7 @@ import pytest
 from barlowtrack.comparing import compare_sides
 from barlowtrack.comparing.page import write_page
 from barlowtrack.comparing.side import Making
-from barlowtrack.data import Swaps
+from barlowtrack.data import Swaps, Tracks
 from tests.conftest import ROOT
 from tests.unit.comparing.tables import exchanged, given_up, side
 from tests.unit.stages.test_report import case, page_of
@@ -80,7 +80,10 @@ def texts_of(html: str) -> str:
 
 
 def report_page() -> str:
-    return page_of(case(n_volumes=8, keep=np.arange(8) != 4, assumptions=("the reference channel is red",)))
+    run = case(n_volumes=8, keep=np.arange(8) != 4, assumptions=("the reference channel is red",))
+    tracks, t = run["tracks"], run["detections"].t
+    doubtful = np.where(tracks.neuron == 4, 0.4, np.where((tracks.neuron == 2) & (t == 3), 0.6, tracks.probability))
+    return page_of(run | {"tracks": Tracks(tracks.neuron, doubtful, tracks.n_neurons)})
 
 
 def compare_page() -> str:
