@@ -10,7 +10,7 @@ from barlowtrack.stages.report import page
 from barlowtrack.stages.report.charts import detections_chart, probability_histogram
 from barlowtrack.stages.report.coverage import coverage_map
 from barlowtrack.stages.report.exchanged import swaps_in_words
-from barlowtrack.stages.report.reliability import error_pictures, reliability_pictures
+from barlowtrack.stages.report.reliability import error_pictures, reliability_pictures, why_no_opinions
 from barlowtrack.stages.report.shown import Shown
 from barlowtrack.stages.report.verdict import Verdict
 
@@ -39,6 +39,9 @@ def _confidence(shown: Shown, atlas: Learned, entry: IntArray) -> Iterator[str]:
     yield page.subtitle("Confidence, and whether to believe it")
     yield page.figure(probability_histogram(shown.tracks))
     yield page.grid([*error_pictures(shown), *reliability_pictures(shown, atlas, entry)], kept=True)
+    why = why_no_opinions(shown, atlas, entry)
+    if why:
+        yield page.paragraph(why)
 
 
 def _distrusted(verdict: Verdict) -> Iterator[str]:

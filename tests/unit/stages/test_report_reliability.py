@@ -12,11 +12,13 @@ from barlowtrack.stages.report.drawing import house_style
 from barlowtrack.stages.report.exchanged import MOST_SWAPS, swaps_in_words
 from barlowtrack.stages.report.reliability import (
     FEWEST_STEPS,
+    FEWEST_VOTES,
     by_volume,
     error_pictures,
     jumps_by_doubt,
     reliability_pictures,
     second_opinions,
+    why_no_opinions,
 )
 from tests.unit.stages.test_report import case, shown_of
 
@@ -27,8 +29,9 @@ def steps_of(doubt: float, n: int, n_jumps: int) -> Steps:
     return Steps(np.ones(n, int), np.full(n, doubt), np.arange(n) < n_jumps)
 
 
-def asked(confirmed: list[float]) -> SimpleNamespace:
-    return SimpleNamespace(calibration=SimpleNamespace(confirmed=np.array(confirmed)))
+def asked(confirmed: list[float], votes: int = FEWEST_VOTES) -> SimpleNamespace:
+    shares = np.array(confirmed)
+    return SimpleNamespace(calibration=SimpleNamespace(said=lambda n_volumes: (np.full(len(shares), votes), shares)))
 
 
 def test_jumps_are_counted_by_doubt_with_an_interval():
@@ -62,6 +65,18 @@ def test_second_opinions_follow_the_entry_and_name_who_is_believed_alone():
         (picture,) = reliability_pictures(shown, asked([0.9, 0.8, 0.7, 0.1, 0.6]), entry)
         assert list(reliability_pictures(shown, NOBODY_ASKED, entry)) == []
     assert "1 neuron (<i> (1)) believed at 0.9 or more, but confirmed in less than half" in picture.alt
+
+
+def test_few_second_opinions_are_not_drawn_and_the_page_says_why():
+    shown, entry = shown_of(case()), np.arange(5)
+    few = asked([0.1] * 5, FEWEST_VOTES - 1)
+    assert list(reliability_pictures(shown, few, entry)) == []
+    for opinions in (few, NOBODY_ASKED):
+        assert why_no_opinions(shown, opinions, entry).startswith("Second opinions are not drawn")
+    assert why_no_opinions(shown, asked([0.1] * 5), entry) == ""
+    with house_style():
+        (picture,) = reliability_pictures(shown, asked([0.9] * 5), np.array([0, 1, 2, UNKNOWN, UNKNOWN]))
+    assert "Left out: 2 neurons asked about in fewer than 10 volumes." in picture.caption
 
 
 def test_the_expected_error_of_volumes_and_neurons():
