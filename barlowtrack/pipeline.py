@@ -244,6 +244,15 @@ def run(
     return planned
 
 
+def refuse_before(recording: Recording, config: Config, *, only: str | None = None, upto: str | None = None) -> None:
+    """Refuses what a run into a folder that is not there yet is sure to refuse, so that no folder is made for it.
+
+    Raises:
+        StorageError, InputError: see run.
+    """
+    _refuse_early(_chosen(plan(None, recording_card(recording), config), only, upto), config)
+
+
 class Listener:
     """Hears how a run goes; this one says nothing."""
 

@@ -83,7 +83,7 @@ def _about_answers(shown: Shown, asked: Sequence[Question]) -> Iterator[str]:
     if len(shown.swaps):
         pairs = {(int(one), int(other)) for one, other in shown.swaps.neuron}
         some = counted(len(pairs), "pair")
-        yield f"The traces of {some} of neurons seem exchanged for a while: see the table of exchanges, and correct what is so."
+        yield f"The traces of {some} of neurons may be exchanged for a while: look at the volumes in the table of exchanges."
     gain = sum(question.gain for question in asked)
     if gain >= WORTH_ASKING:
         yield (

@@ -151,12 +151,13 @@ def listing(texts: Sequence[str], *, numbered: bool = False) -> str:
     return f"<{tag}>" + "".join(f"<li>{escape(text)}</li>" for text in texts) + f"</{tag}>"
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], swatches: Sequence[str] = ()) -> str:
-    """Returns a table of texts; swatches: a colour in front of every row's first cell."""
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], swatches: Sequence[str | tuple[str, ...]] = ()) -> str:
+    """Returns a table of texts; swatches: a colour, or several, in front of every row's first cell."""
     top = f"<thead><tr>{''.join(f'<th>{escape(name)}</th>' for name in head)}</tr></thead>" if head else ""
     lines = []
     for number, row in enumerate(rows):
-        dot = f'<span class="swatch" style="background:{escape(swatches[number])}"></span>' if swatches else ""
+        colours = (swatches[number] if isinstance(swatches[number], tuple) else (swatches[number],)) if swatches else ()
+        dot = "".join(f'<span class="swatch" style="background:{escape(colour)}"></span>' for colour in colours)
         cells = "".join(f"<td>{dot if place == 0 else ''}{escape(text)}</td>" for place, text in enumerate(row))
         lines.append(f"<tr>{cells}</tr>")
     return f'<div class="scroll"><table>{top}<tbody>{"".join(lines)}</tbody></table></div>'

@@ -108,8 +108,10 @@ def test_exchanges_are_listed_surest_first_and_escaped():
     swaps = Swaps(np.array([2, 7]), np.array([2, 9]), np.array([[0, 1], [1, 3]]), np.array([1.5, 8.25]))
     html = "".join(swaps_in_words(shown_of(case() | {"swaps": swaps}, ("", "<script>", "", "", ""))))
     assert html.index("&lt;script&gt; (1) and 3") < html.index("0 and &lt;script&gt; (1)")
-    assert "<td>7 \N{EN DASH} 9</td><td>8.2</td>" in html
-    assert "<td>2</td><td>1.5</td>" in html
+    assert "<td>7 \N{EN DASH} 9</td><td>0 of 3</td>" in html  # behind the last volume of the case
+    assert "<td>2</td><td>1 of 1</td><td>0.95 and 0.95</td><td>2.5 µm</td><td>1.5</td>" in html
+    assert html.count('class="swatch"') == 4
+    assert "believe" not in html
     assert "<script>" not in html
     assert "None: no trace goes on" in "".join(swaps_in_words(shown_of(case())))
     n = MOST_SWAPS + 3
