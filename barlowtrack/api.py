@@ -432,8 +432,9 @@ class Run:
         record = self.folder.record(pipeline.MAKER[name])
         if record is None:
             raise StorageError(f"{self.path}: has no {name} yet; run 'barlowtrack {pipeline.MAKER[name]}'")
-        if not (self.path / ARTEFACTS[name]).exists():
-            raise StorageError(f"{self.path / ARTEFACTS[name]}: not there any more; 'barlowtrack {record.stage} {self.path}' makes it again")
-        if not (self.path / ARTEFACTS[name]).is_dir():  # volumes are read when asked for, and too large to read through before
+        path = self.path / ARTEFACTS[name]
+        if not path.exists():
+            raise StorageError(f"{path}: not there any more; 'barlowtrack {record.stage} {self.path}' makes it again")
+        if not path.is_dir():  # volumes are read when asked for, and too large to read through before
             self.folder.verify(record, ARTEFACTS[name])
         return load(name, self.path)

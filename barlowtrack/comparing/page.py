@@ -74,9 +74,10 @@ def _moved_in_words(compared: Comparison) -> list[str]:
     n, (one, other) = compared.n_another, compared.n_given_up
     share, has = f" ({percent(n / n_shared)})" if n else "", "has" if n < 2 else "have"
     said = [f"{n or 'None'} of {counted(n_shared, 'shared detection')}{share} {has} another neuron in B."]
-    if one + other:
-        has = "has" if one + other == 1 else "have"
-        said.append(f"{one + other} ({percent((one + other) / n_shared)}) {has} a neuron in only one of the two ({one} in A, {other} in B).")
+    only = one + other
+    if only:
+        has = "has" if only == 1 else "have"
+        said.append(f"{only} ({percent(only / n_shared)}) {has} a neuron in only one of the two ({one} in A, {other} in B).")
     return said
 
 
@@ -138,9 +139,9 @@ def _facts(side: Side) -> list[tuple[str, str]]:
 
 def _moved(compared: Comparison) -> str:
     intro = (
-        "Stretches of shared detections that are one neuron in A and another in B, or nobody in one of them. Neurons are matched once for the whole recording, by "
-        "the most shared detections; other numbers alone are no change. Which of the two is right, this page cannot say. The probability "
-        "is that the run's own answer is right; of nobody, that it is none of the neurons."
+        "Stretches of shared detections that are one neuron in A and another in B, or nobody in one of them. Neurons are matched once for the whole "
+        "recording, by the most shared detections; other numbers alone are no change. Which of the two is right, this page cannot say. The "
+        "probability is that the run's own answer is right; of nobody, that it is none of the neurons."
     )
     if not compared.moved:
         return page.section("moved", "Identities that moved", intro, page.paragraph(NONE_TEXT))
