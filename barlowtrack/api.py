@@ -362,7 +362,8 @@ class Run:
             width: Of the picture, in pixels.
             fps: Frames a second.
             max_frames: Of more volumes as many are shown, evenly chosen.
-            names: Write the name, or number, of every neuron beside it.
+            names: Write names beside neurons where they cover no other: numbers where there is no name, or one that is not plain and
+                short, as in the report's figures.
             progress: Told after every frame.
 
         Returns:
@@ -374,6 +375,7 @@ class Run:
         """
         from barlowtrack.data import silent
         from barlowtrack.movie import film, refuse_file
+        from barlowtrack.stages.report.names import Names
         from barlowtrack.storage.outputs import refuse_output, writing
 
         refuse_file(Path(path))  # said before anything is read
@@ -383,7 +385,8 @@ class Run:
         made = self.folder.record("segment")
         if made is None or made.recording.get("content") != recording.fingerprint:
             raise InputError(f"{self.path}: the recording changed since its nuclei were found; run 'barlowtrack run {self.path}' first")
-        called = [name if isinstance(name, str) and name else str(k) for k, name in enumerate(self.neurons["name"])] if names else None
+        plain = Names([name if isinstance(name, str) else "" for name in self.neurons["name"]]) if names else None
+        called = [plain.short(k) for k in range(tracks.n_neurons)] if plain else None
         with writing(Path(path)):
             return film(
                 recording,

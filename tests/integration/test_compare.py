@@ -168,6 +168,14 @@ def test_a_film_of_a_run(tiny_run, tmp_path):
         tiny_run.movie(tmp_path / "worm.avi")
 
 
+def test_a_film_says_what_it_was_asked_for_in_vain_and_counts_one_frame(tiny_run, tmp_path):
+    done = call("movie", tiny_run.path, "--out", tmp_path / "worm.webp", "--volumes", "7:1000", "--width", 100)
+    assert "--volumes 7:1000: the recording has 8 volumes, the last is 7" in done.output
+    assert "1 frame, 0.1 s" in done.output
+    done = call("movie", tiny_run.path, "--out", tmp_path / "worm.webp", "--volumes", "7:8", "--width", 100)
+    assert "the recording has" not in done.output
+
+
 def test_a_film_wants_tracks_and_the_recording_that_they_are_of(folders, tiny_worm, tiny_run, tmp_path):
     with pytest.raises(StorageError, match="no tracks yet"):
         bt.Run(folders["bare"]).movie(tmp_path / "worm.webp")
