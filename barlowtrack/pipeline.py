@@ -516,7 +516,7 @@ def _parts(stage: Stage, inputs: Mapping[str, Any], config: Config, progress: Pr
         "config": getattr(config, stage.sections[0].partition(".")[0]),
         "compute": config.compute,
         "seed": config.seed,
-        "settings": to_toml(config, only=stage.sections),
+        "settings": to_toml(config, empty=True, only=stage.sections),
         "progress": progress,
         **resume,
     }

@@ -139,9 +139,9 @@ def _facts(side: Side) -> list[tuple[str, str]]:
 
 def _moved(compared: Comparison) -> str:
     intro = (
-        "Stretches of shared detections that are one neuron in A and another in B, or nobody in one of them. Neurons are matched once for the whole "
-        "recording, by the most shared detections; other numbers alone are no change. Which of the two is right, this page cannot say. The "
-        "probability is that the run's own answer is right; of nobody, that it is none of the neurons."
+        "Stretches of shared detections that are one neuron in A and another in B, or nobody in one of them. Neurons are matched once for "
+        "the whole recording, by the most shared detections; other numbers alone are no change. Which of the two is right, this page "
+        "cannot say. The probability is that the run's own answer is right; of nobody, that it is none of the neurons."
     )
     if not compared.moved:
         return page.section("moved", "Identities that moved", intro, page.paragraph(NONE_TEXT))

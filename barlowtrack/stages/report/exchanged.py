@@ -47,7 +47,7 @@ def _row(shown: Shown, swap: int) -> tuple[str, ...]:
     one, other = (int(neuron) for neuron in swaps.neuron[swap])
     found = [np.flatnonzero((tracks.neuron == neuron) & (detections.t >= first) & (detections.t <= last)) for neuron in (one, other)]
     sure = [f"{float(np.mean(tracks.probability[rows])):.2f}" if len(rows) else page.DASH for rows in found]
-    both, at_one, at_other = np.intersect1d(*(detections.t[rows] for rows in found), return_indices=True)
+    both, at_one, at_other = np.intersect1d(detections.t[found[0]], detections.t[found[1]], return_indices=True)
     apart_um = np.linalg.norm(detections.position_um[found[0][at_one]] - detections.position_um[found[1][at_other]], axis=1)
     return (
         f"{shown.names.text(one)} and {shown.names.text(other)}",

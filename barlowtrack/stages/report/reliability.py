@@ -183,7 +183,7 @@ def _error_by_neuron(shown: Shown) -> Picture:
     some = f"{counted(len(worst), 'neuron')} ({_named(shown, worst)})" if len(worst) else "no neuron"
     said = f"{some} expected to be wrong more often than right"
     caption = f"The same, a bar a neuron. Red: {said}. If a few neurons carry most of the error, leave them out and trust the rest."
-    return Picture(as_svg(figure), f"Expected share of wrong identities of {len(values)} neurons: {said}.", caption)
+    return Picture(as_svg(figure), f"Expected share of wrong identities of {counted(len(values), 'neuron')}: {said}.", caption)
 
 
 def _named(shown: Shown, neurons: IntArray) -> str:

@@ -29,7 +29,7 @@ def trust_part(shown: Shown, atlas: Learned, entry: IntArray) -> str:
     intro = "No ground truth was used here; these figures show where the result contradicts itself."
     content = [page.subtitle("Volume by volume"), page.figure(detections_chart(shown.verdict, shown.time)), *_distrusted(shown.verdict)]
     if len(shown.neurons):
-        content += [page.subtitle("Coverage"), page.figure(coverage_map(shown.traces, shown.rows, shown.time))]
+        content += [page.subtitle("Coverage"), page.figure(coverage_map(shown.traces, shown.rows, shown.time, shown.names))]
         content += _confidence(shown, atlas, entry)
         content += swaps_in_words(shown)
     return page.section("trust", TITLE, intro, *content)
