@@ -69,7 +69,7 @@ summary { cursor: pointer; color: var(--mark); padding: 4px 0; }
   .cards { grid-template-columns: 1fr 1fr; } h2, h3 { break-after: avoid; }
   .grid, .grid.kept { grid-template-columns: 1fr 1fr; } section > .soft { break-after: avoid; }
   details::details-content { content-visibility: visible; display: block; } details > summary { list-style: none; }
-  p, li, figcaption { break-inside: avoid; } h2 + p, h3 + p { break-after: avoid; }
+  p, li, figcaption { break-inside: avoid; } p:has(+ figure), p:has(+ .grid), p:has(+ .cards) { break-after: avoid; }
   figcaption { break-before: avoid; }
   pre { white-space: pre-wrap; } .frame { overflow: visible; } .scroll { overflow: visible; } }
 """
