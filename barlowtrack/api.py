@@ -88,6 +88,8 @@ class Job:
         from barlowtrack.storage import RunFolder
 
         recording = self.recording()
+        if not self.folder.exists():
+            pipeline.refuse_before(recording, self.config, only=only, upto=upto)
         folder = RunFolder(self.folder, create=True)
         return pipeline.run(recording, self.location, folder, self.config, only=only, upto=upto, listener=listener)
 
@@ -110,6 +112,7 @@ def prepare(
     from barlowtrack.config import Config, load
     from barlowtrack.io import recording_name
     from barlowtrack.storage import RunFolder
+    from barlowtrack.storage.outputs import is_zarr, refuse_file_name
 
     target = Path(target)
     if (target / "run.json").exists():
@@ -120,7 +123,8 @@ def prepare(
     else:
         location = target
         folder = Path(out) if out is not None else Path(os.path.abspath(location)).parent / f"{recording_name(location)}{SUFFIX}"
-    if location.resolve() in folder.resolve().parents and any((location / name).is_file() for name in ("zarr.json", ".zgroup", ".zarray")):
+        refuse_file_name(folder)
+    if location.resolve() in folder.resolve().parents and is_zarr(location):
         raise StorageError(f"{folder}: lies inside the recording, which would change with every run; give another --out")
     stored = folder / "settings.toml"
     if isinstance(config, Config):
@@ -358,7 +362,8 @@ class Run:
             width: Of the picture, in pixels.
             fps: Frames a second.
             max_frames: Of more volumes as many are shown, evenly chosen.
-            names: Write the name, or number, of every neuron beside it.
+            names: Write names beside neurons where they cover no other: numbers where there is no name, or one that is not plain and
+                short, as in the report's figures.
             progress: Told after every frame.
 
         Returns:
@@ -366,30 +371,35 @@ class Run:
 
         Raises:
             InputError: a file, volumes, width or rate that cannot be, or the recording has changed.
-            StorageError: there are no tracks to show.
+            StorageError: there are no tracks to show, or the file is a part of a run folder or lies in the recording.
         """
         from barlowtrack.data import silent
         from barlowtrack.movie import film, refuse_file
+        from barlowtrack.stages.report.names import Names
+        from barlowtrack.storage.outputs import refuse_output, writing
 
         refuse_file(Path(path))  # said before anything is read
+        refuse_output(Path(path))
         detections, tracks = self.detections, self.tracks
         recording = prepare(self.path).recording()
         made = self.folder.record("segment")
         if made is None or made.recording.get("content") != recording.fingerprint:
             raise InputError(f"{self.path}: the recording changed since its nuclei were found; run 'barlowtrack run {self.path}' first")
-        called = [name if isinstance(name, str) and name else str(k) for k, name in enumerate(self.neurons["name"])] if names else None
-        return film(
-            recording,
-            detections,
-            tracks,
-            Path(path),
-            volumes=volumes,
-            width=width,
-            fps=fps,
-            max_frames=max_frames,
-            names=called,
-            progress=progress or silent,
-        )
+        plain = Names([name if isinstance(name, str) else "" for name in self.neurons["name"]]) if names else None
+        called = [plain.short(k) for k in range(tracks.n_neurons)] if plain else None
+        with writing(Path(path)):
+            return film(
+                recording,
+                detections,
+                tracks,
+                Path(path),
+                volumes=volumes,
+                width=width,
+                fps=fps,
+                max_frames=max_frames,
+                names=called,
+                progress=progress or silent,
+            )
 
     def write_csv(self, *, always: bool = True) -> list[Path]:
         """Writes the tables as CSV beside their parquet files.
@@ -425,6 +435,9 @@ class Run:
         record = self.folder.record(pipeline.MAKER[name])
         if record is None:
             raise StorageError(f"{self.path}: has no {name} yet; run 'barlowtrack {pipeline.MAKER[name]}'")
-        if not (self.path / ARTEFACTS[name]).is_dir():  # volumes are read when asked for, and too large to read through before
+        path = self.path / ARTEFACTS[name]
+        if not path.exists():
+            raise StorageError(f"{path}: not there any more; 'barlowtrack {record.stage} {self.path}' makes it again")
+        if not path.is_dir():  # volumes are read when asked for, and too large to read through before
             self.folder.verify(record, ARTEFACTS[name])
         return load(name, self.path)

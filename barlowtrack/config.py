@@ -361,12 +361,13 @@ def sections() -> Iterator[tuple[str, type[BaseModel]]]:
             yield name, info.annotation
 
 
-def to_toml(config: Config, *, commented: bool = False, only: Collection[str] | None = None) -> str:
+def to_toml(config: Config, *, commented: bool = False, empty: bool = False, only: Collection[str] | None = None) -> str:
     """Returns the settings as TOML.
 
     Args:
         config: Settings.
         commented: Each with its explanation above it, an empty one as a comment.
+        empty: Name those that are not set, as comments.
         only: Sections to name; all where not given.
     """
     lines = [*_toml_lines("seed", Config.model_fields["seed"].description, config.seed, commented)]
@@ -375,7 +376,9 @@ def to_toml(config: Config, *, commented: bool = False, only: Collection[str] | 
             continue
         lines += ["", f"[{name}]" + (f"  # {(section.__doc__ or '').splitlines()[0]}" if commented else "")]
         for key, info in section.model_fields.items():
-            lines += _toml_lines(key, info.description, getattr(getattr(config, name), key), commented)
+            value = getattr(getattr(config, name), key)
+            unset = value is None and empty and not commented
+            lines += [f"# {key}: not set"] if unset else _toml_lines(key, info.description, value, commented)
     return "\n".join(lines) + "\n"
 
 

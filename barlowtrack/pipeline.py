@@ -244,6 +244,15 @@ def run(
     return planned
 
 
+def refuse_before(recording: Recording, config: Config, *, only: str | None = None, upto: str | None = None) -> None:
+    """Refuses what a run into a folder that is not there yet is sure to refuse, so that no folder is made for it.
+
+    Raises:
+        StorageError, InputError: see run.
+    """
+    _refuse_early(_chosen(plan(None, recording_card(recording), config), only, upto), config)
+
+
 class Listener:
     """Hears how a run goes; this one says nothing."""
 
@@ -507,7 +516,7 @@ def _parts(stage: Stage, inputs: Mapping[str, Any], config: Config, progress: Pr
         "config": getattr(config, stage.sections[0].partition(".")[0]),
         "compute": config.compute,
         "seed": config.seed,
-        "settings": to_toml(config, only=stage.sections),
+        "settings": to_toml(config, empty=True, only=stage.sections),
         "progress": progress,
         **resume,
     }

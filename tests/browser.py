@@ -118,22 +118,34 @@ class Browser:
 
     def look(self, page: Path, *, width: int, dark: bool = False) -> Look:
         """Opens a page in a window of that width, and says what is wrong with it."""
+        features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        seen = json.loads(self.ask(page, _LOOK, width=width, media={"features": features}))
+        problems = [*self._said(), *_layout(seen)]
+        return Look(tuple(problems), seen["images"], _colour(seen["ink"]), _colour(seen["paper"]))
+
+    def ask(self, page: Path, expression: str, *, width: int, media: dict[str, Any]) -> Any:
+        """Opens a page in a window of that width, and returns what an expression of JavaScript says of it.
+
+        Args:
+            page: A file.
+            expression: Its value, or what it promises, must be JSON.
+            width: In pixels.
+            media: Parameters of Emulation.setEmulatedMedia, such as {"media": "print"}.
+        """
         target = self._call("Target.createTarget", {"url": "about:blank"})["targetId"]
         session = self._call("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
         for domain in ("Page", "Runtime", "Log"):
             self._call(f"{domain}.enable", {}, session)
         screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
         self._call("Emulation.setDeviceMetricsOverride", screen, session)
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self._call("Emulation.setEmulatedMedia", {"features": [scheme]}, session)
+        self._call("Emulation.setEmulatedMedia", media, session)
         self._events.clear()
         self._call("Page.navigate", {"url": page.resolve().as_uri()}, session)
         self._wait_for("Page.loadEventFired")
-        asked = {"expression": _LOOK, "awaitPromise": True, "returnByValue": True}
-        seen = json.loads(self._call("Runtime.evaluate", asked, session)["result"]["value"])
-        problems = [*self._said(), *_layout(seen)]
+        asked = {"expression": expression, "awaitPromise": True, "returnByValue": True}
+        said = self._call("Runtime.evaluate", asked, session)["result"]["value"]
         self._call("Target.closeTarget", {"targetId": target})
-        return Look(tuple(problems), seen["images"], _colour(seen["ink"]), _colour(seen["paper"]))
+        return said
 
     def _said(self) -> list[str]:
         """What the browser itself complained of."""

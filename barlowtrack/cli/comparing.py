@@ -22,8 +22,8 @@ def compare_here(a: Path, b: Path, out: Path | None, *, dry_run: bool) -> None:
         refuse_place(out)  # said before the work, not after
     compared = compare(a, b)
     path = prepare(a).folder / "compare.html" if out is None else out
+    written = "would write " if dry_run else ""
+    if not dry_run:
+        compared.write(path)  # what goes wrong is said instead of a result, not below it
     click.echo(headline(compared))
-    if dry_run:
-        click.echo(f"compare: would write {path}")
-        return
-    click.echo(f"compare: {compared.write(path)}")
+    click.echo(f"compare: {written}{path}")

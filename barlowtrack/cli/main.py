@@ -300,7 +300,7 @@ def transfer(source: Path, target: Path, min_probability: float, out: Path | Non
 @click.option(
     "--max-frames", type=click.IntRange(min=1), default=200, show_default=True, help="Of more volumes as many are shown, evenly chosen."
 )
-@click.option("--names", is_flag=True, help="Write every neuron's name, or number, beside it.")
+@click.option("--names", is_flag=True, help="Write names, or numbers, beside neurons where there is room.")
 @click.option("--quiet", is_flag=True, help="No bar.")
 def movie(run_folder: Path, out: Path, quiet: bool, **given: Any) -> None:
     """Film the recording with its identities: maximum projections with a ring around every neuron, coloured as in the report.

@@ -9,6 +9,7 @@ import click
 from barlowtrack.api import Run, prepare
 from barlowtrack.cli.terminal import Bars
 from barlowtrack.movie import choose_frames
+from barlowtrack.stages.report.words import counted
 
 
 def film_here(
@@ -27,6 +28,9 @@ def film_here(
         bars.close()
     n_volumes = run.detections.n_volumes
     wanted = len(choose_frames(n_volumes, volumes, n_volumes))
+    last = (volumes or "").partition(":")[2].strip()
+    if last and int(last) > n_volumes:
+        click.echo(f"--volumes {volumes}: the recording has {counted(n_volumes, 'volume')}, the last is {n_volumes - 1}", err=True)
     if len(shown) < wanted:
         click.echo(f"{len(shown)} of {wanted} volumes are shown, evenly chosen; --max-frames {wanted} shows all", err=True)
-    click.echo(f"movie: {out}, {len(shown)} frames, {len(shown) / fps:.1f} s")
+    click.echo(f"movie: {out}, {counted(len(shown), 'frame')}, {len(shown) / fps:.1f} s")

@@ -11,6 +11,7 @@ from barlowtrack.cli.terminal import Bars
 from barlowtrack.errors import InputError
 from barlowtrack.io.tables import table_kind, write_table
 from barlowtrack.known import open_known
+from barlowtrack.storage.outputs import refuse_output, writing
 from barlowtrack.transfer import match
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def transfer_here(source: Path, target: Path, out: Path | None, min_probability:
         table_kind(out)
         if not out.parent.is_dir():
             raise InputError(f"{out}: expected an existing folder to write it into, got {out.parent}")
+        refuse_output(out)
     known, other = open_known(source), open_known(target)
     progress = bars.follow("transfer")
     try:
@@ -44,8 +46,9 @@ def transfer_here(source: Path, target: Path, out: Path | None, min_probability:
         bars.close()
     if out is not None:
         temporary = out.with_name(f"half-made-{out.name}")
-        write_table(_harmless(table) if table_kind(out) == "csv" else table, temporary)
-        temporary.replace(out)
+        with writing(out):
+            write_table(_harmless(table) if table_kind(out) == "csv" else table, temporary)
+            temporary.replace(out)
     if len(table):
         shown = table[["name", "from_neuron", "neuron", "probability"]]
         shown.columns = ["name", "from neuron", "to neuron", "probability"]

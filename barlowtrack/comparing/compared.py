@@ -66,6 +66,17 @@ class Comparison:
         return sum(move.detections for move in self.moved)
 
     @property
+    def n_given_up(self) -> tuple[int, int]:
+        """Of them those that have a neuron in A only, and those that have one in B only."""
+        one = sum(move.detections for move in self.moved if move.neuron_b == UNKNOWN)
+        return one, sum(move.detections for move in self.moved if move.neuron_a == UNKNOWN)
+
+    @property
+    def n_another(self) -> int:
+        """Of them those that have another neuron in B than in A."""
+        return self.n_moved - sum(self.n_given_up)
+
+    @property
     def settings(self) -> tuple[str, ...]:
         """What differs in settings, versions, seeds and in what came from outside, from A to B."""
         return tuple(dict.fromkeys(_differences(self.a, self.b)))
@@ -143,13 +154,16 @@ class Comparison:
         """Writes the page as a file, and returns where.
 
         Raises:
-            InputError: it ends otherwise than in .html, or its folder is not there.
+            InputError: it ends otherwise than in .html, is a folder, or its folder is not there.
+            StorageError: it would replace a part of a run folder, or change a recording.
         """
         from barlowtrack.storage.atomic import write_bytes
+        from barlowtrack.storage.outputs import writing
 
         path = Path(path)
         refuse_place(path)
-        write_bytes(path, self.html().encode())
+        with writing(path):
+            write_bytes(path, self.html().encode())
         return path
 
 
@@ -157,12 +171,17 @@ def refuse_place(path: Path) -> None:
     """Refuses a place that the page cannot be written to.
 
     Raises:
-        InputError: see Comparison.write.
+        InputError, StorageError: see Comparison.write.
     """
+    from barlowtrack.storage.outputs import refuse_output
+
     if path.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{path}: expected a name that ends in .html, got {path.suffix or 'no ending'}")
     if not path.absolute().parent.is_dir():
         raise InputError(f"{path}: expected an existing folder to write it into, got {path.parent}")
+    if path.is_dir():
+        raise InputError(f"{path}: expected the name of a file, got a folder")
+    refuse_output(path)
 
 
 def compare_sides(a: Side, b: Side) -> Comparison:

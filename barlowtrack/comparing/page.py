@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 
 import numpy as np
@@ -10,6 +10,7 @@ from matplotlib.colors import to_hex
 
 from barlowtrack.comparing.charts import agreement_chart, both_traces
 from barlowtrack.comparing.compared import Comparison
+from barlowtrack.comparing.moved import Moved
 from barlowtrack.comparing.side import Side
 from barlowtrack.data import UNKNOWN, Swaps
 from barlowtrack.stages.report import page
@@ -42,16 +43,12 @@ def headline(compared: Comparison) -> str:
     """Says in a sentence or two what changed."""
     n_shared = len(compared.row_a)
     if compared.is_nothing:
-        but = "; the settings differ, see below" if compared.settings else ""
+        but = "; what the runs were made from differs, see below" if compared.settings else ""
         what = "identities, probabilities and traces" if compared.has_traces else "identities and probabilities"
-        return f"Nothing changed: {counted(n_shared, 'detection')} with the same {what}{but}."
+        without = "" if compared.has_traces else f" {_no_traces(compared)}"
+        return f"Nothing changed: {counted(n_shared, 'detection')} with the same {what}{but}.{without}"
     one, other = (int(count.sum()) for count in compared.unshared)
-    if compared.moved:
-        share, have = percent(compared.n_moved / n_shared), "has" if compared.n_moved == 1 else "have"
-        first = f"{compared.n_moved} of {counted(n_shared, 'shared detection')} ({share}) {have} another identity in B."
-    else:
-        first = f"No identity moved: {counted(n_shared, 'shared detection')} with the same neurons."
-    said = [first]
+    said = _moved_in_words(compared)
     if one or other:
         said.append(f"{counted(one, 'detection')} only in A, {other} only in B.")
     gone, new = (len(ids) for ids in compared.alone)
@@ -65,14 +62,38 @@ def headline(compared: Comparison) -> str:
         said.append("Other swaps are suspected.")
     if compared.renamed:
         said.append(f"{counted(len(compared.renamed), 'neuron')} {'has' if len(compared.renamed) == 1 else 'have'} another name.")
+    if not compared.has_traces:
+        said.append(_no_traces(compared))
     return " ".join(said)
+
+
+def _moved_in_words(compared: Comparison) -> list[str]:
+    n_shared = len(compared.row_a)
+    if not compared.moved:
+        return [f"No identity moved: {counted(n_shared, 'shared detection')} with the same neurons."]
+    n, (one, other) = compared.n_another, compared.n_given_up
+    share, has = f" ({percent(n / n_shared)})" if n else "", "has" if n < 2 else "have"
+    said = [f"{n or 'None'} of {counted(n_shared, 'shared detection')}{share} {has} another neuron in B."]
+    only = one + other
+    if only:
+        has = "has" if only == 1 else "have"
+        said.append(f"{only} ({percent(only / n_shared)}) {has} a neuron in only one of the two ({one} in A, {other} in B).")
+    return said
+
+
+def _no_traces(compared: Comparison) -> str:
+    lacking = [name for name, side in zip("AB", (compared.a, compared.b), strict=True) if side.traces is None]
+    return f"Traces are not compared: {' and '.join(lacking)} {'has' if len(lacking) == 1 else 'have'} none of these tracks."
 
 
 def _top(compared: Comparison) -> str:
     agreement, one, other = compared.agreement, *compared.unshared
+    n_shared, (in_a, in_b) = len(compared.row_a), compared.n_given_up
     worst = int(np.nanargmin(agreement)) if np.isfinite(agreement).any() else None
     numbers = [
-        ("same identity", percent(1 - compared.n_moved / max(len(compared.row_a), 1)), f"of {len(compared.row_a)} shared detections"),
+        ("same identity", percent(1 - compared.n_moved / max(n_shared, 1)), f"of {n_shared} shared detections; nobody in both counts too"),
+        ("another neuron", str(compared.n_another), f"{percent(compared.n_another / max(n_shared, 1))} of them"),
+        ("a neuron in only one", str(in_a + in_b), f"of them: {in_a} in A, {in_b} in B; nobody in the other"),
         ("same neurons", str(len(compared.same)), f"of {len(compared.a.neurons)} in A and {len(compared.b.neurons)} in B"),
         ("detections in one only", str(int(one.sum() + other.sum())), f"{one.sum()} in A, {other.sum()} in B"),
         ("least agreement", page.DASH if worst is None else percent(float(agreement[worst])), "" if worst is None else f"volume {worst}"),
@@ -118,27 +139,40 @@ def _facts(side: Side) -> list[tuple[str, str]]:
 
 def _moved(compared: Comparison) -> str:
     intro = (
-        "Stretches of shared detections that are one neuron in A and another in B. Neurons are matched once for the whole recording, by "
-        "the most shared detections; other numbers alone are no change. Which of the two is right, this page cannot say. The probability "
-        "is that the run's own answer is right; of nobody, that it is none of the neurons."
+        "Stretches of shared detections that are one neuron in A and another in B, or nobody in one of them. Neurons are matched once for "
+        "the whole recording, by the most shared detections; other numbers alone are no change. Which of the two is right, this page "
+        "cannot say. The probability is that the run's own answer is right; of nobody, that it is none of the neurons."
     )
     if not compared.moved:
         return page.section("moved", "Identities that moved", intro, page.paragraph(NONE_TEXT))
+    content = []
+    for title, which in (
+        ("Another neuron", [move for move in compared.moved if UNKNOWN not in (move.neuron_a, move.neuron_b)]),
+        ("A neuron in only one of the two", [move for move in compared.moved if UNKNOWN in (move.neuron_a, move.neuron_b)]),
+    ):
+        content += [page.subtitle(title), *_moves(compared, which)]
+    return page.section("moved", "Identities that moved", intro, *content)
+
+
+def _moves(compared: Comparison, moved: Sequence[Moved]) -> Iterator[str]:
+    """Yields the table of some stretches."""
+    if not moved:
+        yield page.paragraph(NONE_TEXT)
+        return
     head = ("neuron in A", "in B it is", "which is in A", "volumes", "detections", "probability in A", "in B")
     back = {theirs: ours for ours, theirs in compared.same.items()}
     rows = []
-    for move in compared.moved[: MOST_MOVES + MOST_FOLDED]:
+    for move in moved[: MOST_MOVES + MOST_FOLDED]:
         a = compared.a.called(back[move.neuron_b]) if move.neuron_b in back else ("" if move.neuron_b == UNKNOWN else "not there")
         span = str(move.first) if move.first == move.last else f"{move.first} {page.DASH} {move.last}"
         sure = (f"{move.probability_a:.2f}", f"{move.probability_b:.2f}")
         rows.append((compared.a.called(move.neuron_a), compared.b.called(move.neuron_b), a, span, str(move.detections), *sure))
-    content = [page.table(head, rows[:MOST_MOVES])]
+    yield page.table(head, rows[:MOST_MOVES])
     if len(rows) > MOST_MOVES:
-        content.append(page.folded(f"{len(rows) - MOST_MOVES} shorter ones", page.table(head, rows[MOST_MOVES:])))
-    left_out = len(compared.moved) - len(rows)
+        yield page.folded(f"{len(rows) - MOST_MOVES} shorter ones", page.table(head, rows[MOST_MOVES:]))
+    left_out = len(moved) - len(rows)
     if left_out:
-        content.append(page.paragraph(f"{left_out} still shorter ones are not listed."))
-    return page.section("moved", "Identities that moved", intro, *content)
+        yield page.paragraph(f"{left_out} still shorter ones are not listed.")
 
 
 def _volumes(compared: Comparison) -> str:

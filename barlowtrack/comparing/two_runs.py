@@ -14,7 +14,7 @@ from barlowtrack.comparing.side import Making, Side
 from barlowtrack.data import Detections, Swaps, Traces
 from barlowtrack.errors import InputError, StorageError
 from barlowtrack.pipeline import GIVEN, STAGES, stage_named
-from barlowtrack.storage import StageRecord
+from barlowtrack.storage import ARTEFACTS, StageRecord
 
 COMPARED = tuple(stage.name for stage in STAGES if stage.name != "report")
 """Stages whose settings are compared: those of the report change no result."""
@@ -79,6 +79,8 @@ def _activity(run: Run, records: dict[str, StageRecord]) -> tuple[Traces | None,
     """Returns traces and swaps, where there are any that belong to the tracks and are of the kind that this version makes."""
     traced = records.get("trace")
     if traced is None or traced.inputs.get("tracks") != records["track"].key or traced.version != stage_named("trace").version:
+        return None, None
+    if not all((run.path / ARTEFACTS[name]).exists() for name in ("traces", "swaps")):
         return None, None
     return run.traces, run.swaps
 

@@ -29,6 +29,8 @@ def refuse_file(path: Path) -> None:
         raise InputError(f"{path}: expected a name that ends in one of {known}, got {path.suffix or 'no ending'}")
     if not path.absolute().parent.is_dir():
         raise InputError(f"{path}: expected an existing folder to write it into, got {path.parent}")
+    if path.is_dir():
+        raise InputError(f"{path}: expected the name of a file, got a folder")
     if path.suffix.lower() == ".mp4":
         _ffmpeg(path)
 

@@ -41,7 +41,7 @@ class Frames:
         tracks: Whose they are.
         volumes: Which volumes, in the order of the film.
         width: Of a picture, in pixels; made even, as films want it.
-        names: Text to write beside each of K neurons; None: none.
+        names: Text to write beside each of K neurons, where it covers no other; None: none.
     """
 
     def __init__(
@@ -104,15 +104,26 @@ class Frames:
     def _draw_rings(self, picture: Image.Image, t: int) -> None:
         rows = self._detections.rows_of(t)
         half = self._ring.width // 2
-        draw = ImageDraw.Draw(picture)
         for position, neuron in zip(self._detections.position_um[rows], self._tracks.neuron[rows], strict=True):
             x, y = self.place_of(position)
             colour = UNKNOWN_COLOUR if neuron == UNKNOWN else _eight_bit(int(neuron))
             picture.paste(colour, (x - half, y - half), self._ring)
-            if self._names is not None and neuron != UNKNOWN:
-                at = (x + self._radius, y - self._radius)
-                light = tuple(round(102 + 0.6 * part) for part in colour)  # dark blue on black cannot be read
-                draw.text(at, self._names[neuron], light, self._font, anchor="lb", stroke_width=1, stroke_fill=(0, 0, 0))
+        if self._names is not None:
+            self._draw_names(ImageDraw.Draw(picture), rows, self._names)
+
+    def _draw_names(self, draw: ImageDraw.ImageDraw, rows: slice, names: Sequence[str]) -> None:
+        """Writes names, the surest first, where they cover no other name."""
+        known = np.arange(rows.start, rows.stop)[self._tracks.neuron[rows] != UNKNOWN]
+        taken: list[tuple[float, float, float, float]] = []
+        for row in known[np.lexsort((known, -np.round(self._tracks.probability[known], 3)))]:
+            neuron = int(self._tracks.neuron[row])
+            x, y = self.place_of(self._detections.position_um[row])
+            at = (x + self._radius, y - self._radius)
+            box = draw.textbbox(at, names[neuron], self._font, anchor="lb", stroke_width=1)
+            if not any(box[0] < right and left < box[2] and box[1] < bottom and top < box[3] for left, top, right, bottom in taken):
+                taken.append(box)
+                light = tuple(round(102 + 0.6 * part) for part in _eight_bit(neuron))  # dark blue on black cannot be read
+                draw.text(at, names[neuron], light, self._font, anchor="lb", stroke_width=1, stroke_fill=(0, 0, 0))
 
     def _draw_margin(self, draw: ImageDraw.ImageDraw, t: int) -> None:
         """Writes which volume this is, and draws a bar of known length."""

@@ -48,7 +48,8 @@ def test_the_command_line_says_what_changed_and_where_the_page_is(tiny_run, stri
     gone = int(np.argmax(counts))
     assert gone in compared.alone[0]
     assert (gone, -1, counts[gone]) in {(move.neuron_a, move.neuron_b, move.detections) for move in compared.moved}
-    assert done.output.startswith(f"{compared.n_moved} of {len(compared.row_a)} shared detections")
+    assert compared.n_another == 0
+    assert done.output.startswith(f"None of {len(compared.row_a)} shared detections has another neuron in B. {compared.n_moved} (")
     assert done.output.splitlines()[-1] == f"compare: {tmp_path / 'page.html'}"
     assert compared.settings == ("track.min_probability 0.0 -> 0.9", "corrections 0 -> 1")
     assert (tmp_path / "page.html").read_text() == compared.html()
@@ -84,19 +85,24 @@ REFUSED = {
     "settings": (["--compare", "{run}", "{run}", "--voxel-size", "1", "1", "1"], "leave out --voxel-size"),
     "no place": (["--compare", "{run}", "{run}", "--out", "nowhere/page.html"], "existing folder"),
     "no page": (["--compare", "{run}", "{run}", "--out", "page.pdf"], "ends in .html"),
+    "over a report": (["--compare", "{run}", "{run}", "--out", "{run}/report.html"], "is a part of the run folder"),
+    "into a table of a run": (["--compare", "{run}", "{run}", "--out", "{run}/traces.zarr/page.html"], "a zarr that it would change"),
+    "tracks that are gone": (["--compare", "{run}", "{gone}"], "not there any more; 'barlowtrack track"),
+    "a file for a folder": (["{bare}/../worm", "--out", "other.html"], "--out is a folder here, and this is the name of a file (.html)"),
 }
 
 
 @pytest.fixture(scope="module")
 def folders(tiny_run, tmp_path_factory):
     place = tmp_path_factory.mktemp("folders")
-    for name in ("other", "bare", "old"):
+    for name in ("other", "bare", "old", "gone"):
         shutil.copytree(tiny_run.path, place / name, ignore=shutil.ignore_patterns("*.zarr"))
     change(place / "other", "segment", '"content": "', '"content": "0')
     (place / "bare" / "keys" / "track.json").unlink()
+    (place / "gone" / "tracks.parquet").unlink()
     key = bt.Run(tiny_run.path).folder.record("segment").key
     change(place / "old", "track", key, "0" * len(key))
-    return {"run": tiny_run.path, **{name: place / name for name in ("other", "bare", "old")}}
+    return {"run": tiny_run.path, **{name: place / name for name in ("other", "bare", "old", "gone")}}
 
 
 def change(folder, stage, old, new):
@@ -116,6 +122,40 @@ def test_what_cannot_be_compared_is_refused_in_one_line(folders, tmp_path, monke
     assert not any(tmp_path.iterdir())
 
 
+def test_a_run_whose_traces_are_gone_is_compared_without(tiny_run, tmp_path):
+    shutil.copytree(tiny_run.path, tmp_path / "lost", ignore=shutil.ignore_patterns("*.zarr", "traces.parquet"))
+    compared = bt.compare(tiny_run, tmp_path / "lost")
+    assert compared.b.traces is None
+    assert "Traces are not compared: B has none" in compared.html()
+
+
+def test_a_page_that_cannot_be_written_is_said_before_any_result(tiny_run, tmp_path, monkeypatch):
+    def full(path, content):
+        raise OSError(28, "No space left on device", str(path.with_name(f".{path.name}.tmp")))
+
+    monkeypatch.setattr("barlowtrack.storage.atomic.write_bytes", full)
+    done = call("report", "--compare", tiny_run.path, tiny_run.path, "--out", tmp_path / "page.html")
+    assert done.output == ""
+    assert done.exception.filename == str(tmp_path / "page.html")
+
+
+def test_a_film_never_lies_in_a_zarr_nor_over_a_part_of_a_run(tiny_run, tmp_path):
+    (tmp_path / "worm.zarr" / "0").mkdir(parents=True)
+    (tmp_path / "worm.zarr" / "zarr.json").write_text("{}")
+    for place, said in ((tmp_path / "worm.zarr" / "0", "a zarr that it would change"), (tiny_run.path / "keys", "part of the run folder")):
+        before = sorted(place.iterdir())
+        with pytest.raises(StorageError, match=said):
+            tiny_run.movie(place / "worm.webp")
+        assert sorted(place.iterdir()) == before
+
+
+def test_a_verb_that_fails_makes_no_folder(tiny_worm, tmp_path):
+    done = call("report", tiny_worm / "recording", "--out", tmp_path / "new")
+    assert isinstance(done.exception, StorageError)
+    assert "report needs" in str(done.exception)
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_film_of_a_run(tiny_run, tmp_path):
     done = call("movie", tiny_run.path, "--out", tmp_path / "worm.webp", "--max-frames", 5, "--width", 200)
     assert done.exception is None
@@ -126,6 +166,14 @@ def test_a_film_of_a_run(tiny_run, tmp_path):
     assert tiny_run.movie(tmp_path / "worm.gif", volumes="2:4", names=True) == [2, 3]
     with pytest.raises(InputError, match=r"ends in one of \.webp, \.png, \.gif, \.mp4, got \.avi"):
         tiny_run.movie(tmp_path / "worm.avi")
+
+
+def test_a_film_says_what_it_was_asked_for_in_vain_and_counts_one_frame(tiny_run, tmp_path):
+    done = call("movie", tiny_run.path, "--out", tmp_path / "worm.webp", "--volumes", "7:1000", "--width", 100)
+    assert "--volumes 7:1000: the recording has 8 volumes, the last is 7" in done.output
+    assert "1 frame, 0.1 s" in done.output
+    done = call("movie", tiny_run.path, "--out", tmp_path / "worm.webp", "--volumes", "7:8", "--width", 100)
+    assert "the recording has" not in done.output
 
 
 def test_a_film_wants_tracks_and_the_recording_that_they_are_of(folders, tiny_worm, tiny_run, tmp_path):

@@ -1,5 +1,6 @@
 """The pages as a browser shows them: nothing blocked, no picture missing, nothing wider than the window, on a phone and on a desk."""
 
+import json
 import re
 from dataclasses import replace
 
@@ -54,6 +55,22 @@ def test_a_browser_has_nothing_to_complain_of(browser, pages, name, width, dark)
     assert look.n_images == len(re.findall("<img ", pages[name].read_text()))
     assert contrast(look) >= 7
     assert (sum(look.paper) < sum(look.ink)) == dark
+
+
+def test_what_is_folded_is_printed(browser, pages):
+    height = "document.querySelector('#neurons details table').checkVisibility({contentVisibilityAuto: true})"
+    assert browser.ask(pages["report"], height, width=DESK, media={"media": "print"}) is True
+    assert browser.ask(pages["report"], height, width=DESK, media={}) is False
+
+
+def test_on_a_phone_narrow_figures_fit_and_wide_ones_say_that_they_go_on(browser, pages):
+    frames = """JSON.stringify([...document.querySelectorAll('.frame')].map(frame => [
+      frame.classList.contains('wide'), frame.scrollWidth > frame.clientWidth + 1, getComputedStyle(frame, '::before').content]))"""
+    said = json.loads(browser.ask(pages["report"], frames, width=PHONE, media={}))
+    assert {wide for wide, _, _ in said} == {True, False}
+    for wide, goes_on, hint in said:
+        assert goes_on == wide == hint.startswith('"swipe sideways'), (wide, goes_on, hint)
+    assert not any(goes_on for _, goes_on, _ in json.loads(browser.ask(pages["report"], frames, width=DESK, media={})))
 
 
 BROKEN = {

@@ -42,9 +42,12 @@ def advice(shown: Shown, embedding: Sequence[str], asked: Sequence[Question]) ->
         )
     elif not len(verdict.neurons.neuron):
         yield "Nuclei were found, but none was identified: look at the detections first, then at the embedding."
-    yield from embedding
-    yield from _about_identities(recording.n_volumes, verdict, shown.names)
-    yield from _about_answers(shown, asked)
+    if recording.n_volumes == 1:
+        yield "Give a recording of more volumes: one cannot be tracked, so nothing below says who is who."
+    else:
+        yield from embedding
+        yield from _about_identities(recording.n_volumes, verdict, shown.names)
+        yield from _about_answers(shown, asked)
     yield from _about_the_images(recording, detections, shown.traces)
     if recording.signal is None:
         yield "There is no signal channel, so there is no activity to read: the traces hold red only."
@@ -83,7 +86,7 @@ def _about_answers(shown: Shown, asked: Sequence[Question]) -> Iterator[str]:
     if len(shown.swaps):
         pairs = {(int(one), int(other)) for one, other in shown.swaps.neuron}
         some = counted(len(pairs), "pair")
-        yield f"The traces of {some} of neurons seem exchanged for a while: see the table of exchanges, and correct what is so."
+        yield f"The traces of {some} of neurons may be exchanged for a while: look at the volumes in the table of exchanges."
     gain = sum(question.gain for question in asked)
     if gain >= WORTH_ASKING:
         yield (

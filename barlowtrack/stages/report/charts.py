@@ -24,6 +24,9 @@ from barlowtrack.stages.report.page import Picture
 from barlowtrack.stages.report.verdict import Verdict
 from barlowtrack.stages.report.words import counted, percent
 
+OUTLIER = 3.0
+"""The axis of contrast ends at so many times what is usual: one odd volume must not press all others flat."""
+
 
 def detections_chart(verdict: Verdict, time: TimeAxis) -> Picture:
     """Nuclei found and identified, and their quality, volume by volume."""
@@ -48,7 +51,12 @@ def detections_chart(verdict: Verdict, time: TimeAxis) -> Picture:
     bottom.fill_between(x, low, high, color=SOFT, alpha=0.25, linewidth=0, label="middle 80 % of nuclei")
     bottom.plot(x, middle, style, color=SOFT, markersize=3, label="median")
     bottom.set(ylabel="contrast / noise")
-    bottom.set_ylim(bottom=0)
+    highest, usual = (
+        float(np.nanmax(high)) if np.isfinite(high).any() else 1.0,
+        float(np.nanmedian(high)) if np.isfinite(high).any() else 1.0,
+    )
+    bottom.set_ylim(0, max(min(1.08 * highest, OUTLIER * usual), 1e-3))
+    beyond = np.flatnonzero(volumes.quality[2] > OUTLIER * usual)
     _legend_above(bottom)
     time.finish(bottom)
     alt = (
@@ -59,6 +67,11 @@ def detections_chart(verdict: Verdict, time: TimeAxis) -> Picture:
         "A sudden drop in number, probability or contrast is a blurred, dropped or displaced volume; red ticks mark the volumes to "
         "distrust. A neuron jumps where it moves against its neighbours by more than the distance between nuclei. Tissue does not do "
         "that, so its identity changed hands: one wrong volume makes two jumps, and an exchange with the next neighbour may make none."
+        + (
+            f" The contrast of {counted(len(beyond), 'volume')} goes beyond its axis (the first is volume {beyond[0]})."
+            if len(beyond)
+            else ""
+        )
     )
     return Picture(as_svg(figure), alt, caption, wide=True)
 

@@ -33,8 +33,8 @@ from barlowtrack.stages.report.advice import about_the_embedding, advice
 from barlowtrack.stages.report.costs import TITLE as COSTS
 from barlowtrack.stages.report.costs import costs_part
 from barlowtrack.stages.report.drawing import TimeAxis, house_style
-from barlowtrack.stages.report.made import made_part, neurons_part
-from barlowtrack.stages.report.names import Names
+from barlowtrack.stages.report.made import made_part, neurons_part, people_in_words
+from barlowtrack.stages.report.names import MOST_LETTERS, Names
 from barlowtrack.stages.report.pictures import projections
 from barlowtrack.stages.report.shown import Shown
 from barlowtrack.stages.report.top import top
@@ -99,7 +99,7 @@ def report(
     if len(rulings.name) != tracks.n_neurons:
         raise InputError(f"report: expected tracks of {len(rulings.name)} neurons, as corrections say, got {tracks.n_neurons}")
     verdict, time = judge(detections, volumes, tracks, traces), TimeAxis(traces.time_s)
-    shown = Shown(recording, detections, tracks, traces, swaps, verdict, Names(rulings.name), time)
+    shown = Shown(recording, detections, tracks, traces, swaps, verdict, Names(rulings.name), time, corrections)
     heard = heed(rulings, detections, embeddings.vectors, atlas, identities)
     asked = review(detections, heard, rulings, questions.MOST_QUESTIONS)
     sound = health(embeddings.vectors, detections.t)
@@ -115,7 +115,7 @@ def report(
         lambda: embedding.embedding_part(recording, detections, embeddings, tracks, health=sound, time=time, seed=seed),
         lambda: training.training_part(history, encoder),
         lambda: neurons_part(shown),
-        lambda: made_part(recording, settings, seed),
+        lambda: made_part(recording, corrections, settings, seed),
         lambda: costs_part(costs),
     ]
     body = []
@@ -166,5 +166,8 @@ def _volumes(shown: Shown) -> str:
         "picture and figure of this page. A grey cross is a nucleus without identity. The most certain neurons are numbered: "
         "follow a number from picture to picture. If it lands on another nucleus, that volume is laid wrongly."
     )
+    if any(shown.names.given):
+        intro += f" Names of up to {MOST_LETTERS} plain letters and digits stand in figures too, other names in texts only."
+    intro += people_in_words(shown.corrections)
     pictures = projections(shown.recording, shown.detections, shown.tracks, shown.neurons, shown.names)
     return page.section("volumes", "Volumes", intro, page.grid(pictures))

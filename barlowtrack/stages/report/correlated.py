@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from barlowtrack.data import UNKNOWN, Detections, FloatArray, IntArray, Tracks
 from barlowtrack.stages.report.clusters import FEWEST_COMMON, Clusters
-from barlowtrack.stages.report.drawing import ACCENT, LINE, as_png, as_svg, canvas
+from barlowtrack.stages.report.drawing import ACCENT, LINE, as_png, as_svg, canvas, name_rows
 from barlowtrack.stages.report.heatmap import mark_groups
 from barlowtrack.stages.report.page import Picture
 from barlowtrack.stages.report.shown import Shown
+from barlowtrack.stages.report.words import counted
 
 FEWEST_PAIRS = 20  # in a class of distances
 MOST_CLASSES = 16
 ASKED_VOLUMES = 20
 GREY = "#d5dae0"
+SIDE = 3.2
+"""Of the matrix, in inches."""
 
 
 def correlation_pictures(shown: Shown, rows: IntArray, correlation: FloatArray, found: Clusters) -> Iterator[Picture]:
@@ -31,20 +34,23 @@ def correlation_pictures(shown: Shown, rows: IntArray, correlation: FloatArray, 
     upper = np.triu_indices(len(rows), 1)
     pairs, apart_um = correlation[upper], distances_um(shown.detections, shown.tracks, rows)[upper]
     if np.isfinite(pairs).any():
-        yield _matrix(correlation, float(np.median(pairs[np.isfinite(pairs)])), found)
+        called = [shown.names.short(int(neuron)) for neuron in rows[found.order]]
+        yield _matrix(correlation, float(np.median(pairs[np.isfinite(pairs)])), found, called)
     known = np.isfinite(pairs) & np.isfinite(apart_um)
     classes = by_distance(apart_um[known], pairs[known])
     if len(classes) > 1:
         yield _over_distance(classes)
 
 
-def _matrix(correlation: FloatArray, usual: float, found: Clusters) -> Picture:
+def _matrix(correlation: FloatArray, usual: float, found: Clusters, called: Sequence[str]) -> Picture:
     figure = canvas(4.6, 4.2)
     axes = figure.subplots()
     ordered, k = correlation[np.ix_(found.order, found.order)], len(correlation)
     axes.set_facecolor(GREY)
     image = axes.imshow(np.ma.masked_invalid(ordered), cmap="RdBu_r", vmin=-1, vmax=1, extent=(0, k, k, 0), interpolation="nearest")
-    axes.set(xticks=[], yticks=[], title="Neurons, as in the heatmap")
+    axes.set(title="Neurons, as in the heatmap")
+    name_rows(axes, called, SIDE, pad=7)
+    name_rows(axes, called, SIDE, pad=7, along="x")
     for side in axes.spines.values():
         side.set_visible(False)
     mark_groups(axes, found, -0.018)
@@ -55,7 +61,7 @@ def _matrix(correlation: FloatArray, usual: float, found: Clusters) -> Picture:
         f"{FEWEST_COMMON} volumes. Only values that were seen count. The median is {usual:.2f}: if nearly all is red, something common to "
         "all (motion, focus, bleaching) is left in the traces."
     )
-    alt = f"Matrix of the correlations between the activity of {k} neurons, in the order of the heatmap: median {usual:.2f}."
+    alt = f"Matrix of the correlations between the traces of {counted(k, 'neuron')}, in the order of the heatmap: median {usual:.2f}."
     return Picture(as_png(figure), alt, caption)
 
 

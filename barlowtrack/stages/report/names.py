@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-_PLAIN = re.compile(r"[A-Za-z0-9_.+-]{1,8}")
+MOST_LETTERS = 8
+_PLAIN = re.compile(rf"[A-Za-z0-9_.+-]{{1,{MOST_LETTERS}}}")
 """What fits beside a curve, in every font; anything else (blanks, other scripts, a dollar sign) shows in texts only."""
 
 

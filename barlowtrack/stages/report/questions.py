@@ -175,7 +175,7 @@ def _card(shown: Shown, number: int, question: Question, missing: Sequence[int],
         f"{number}. {_asked(shown, question)}",
         page.figure(picture),
         page.paragraph(_candidates(shown, question, missing)),
-        page.code("\n".join(commands(question, missing))),
+        page.commands(commands(question, missing)),
     )
 
 

@@ -20,6 +20,8 @@ NORMAL_90 = 1.645
 SLACK = 0.02
 """Steps that jump although both ends are right: a fast bend makes about so many."""
 BELIEVED, CONFIRMED = 0.9, 0.5
+FEWEST_VOTES = 10
+"""Volumes in which two second opinions must have been asked about a neuron; a share of fewer says more of chance than of the neuron."""
 WRONG = 0.5
 MOST_NAMED = 8
 PALE = "#9fb4c7"
@@ -44,16 +46,20 @@ def jumps_by_doubt(found: Steps) -> FloatArray:
 def second_opinions(shown: Shown, atlas: Learned, entry: IntArray) -> tuple[IntArray, FloatArray, FloatArray]:
     """Returns neurons (n,), their mean probability (n,), and (n,) how often atlases learned from half of the recording confirm them.
 
+    Only neurons that they were asked about FEWEST_VOTES times are among them, and the share is counted: no prior is in it.
+
     Args:
         shown: The run.
         atlas: Its calibration knows; without one nobody was asked.
         entry: (K,) entry of the atlas that each neuron has its id from.
     """
     counts = shown.verdict.neurons
-    asked = np.zeros(len(counts.neuron), bool) if atlas.calibration is None else entry[counts.neuron] != UNKNOWN
-    neuron = counts.neuron[asked]
-    share = np.zeros(0) if atlas.calibration is None else np.asarray(atlas.calibration.confirmed[entry[neuron]], np.float64)
-    return neuron, counts.probability[asked], share
+    if atlas.calibration is None:
+        return counts.neuron[:0], np.zeros(0), np.zeros(0)
+    votes, share = atlas.calibration.said(shown.detections.n_volumes)
+    of = entry[counts.neuron]
+    asked = (of != UNKNOWN) & (votes[of] >= FEWEST_VOTES)
+    return counts.neuron[asked], counts.probability[asked], share[of[asked]]
 
 
 def reliability_pictures(shown: Shown, atlas: Learned, entry: IntArray) -> Iterator[Picture]:
@@ -70,6 +76,22 @@ def reliability_pictures(shown: Shown, atlas: Learned, entry: IntArray) -> Itera
     neuron, probability, confirmed = second_opinions(shown, atlas, entry)
     if len(neuron):
         yield _opinions_picture(shown, neuron, probability, confirmed)
+
+
+def why_no_opinions(shown: Shown, atlas: Learned, entry: IntArray) -> str:
+    """Says why second opinions are not drawn; "" where they are.
+
+    Args:
+        shown: The run.
+        atlas: What second opinions said stands there.
+        entry: (K,) entry of the atlas that each neuron has its id from.
+    """
+    if not len(shown.neurons) or len(second_opinions(shown, atlas, entry)[0]):
+        return ""
+    return (
+        f"Second opinions are not drawn: atlases learned from half of the recording each were asked about no neuron in {FEWEST_VOTES} "
+        "volumes or more, and a share of fewer says more of chance than of the neuron."
+    )
 
 
 def _jumps_picture(classes: FloatArray) -> Picture:
@@ -108,10 +130,12 @@ def _opinions_picture(shown: Shown, neuron: IntArray, probability: FloatArray, c
     odd = neuron[(probability >= BELIEVED) & (confirmed < CONFIRMED)]
     some = f"{counted(len(odd), 'neuron')} ({_named(shown, odd)})" if len(odd) else "no neuron"
     said = f"{some} believed at {BELIEVED:g} or more, but confirmed in less than half of the cases"
+    few = len(shown.neurons) - len(neuron)
+    left_out = f" Left out: {counted(few, 'neuron')} asked about in fewer than {FEWEST_VOTES} volumes." if few else ""
     caption = (
         "A dot is a neuron: its mean probability, and how often two atlases learned from half of the recording each see the same neuron "
         "there. The probabilities were fitted to such opinions among other things, so agreement is no proof; a neuron may also be doubted "
-        f"for other reasons, and lie above the line. If a dot lies far below it, look at that neuron. Here: {said}."
+        f"for other reasons, and lie above the line. If a dot lies far below it, look at that neuron. Here: {said}.{left_out}"
     )
     return Picture(as_svg(figure), f"{counted(len(neuron), 'neuron')} by probability and second opinions: {said}.", caption)
 
@@ -159,7 +183,7 @@ def _error_by_neuron(shown: Shown) -> Picture:
     some = f"{counted(len(worst), 'neuron')} ({_named(shown, worst)})" if len(worst) else "no neuron"
     said = f"{some} expected to be wrong more often than right"
     caption = f"The same, a bar a neuron. Red: {said}. If a few neurons carry most of the error, leave them out and trust the rest."
-    return Picture(as_svg(figure), f"Expected share of wrong identities of {len(values)} neurons: {said}.", caption)
+    return Picture(as_svg(figure), f"Expected share of wrong identities of {counted(len(values), 'neuron')}: {said}.", caption)
 
 
 def _named(shown: Shown, neurons: IntArray) -> str:

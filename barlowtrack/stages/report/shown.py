@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
-from barlowtrack.data import Detections, IntArray, Recording, Swaps, Traces, Tracks
-from barlowtrack.stages.report.drawing import TimeAxis
+import numpy as np
+
+from barlowtrack.data import Corrections, Detections, FloatArray, IntArray, Recording, Swaps, Traces, Tracks
+from barlowtrack.stages.report.clusters import Clusters, clusters, correlations
+from barlowtrack.stages.report.drawing import TimeAxis, in_blocks
 from barlowtrack.stages.report.names import Names
 from barlowtrack.stages.report.verdict import Verdict
 
@@ -26,6 +30,7 @@ class Shown:
         verdict: The run in numbers.
         names: What the neurons are called.
         time: Where volumes lie on an axis.
+        corrections: What people said.
     """
 
     recording: Recording
@@ -36,6 +41,7 @@ class Shown:
     verdict: Verdict
     names: Names
     time: TimeAxis
+    corrections: Corrections = field(default_factory=Corrections)
 
     @property
     def neurons(self) -> IntArray:
@@ -48,3 +54,26 @@ class Shown:
         rows: IntArray = self.neurons[:MOST_ROWS].copy()
         rows.sort()
         return rows
+
+    @cached_property
+    def activity(self) -> tuple[FloatArray, str]:
+        """What is shown of the traces; see activity_of."""
+        return activity_of(self.traces)
+
+    @cached_property
+    def correlation(self) -> FloatArray:
+        """(R, R) of the activity of the rows, of what was seen."""
+        return correlations(in_blocks(np.where(self.traces.seen, self.activity[0], np.nan)[self.rows]))
+
+    @cached_property
+    def alike(self) -> Clusters:
+        """Order and groups of the rows by their activity."""
+        return clusters(self.correlation)
+
+
+def activity_of(traces: Traces) -> tuple[FloatArray, str]:
+    """Returns what the page shows of the traces, (K, T), and what that is: dR/R0, or red over its median where there is no signal."""
+    if np.isfinite(traces.dr_over_r0).any():
+        return traces.dr_over_r0, "dR/R0"
+    usual = np.array([np.median(row[np.isfinite(row)]) if np.isfinite(row).any() else 1.0 for row in traces.red]).reshape(-1, 1)
+    return traces.red / np.maximum(usual, 1e-12), "red / its median"

@@ -62,8 +62,10 @@ def _numbers(shown: Shown) -> list[tuple[str, str, str]]:
         ("coverage", percent(verdict.coverage), "of all neurons in all volumes"),
         (
             "identities wrong",
-            percent(wrong.share),
-            f"estimated, without truth; {percent(wrong.low)} to {percent(wrong.high)} in 9 of 10 cases",
+            percent(wrong.share) if n_volumes > 1 else "unknown",
+            f"estimated, without truth; {percent(wrong.low)} to {percent(wrong.high)} in 9 of 10 cases"
+            if n_volumes > 1
+            else "one volume cannot be tracked",
         ),
         ("volumes to distrust", str(n_distrusted), f"of {n_volumes}" + (", listed below" if n_distrusted else "")),
         ("jumps", percent(verdict.jumps), "of the steps between volumes go against the neighbours: a sign of wrong identities"),

@@ -69,6 +69,19 @@ def renumbered(one, ids):
     return replace(one, tracks=Tracks(neuron, one.tracks.probability, max(ids) + 1), traces=None, neuron_names=("",) * (max(ids) + 1))
 
 
+def test_who_is_nobody_in_one_of_them_is_no_other_neuron():
+    rows = (side().detections.label == 3) & (side().detections.t >= 6)
+    changed = given_up(exchanged(side(), 1, 2, 0, 4), rows)
+    for a, b, said in ((side(), changed, "4 in A, 0 in B"), (changed, side(), "0 in A, 4 in B")):
+        compared = compare_sides(a, b)
+        assert (compared.n_another, sum(compared.n_given_up), compared.n_moved) == (4, 4, 8)
+        said = f"4 (7\xa0%) have a neuron in only one of the two ({said})."
+        assert headline(compared).startswith(f"4 of 60 shared detections (7\xa0%) have another neuron in B. {said}")
+        another, only = write_page(compared).split("<h3>Another neuron</h3>")[1].split("<h3>A neuron in only one of the two</h3>")
+        assert "nobody" not in another
+        assert only.split("</table>")[0].count("nobody") == 1
+
+
 def test_who_is_nobody_in_one_of_them_is_listed_as_such():
     rows = (side().detections.label == 3) & (side().detections.t >= 6)
     compared = compare_sides(side(), given_up(side(), rows))
@@ -121,7 +134,7 @@ def test_settings_versions_and_corrections_are_said_from_a_to_b():
     new = {"track": Making(4, None, {"track": {"min_probability": 0.5}}, given={"corrections": "2 abc"})}
     compared = compare_sides(side(stages=old), side(stages=new))
     assert compared.settings == ("track version 3 -> 4", "track.min_probability 0.0 -> 0.5", "corrections 0 -> 2")
-    assert headline(compared).endswith("; the settings differ, see below.")
+    assert headline(compared).endswith("; what the runs were made from differs, see below.")
     seeded = [{"train": Making(1, seed, given={"start": start})} for seed, start in ((0, "a"), (1, "b"))]
     assert compare_sides(*(side(stages=stages) for stages in seeded)).settings == ("seed 0 -> 1", "another encoder to start from")
 
@@ -193,7 +206,8 @@ def test_the_page_of_empty_runs_and_of_runs_without_traces_can_be_written():
     nothing = side("empty", detections=Detections.empty(T), tracks=Tracks(np.zeros(0, int), np.zeros(0), 0), neuron_names=(), traces=None)
     html = write_page(compare_sides(nothing, nothing))
     assert "Nothing changed: 0 detections" in html
-    assert "with the same identities and probabilities." in html
+    assert "with the same identities and probabilities. Traces are not compared: A and B have none of these tracks." in html
+    assert headline(compare_sides(side(), side(traces=None))).endswith("Traces are not compared: B has none of these tracks.")
     assert "A and B have no traces" in html
     assert "A has no traces" in write_page(compare_sides(side(traces=None), side()))
 

@@ -50,6 +50,20 @@ def test_a_neuron_has_the_colour_of_the_report_in_every_picture(worm):
     assert overlapping == set()
 
 
+def test_names_cover_no_other_and_the_surest_is_written():
+    recording, detections = make_film([2])
+    close = replace(detections, position_um=np.array([[3.0, 10.0, 10.0], [3.0, 10.2, 10.2]], np.float32))
+
+    def drawn(probability, names):
+        tracks = Tracks(np.array([0, 1]), np.array(probability), 2)
+        return np.asarray(Frames(recording, close, tracks, [0], width=400, names=names).draw(0), int)
+
+    only = [drawn([0.9, 0.8], names) for names in (("AVAL", ""), ("", "AVAR"))]
+    assert np.array_equal(drawn([0.9, 0.8], ("AVAL", "AVAR")), only[0])
+    assert np.array_equal(drawn([0.8, 0.9], ("AVAL", "AVAR")), only[1])
+    assert not np.array_equal(*only)
+
+
 def test_a_brighter_volume_stays_brighter_and_one_without_nuclei_is_drawn():
     recording, detections = make_film([4, 4, 0, 4], offset=[0.0, 300.0, 0.0, 0.0])
     tracks = Tracks(np.full(len(detections), UNKNOWN), np.full(len(detections), 0.5), 0)

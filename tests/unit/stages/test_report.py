@@ -1,5 +1,6 @@
 import re
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import matplotlib as mpl
@@ -11,6 +12,7 @@ from barlowtrack.data import (
     UNKNOWN,
     Bleaching,
     Candidates,
+    Correction,
     Corrections,
     Detections,
     Embeddings,
@@ -27,10 +29,11 @@ from barlowtrack.errors import InputError
 from barlowtrack.identity.learned import Learned
 from barlowtrack.identity.solve import Atlas
 from barlowtrack.identity.volumes import Preparation
-from barlowtrack.stages.report import report
+from barlowtrack.stages.report import page, report
 from barlowtrack.stages.report.advice import about_the_embedding, advice
-from barlowtrack.stages.report.charts import probability_histogram
-from barlowtrack.stages.report.drawing import TimeAxis, in_blocks
+from barlowtrack.stages.report.charts import detections_chart, probability_histogram
+from barlowtrack.stages.report.drawing import TimeAxis, canvas, house_style, in_blocks, name_rows
+from barlowtrack.stages.report.made import corrections_in_words, people_in_words
 from barlowtrack.stages.report.names import Names
 from barlowtrack.stages.report.pictures import choose_volumes
 from barlowtrack.stages.report.shown import Shown
@@ -299,7 +302,8 @@ def test_the_verdict_counts():
     verdict = verdict_of(run)
     assert verdict.coverage == pytest.approx(0.9)
     assert verdict.estimated_right == pytest.approx(0.95)
-    assert verdict.grade == "good"
+    assert verdict.grade == "care"  # ten volumes are few, however sure the tracker is
+    assert verdict_of(case(n_volumes=20)).grade == "good"
     assert verdict.distrust == [(7, 7, "no nucleus found")]
     assert verdict.neurons.seen.tolist() == [9] * 4
     assert verdict_of(run | {"tracks": Tracks(run["tracks"].neuron, np.full(36, 0.7), 4)}).grade == "care"
@@ -321,9 +325,98 @@ def test_volumes_that_stand_out_are_named_with_their_reason():
         (3, 4, "identities uncertain"),
         (6, 6, "dim or blurred"),
         (9, 9, "nobody identified"),
-        (11, 11, "few nuclei (10 are usual)"),
+        (11, 11, "few nuclei (4; 10 are usual)"),
     ]
     assert verdict_of(run).distrust == []
+
+
+def test_few_nuclei_in_a_row_are_one_stretch_with_all_their_numbers():
+    run = case(n_volumes=12, n_neurons=10)
+    t, label = run["detections"].t, run["detections"].label
+    keep = ~(((t == 5) & (label > 4)) | ((t == 6) & (label > 6)))
+    few = run["detections"].subset(np.flatnonzero(keep))
+    tracks = Tracks(run["tracks"].neuron[keep], run["tracks"].probability[keep], 10)
+    assert verdict_of(run | {"detections": few, "tracks": tracks}).distrust == [(5, 6, "few nuclei (4 to 6; 10 are usual)")]
+
+
+@pytest.mark.parametrize(("n_volumes", "rough"), [(2, True), (19, True), (20, False)])
+def test_estimates_from_few_volumes_are_called_rough(n_volumes: int, rough: bool):
+    verdict = verdict_of(case(n_volumes=n_volumes))
+    assert (f"From so few volumes ({n_volumes}) such estimates are rough" in verdict.headline) == rough
+    assert "the tracker is not sure" not in verdict.headline
+
+
+def test_nuclei_that_the_tracker_is_not_sure_of_are_in_the_verdict():
+    run = case(n_volumes=30)
+    unsure = np.where(run["tracks"].neuron < 2, 0.6, 0.95)
+    nobody = np.where(run["tracks"].neuron < 2, UNKNOWN, run["tracks"].neuron)
+    for tracks in (Tracks(run["tracks"].neuron, unsure, 5), Tracks(nobody, run["tracks"].probability, 5)):
+        assert "Of 40\xa0% of all nuclei the tracker is not sure" in verdict_of(run | {"tracks": tracks}).headline
+
+
+def test_one_volume_is_not_tracked_and_the_page_says_so():
+    html = page_of(case(n_volumes=1))
+    for said in (
+        "one volume cannot be tracked",
+        "Do not rely on this",
+        "One volume is one point in time",
+        "Give a recording of more volumes",
+    ):
+        assert said in html
+    assert "1 volumes" not in html
+    assert "estimated, without truth" not in html
+
+
+def test_the_axis_of_volumes_has_whole_numbers_only():
+    for n_volumes in (1, 2, 6):
+        figure = canvas(4, 2)
+        axes = figure.subplots()
+        time = TimeAxis(np.full(n_volumes, np.nan))
+        time.finish(axes)
+        ticks = np.array([at for at in axes.get_xticks() if time.bounds[0] <= at <= time.bounds[1]])
+        assert set(ticks) <= set(range(n_volumes))
+        assert len(ticks) >= 1
+
+
+def test_people_who_corrected_are_counted_and_not_named():
+    rows = [
+        Correction("name", neuron=str(line % 5), other=f"N{line}", who=who, line=line)
+        for line, who in ((2, "Ann L."), (3, "Bo"), (4, "Ann L."))
+    ]
+    html = page_of(case(n_volumes=1) | {"corrections": Corrections(tuple(rows))})
+    assert html.count("People corrected this run: 3 rows in force, by 2 people.") == 2
+    assert "<td>corrections by people</td><td>3 rows in force, by 2 people</td>" in html
+    assert "Ann L." not in html
+    assert corrections_in_words(Corrections()) == "none in force"
+    assert people_in_words(Corrections()) == ""
+
+
+def test_rows_of_maps_are_named_as_far_as_there_is_room():
+    axes = canvas(4, 2).subplots()
+    name_rows(axes, [str(k) for k in range(125)], 5.0)
+    named = [label.get_text() for label in axes.get_yticklabels()]
+    assert named == [str(k) for k in range(0, 125, 4)]
+    assert axes.get_yticks()[1] == 4.5
+    name_rows(axes, "ab", 1.2)
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
+
+
+def test_one_odd_volume_does_not_press_the_contrast_of_others_flat():
+    run = case(n_volumes=20)
+    quality = np.where(run["detections"].t == 7, 50.0, 1.0) * run["detections"].quality
+    odd = replace(run["detections"], quality=quality)
+    with house_style():
+        assert (
+            "The contrast of 1 volume goes beyond its axis (the first is volume 7)."
+            in detections_chart(verdict_of(run | {"detections": odd}), TimeAxis(np.arange(20))).caption
+        )
+        assert "goes beyond" not in detections_chart(verdict_of(run), TimeAxis(np.arange(20))).caption
+
+
+def test_a_command_breaks_between_words_only():
+    html = page.commands(["barlowtrack correct RUN --not-a-neuron <x>"])
+    assert re.findall(r'<span class="word">([^ ]*)</span>', html) == ["barlowtrack", "correct", "RUN", "--not-a-neuron", "&lt;x&gt;"]
+    assert Tags(html).text == "barlowtrack correct RUN --not-a-neuron <x>"
 
 
 def test_the_neuron_to_correct_first_is_the_least_certain():

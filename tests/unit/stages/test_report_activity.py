@@ -1,5 +1,6 @@
 """The part of the page about activity, and the map of coverage: who does the same, and where values come from."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -8,13 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from barlowtrack.data import Flag, Source, Swaps, Traces
-from barlowtrack.stages.report.activity import activity_of, activity_part
+from barlowtrack.stages.report.activity import activity_part
 from barlowtrack.stages.report.clusters import FEWEST_COMMON, clusters, correlations
 from barlowtrack.stages.report.correlated import by_distance, correlation_pictures, distances_um
 from barlowtrack.stages.report.coverage import coverage_map
 from barlowtrack.stages.report.drawing import house_style
 from barlowtrack.stages.report.heatmap import trace_heatmap
+from barlowtrack.stages.report.made import neurons_part
 from barlowtrack.stages.report.names import Names
+from barlowtrack.stages.report.shown import activity_of
 from barlowtrack.stages.report.sources import source_image, source_patches
 from barlowtrack.stages.report.traced import single_traces
 from tests.unit.stages.test_report import case, shown_of
@@ -99,8 +102,8 @@ def test_the_heatmap_says_what_it_tints():
     values, what = activity_of(run["traces"])
     assert what == "dR/R0"
     with house_style():
-        tinted = trace_heatmap(values, run["traces"].source, found, shown.time, what)
-        plain = trace_heatmap(values, np.full((5, 20), Source.SEEN), found, shown.time, what)
+        tinted = trace_heatmap(values, run["traces"].source, found, shown.time, what, "abcde")
+        plain = trace_heatmap(values, np.full((5, 20), Source.SEEN), found, shown.time, what, "abcde")
     assert "Tinted green" in tinted.caption
     assert "Tinted green" not in plain.caption
     assert tinted.source != plain.source
@@ -113,7 +116,45 @@ def test_without_a_signal_red_stands_in_and_says_so():
     assert np.nanmedian(values) == 1
     with house_style():
         html = activity_part(shown_of(run), 2)
-    assert "There is no activity channel" in html
+    assert "There is no signal channel, so there is no activity to show" in html
+    assert not re.search("R0|ratio", re.sub('src="[^"]*"', "", html), re.IGNORECASE)
+
+
+def test_neurons_without_a_value_do_not_take_a_place_among_the_traces():
+    run = case(n_volumes=12)
+    dark = run["traces"].dr_over_r0.copy()
+    first = int(shown_of(run).neurons[0])
+    dark[first] = np.nan
+    html = activity_words(run | {"traces": replace(run["traces"], dr_over_r0=dark)})
+    assert f"Left out: 1 neuron that has no dR/R0 anywhere ({first})." in html
+    assert f"Traces (dR/R0) of neurons {shown_of(run).neurons[1]}, each" in html
+    assert "Left out" not in activity_words(run)
+
+
+def test_correlations_that_are_left_out_say_why():
+    assert "no two neurons have values in 10 common volumes" in activity_words(case(n_volumes=9))
+    assert "common volumes or more" not in activity_words(case(n_volumes=12))
+
+
+def test_values_that_are_all_alike_have_a_scale_of_ordinary_size():
+    run = case(n_volumes=12)
+    shown = shown_of(run)
+    flat = np.full((5, 12), 0.25)
+    with house_style():
+        picture = trace_heatmap(flat, run["traces"].source, shown.alike, shown.time, "dR/R0", "abcde")
+    assert "between -0.25 and 0.75" in picture.alt
+
+
+def test_the_table_of_neurons_has_row_and_group_of_the_heatmap():
+    values, group = two_groups()
+    run = case(n_volumes=80, n_neurons=12)
+    shown = shown_of(run | {"traces": replace(run["traces"], dr_over_r0=values)})
+    rows = re.findall(r"</span>(\d+)</td>(?:<td>[^<]*</td>){3}<td>(\d+)</td><td>(\d+)</td>", neurons_part(shown))
+    found = {int(neuron): (int(row), int(its)) for neuron, row, its in rows}
+    assert sorted(row for row, _ in found.values()) == list(range(1, 13))
+    assert [found[int(neuron)][0] for neuron in shown.rows[shown.alike.order]] == list(range(1, 13))
+    for its in (1, 2):
+        assert len({group[neuron] for neuron, (_, one) in found.items() if one == its}) == 1
 
 
 def test_shares_of_what_was_not_seen_are_in_words():
@@ -145,11 +186,11 @@ def test_sources_have_their_colours_and_blocks_show_what_most_are():
 def test_the_map_of_coverage_counts_every_source():
     run = with_sources(case(n_volumes=20))
     with house_style():
-        picture = coverage_map(run["traces"], np.arange(5), shown_of(run).time)
+        picture = coverage_map(run["traces"], np.arange(5), shown_of(run).time, Names([""] * 5))
     assert "97\u00a0% seen, 1\u00a0% predicted, 1\u00a0% interpolated, 1\u00a0% nothing" in picture.caption
     assert "5 of 5 neurons were seen in at least 95 %" in picture.alt
     with house_style():
-        assert "predicted" not in coverage_map(case()["traces"], np.arange(5), shown_of(case()).time).caption
+        assert "predicted" not in coverage_map(case()["traces"], np.arange(5), shown_of(case()).time, Names([""] * 5)).caption
 
 
 def test_single_traces_say_what_is_exchanged_and_guessed_and_show_flags():

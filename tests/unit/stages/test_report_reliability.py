@@ -12,11 +12,13 @@ from barlowtrack.stages.report.drawing import house_style
 from barlowtrack.stages.report.exchanged import MOST_SWAPS, swaps_in_words
 from barlowtrack.stages.report.reliability import (
     FEWEST_STEPS,
+    FEWEST_VOTES,
     by_volume,
     error_pictures,
     jumps_by_doubt,
     reliability_pictures,
     second_opinions,
+    why_no_opinions,
 )
 from tests.unit.stages.test_report import case, shown_of
 
@@ -27,8 +29,9 @@ def steps_of(doubt: float, n: int, n_jumps: int) -> Steps:
     return Steps(np.ones(n, int), np.full(n, doubt), np.arange(n) < n_jumps)
 
 
-def asked(confirmed: list[float]) -> SimpleNamespace:
-    return SimpleNamespace(calibration=SimpleNamespace(confirmed=np.array(confirmed)))
+def asked(confirmed: list[float], votes: int = FEWEST_VOTES) -> SimpleNamespace:
+    shares = np.array(confirmed)
+    return SimpleNamespace(calibration=SimpleNamespace(said=lambda n_volumes: (np.full(len(shares), votes), shares)))
 
 
 def test_jumps_are_counted_by_doubt_with_an_interval():
@@ -64,6 +67,18 @@ def test_second_opinions_follow_the_entry_and_name_who_is_believed_alone():
     assert "1 neuron (<i> (1)) believed at 0.9 or more, but confirmed in less than half" in picture.alt
 
 
+def test_few_second_opinions_are_not_drawn_and_the_page_says_why():
+    shown, entry = shown_of(case()), np.arange(5)
+    few = asked([0.1] * 5, FEWEST_VOTES - 1)
+    assert list(reliability_pictures(shown, few, entry)) == []
+    for opinions in (few, NOBODY_ASKED):
+        assert why_no_opinions(shown, opinions, entry).startswith("Second opinions are not drawn")
+    assert why_no_opinions(shown, asked([0.1] * 5), entry) == ""
+    with house_style():
+        (picture,) = reliability_pictures(shown, asked([0.9] * 5), np.array([0, 1, 2, UNKNOWN, UNKNOWN]))
+    assert "Left out: 2 neurons asked about in fewer than 10 volumes." in picture.caption
+
+
 def test_the_expected_error_of_volumes_and_neurons():
     run = case(n_volumes=4)
     probability = np.where(run["detections"].t == 2, 0.5, 1.0)
@@ -93,8 +108,10 @@ def test_exchanges_are_listed_surest_first_and_escaped():
     swaps = Swaps(np.array([2, 7]), np.array([2, 9]), np.array([[0, 1], [1, 3]]), np.array([1.5, 8.25]))
     html = "".join(swaps_in_words(shown_of(case() | {"swaps": swaps}, ("", "<script>", "", "", ""))))
     assert html.index("&lt;script&gt; (1) and 3") < html.index("0 and &lt;script&gt; (1)")
-    assert "<td>7 \N{EN DASH} 9</td><td>8.2</td>" in html
-    assert "<td>2</td><td>1.5</td>" in html
+    assert "<td>7 \N{EN DASH} 9</td><td>0 of 3</td>" in html  # behind the last volume of the case
+    assert "<td>2</td><td>1 of 1</td><td>0.95 and 0.95</td><td>2.5 µm</td><td>1.5</td>" in html
+    assert html.count('class="swatch"') == 4
+    assert "believe" not in html
     assert "<script>" not in html
     assert "None: no trace goes on" in "".join(swaps_in_words(shown_of(case())))
     n = MOST_SWAPS + 3
