@@ -104,6 +104,7 @@ STAGES = (
         needs=("recording", "labels", "detections", "identities"),
         makes=("light", "places"),
         does="Read the light of every nucleus, and where neurons should be that were not found.",
+        version=2,
         sections=("measure",),
     ),
     Stage(
@@ -119,7 +120,7 @@ STAGES = (
         needs=("recording", "light", "places", "detections", "identities", "tracks", "neurons", "absences"),
         makes=("traces", "wide", "swaps", "bleaching"),
         does="Make the activity of every neuron of its light.",
-        version=2,
+        version=3,
         aspects=("rate_hz",),
         sections=("trace",),
     ),

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from barlowtrack.activity.unseen import FEWEST_SEEN
 from barlowtrack.config import TraceConfig
 from barlowtrack.data import UNKNOWN, Candidates, Detections, Flag, Identities, Light, Places, Recording, Source, Traces, Tracks
 from barlowtrack.errors import InputError
@@ -109,7 +110,9 @@ def test_a_neuron_that_was_not_found_is_read_where_it_should_be():
     assert np.argwhere(traces.source == Source.PREDICTED).tolist() == [[1, 3], [4, 20]]
     np.testing.assert_allclose(traces.red[[1, 4], [3, 20]], 90)
     np.testing.assert_allclose(traces.ratio, activity(), rtol=1e-5)
-    assert (traces.probability[[1, 4], [3, 20]] > 0.9).all()  # every detection lay where it should
+    # Every detection lay where it should: what is left is that they are who they are, and that this one is none of them.
+    np.testing.assert_allclose(traces.probability[[1, 4], [3, 20]], 0.9 * 0.7, rtol=1e-5)
+    assert (traces.flags == 0).all()
     gaps = case.traces(PLAIN.model_copy(update={"unseen": "gap"}))
     assert np.argwhere(gaps.source == Source.NONE).tolist() == [[1, 3], [4, 20]]
     for name in NAMES:  # what was seen does not depend on what is predicted
@@ -180,7 +183,100 @@ def test_how_sure_a_predicted_value_is_follows_from_how_often_places_were_right(
     late = (case.tracks.neuron == 1) & (case.detections.t >= T // 2)
     off[late] += [0, 3, 0]
     case.swap(detections={"position_um": off})
-    assert 0.4 < case.traces().probability[1, 3] < 0.65
+    assert 0.4 < case.traces().probability[1, 3] / (0.9 * 0.7) < 0.65
+
+
+@pytest.mark.parametrize("unsure", ["whether_it_is_absent", "who_it_is"])
+def test_a_predicted_value_is_no_surer_than_who_the_neuron_is_and_that_it_is_absent(unsure: str):
+    case = scene(unseen=((3, 1), (9, 1)))
+    if unsure == "who_it_is":
+        case.tracks = Tracks(case.tracks.neuron, np.where(case.tracks.neuron == 1, 0.02, 0.9), K)
+        wrong, expected = [3, 9], 0.02 * 0.7
+    else:
+        case.absences = case.absences.assign(probability=np.array([0.05, 0.7], np.float32))
+        wrong, expected = [3], 0.9 * 0.05
+    traces = case.traces()
+    np.testing.assert_allclose(traces.probability[1, wrong], expected, rtol=1e-5)
+    assert (traces.flags[1, wrong] == Flag.DOUBTFUL).all()
+    assert (traces.source[1, [3, 9]] == Source.PREDICTED).all()
+
+
+def hide(case: Scene, t: int, neuron: int) -> None:
+    """Makes the detection that is a neuron unknown, as track.min_probability does, and gives the atlas a place there."""
+    row = np.flatnonzero((case.detections.t == t) & (case.tracks.neuron == neuron))
+    whose = case.tracks.neuron.copy()
+    whose[row] = UNKNOWN
+    case.tracks = Tracks(whose, case.tracks.probability, K)
+    part = scene(unseen=((t, neuron),))
+    case.places, case.absences = part.places, part.absences
+
+
+def test_a_detection_that_was_too_doubtful_does_not_come_back_as_a_place():
+    case = scene()
+    hide(case, 3, 1)
+    assert case.traces().source[1, 3] == Source.NONE
+    moved = case.identities.neuron.copy()
+    moved[case.tracks.neuron == UNKNOWN] = UNKNOWN  # the atlas, too, knew it for nobody
+    case.swap(identities={"neuron": moved})
+    assert case.traces().source[1, 3] == Source.PREDICTED
+
+
+def test_a_place_is_open_where_its_detection_is_another_neuron_now():
+    case = scene(unseen=((3, 1), (3, 2)))
+    row = np.flatnonzero((case.detections.t == 3) & (case.tracks.neuron == 0))
+    entry = case.identities.neuron.copy()
+    entry[row] = K - 1 - 1  # the atlas took for 1 what a person says is 0
+    case.swap(identities={"neuron": entry})
+    assert (case.traces().source[[1, 2], 3] == Source.PREDICTED).all()
+
+
+@pytest.mark.parametrize(
+    "why", ["people_say", "another_neuron_there", "too_doubtful_to_track", "too_doubtful_to_trace", "place_too_doubtful"]
+)
+def test_what_is_not_to_be_is_not_bridged_either(why: str):
+    case, asked = scene(unseen=((3, 1), (8, 1))), {"max_gap": 3, "unseen": "gap"}
+    assert (case.traces(PLAIN.model_copy(update=asked)).source[1, [3, 8]] == Source.INTERPOLATED).all()
+    if why in ("people_say", "another_neuron_there"):
+        case.absences = case.absences.assign(probability=np.array([1 if why == "people_say" else 0.5, 0.7], np.float32))
+    elif why == "place_too_doubtful":
+        case.absences = case.absences.assign(probability=np.array([0.1, 0.7], np.float32))
+        asked |= {"unseen": "predicted", "min_probability": 0.5}
+    else:
+        case = scene(unseen=((8, 1),))
+        if why == "too_doubtful_to_track":
+            hide(case, 3, 1)
+        else:
+            doubtful = (case.detections.t == 3) & (case.tracks.neuron == 1)
+            case.tracks = Tracks(case.tracks.neuron, np.where(doubtful, 0.1, 0.9), K)
+            asked |= {"min_probability": 0.5}
+    traces = case.traces(PLAIN.model_copy(update=asked))
+    assert traces.source[1, 3] == Source.NONE
+    assert np.isnan(traces.red[1, 3])
+    assert traces.source[1, 8] != Source.NONE
+
+
+def test_an_empty_place_is_empty_whether_or_not_the_background_stays():
+    case = scene(unseen=((3, 1),))
+    far = np.array([[1000.0], [1000.0]])
+    case.light = dataclasses.replace(case.light, **{n: getattr(case.light, n) + far for n in ("mean", "background")})
+    nothing = lights(np.array([2.0]), np.array([2.0]), background=(1010.0, 1005.0))
+    case.places = dataclasses.replace(case.places, light=nothing)
+    for background in (True, False):
+        assert case.traces(PLAIN.model_copy(update={"background": background})).source[1, 3] == Source.NONE
+
+
+def test_who_was_seen_a_few_times_is_not_predicted():
+    case = scene(unseen=tuple((t, 1) for t in range(FEWEST_SEEN - 1, T)))
+    assert (case.traces().source[1, FEWEST_SEEN - 1 :] == Source.NONE).all()
+    more = scene(unseen=tuple((t, 1) for t in range(FEWEST_SEEN, T)))
+    assert (more.traces().source[1] != Source.NONE).all()
+
+
+def test_without_neurons_there_are_no_traces():
+    case = scene(unseen=((3, 1),))
+    nobody = np.full(len(case.tracks), UNKNOWN)
+    case.tracks, case.neurons, case.absences = Tracks(nobody, case.tracks.probability, 0), case.neurons[:0], case.absences[:0]
+    assert case.traces().red.shape == (0, T)
 
 
 def test_a_neuron_that_people_took_away_is_not_brought_back_by_its_places():
