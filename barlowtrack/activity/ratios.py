@@ -6,6 +6,9 @@ import numpy as np
 
 from barlowtrack.data import BoolArray, FloatArray
 
+FEWEST_VALUES = 5
+"""Of fewer values a baseline says little: the usual percentile, the 20th, of up to five lies between the two least of them."""
+
 
 def ratios(green: FloatArray, red: FloatArray) -> FloatArray:
     """Returns green / red, (K, T) float32; NaN, never infinite, where either is missing or red is not positive."""
@@ -24,24 +27,35 @@ def baselines(values: FloatArray, percentile: float, use: BoolArray | None = Non
         use: Optional (K, T); only these values count. Without it, all that are finite do.
 
     Returns:
-        (K,) float64; NaN where no value counts or the percentile is not positive: nothing can be relative to it.
+        (K,) float64; NaN where fewer than FEWEST_VALUES count or the percentile is not positive: nothing can be relative to it.
     """
-    counted = np.isfinite(values) if use is None else use & np.isfinite(values)
-    result = np.full(len(values), np.nan)
-    for neuron, (row, of) in enumerate(zip(values, counted, strict=True)):
-        if of.any():
-            result[neuron] = np.percentile(row[of].astype(np.float64), percentile)
+    result = percentiles(values, percentile, use)
     return np.where(result > 0, result, np.nan)
 
 
-def relative_changes(values: FloatArray, baseline: FloatArray) -> FloatArray:
+def percentiles(values: FloatArray, percentile: float, use: BoolArray | None = None) -> FloatArray:
+    """Returns the (K,) percentile of each neuron's values that count; NaN where they are fewer than FEWEST_VALUES. See baselines."""
+    counted = np.isfinite(values) if use is None else use & np.isfinite(values)
+    result = np.full(len(values), np.nan)
+    for neuron, (row, of) in enumerate(zip(values, counted, strict=True)):
+        if of.sum() >= FEWEST_VALUES:
+            result[neuron] = np.percentile(row[of].astype(np.float64), percentile)
+    return result
+
+
+def relative_changes(values: FloatArray, baseline: FloatArray, over: FloatArray | None = None) -> FloatArray:
     """Returns (values - baseline) / baseline, (K, T) float32: dR/R0 of ratios, dF/F0 of light; NaN where the (K,) baseline is.
+
+    Args:
+        values: (K, T).
+        baseline: (K,) what they change from.
+        over: Optional (K,); divides instead of the baseline: of light from which something was taken, the light before.
 
     Reference:
         Chen et al. 2013 (dF/F0 of GCaMP6); Nguyen et al. 2016 (dR/R0 against a red reference in whole-brain recordings).
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        return _finite(((values - baseline[:, None]) / baseline[:, None]).astype(np.float32))
+        return _finite(((values - baseline[:, None]) / (baseline if over is None else over)[:, None]).astype(np.float32))
 
 
 def _finite(values: FloatArray) -> FloatArray:

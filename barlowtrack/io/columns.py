@@ -34,6 +34,8 @@ def _light(of: str) -> dict[str, tuple[str, str]]:
         "soft": "The same, each voxel weighted by its distance to the rim, so that the middle counts most.",
         "brightest": "Mean over its brightest voxels; measure.brightest_voxels says how many.",
         "background": "Percentile of the shell around it, without any nucleus; of the whole volume where that shell is too small.",
+        "shell": "Median of the same voxels.",
+        "shell_spread": "How far the darker half of them lies below their median, as a standard deviation: the noise of one voxel.",
     }
     colours = {"red": "Reference channel. ", "green": "Signal channel; empty where there is none. "}
     return {

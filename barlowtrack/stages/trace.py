@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barlowtrack.activity.bleaching import fit_bleaching, undo
-from barlowtrack.activity.flags import background_noise, flag_identity, flag_light
+from barlowtrack.activity.flags import excess, flag_identity, flag_light
 from barlowtrack.activity.gaps import bridge, smooth
 from barlowtrack.activity.motion import regress_out
-from barlowtrack.activity.ratios import baselines, ratios, relative_changes
+from barlowtrack.activity.ratios import baselines, percentiles, ratios, relative_changes
 from barlowtrack.activity.reading import brightness
 from barlowtrack.activity.robust import medians
 from barlowtrack.activity.swaps import find_swaps
@@ -113,7 +114,8 @@ def trace(
 
     Returns:
         Traces, how the light fades, and who may have been taken for whom. NaN where a neuron has no value, where there is no signal
-        channel (green, ratio, dR/R0, dF/F0), where red is not above its background (ratio, dR/R0), and where R0 or F0 is not positive.
+        channel (green, ratio, dR/R0, dF/F0), where red is not above its background (ratio, dR/R0), and where R0 or F0 is not positive,
+        of fewer than FEWEST_VALUES values, or of light that does not stand out from the noise of what is around it.
 
     Raises:
         InputError: if the inputs are not of one recording, or a neuron is twice in one volume.
@@ -139,17 +141,17 @@ def trace(
     probability = np.where(has, grid(read.probability.astype(np.float32), empty=np.nan), np.float32(np.nan))
     ratio = ratios(green, red)
     still = regress_out(green, red, seen) if config.motion == "linear" else green
+    lit = _lit(read, grid, seen, config)
+    f0 = baselines(green, config.r0_percentile, seen)  # what is left after the regression may be next to nothing
     values = {
         "red": red.astype(np.float32),
         "green": green.astype(np.float32),
         "ratio": ratio,
-        "dr_over_r0": relative_changes(ratio, baselines(ratio, config.r0_percentile, seen)),
-        "df_over_f0": relative_changes(still, baselines(still, config.r0_percentile, seen)),
+        "dr_over_r0": relative_changes(ratio, np.where(lit.all(0), baselines(ratio, config.r0_percentile, seen), np.nan)),
+        "df_over_f0": relative_changes(still, percentiles(still, config.r0_percentile, seen), np.where(lit[1], f0, np.nan)),
     }
     swaps = _swaps(seen, red, green, detections, identities, tracks, _entries(neurons)) if config.swaps else NO_SWAPS
-    noise = background_noise(np.where(seen, grid(read.light.background[0], empty=np.nan), np.nan))
-    above = read.light.mean[0] - read.light.background[0]  # whatever the reading: the noise is that of one voxel, too
-    flags = np.where(has, grid(flag_light(read.light, above, noise), empty=0), np.uint8(0))
+    flags = np.where(has, grid(flag_light(read.light), empty=0), np.uint8(0))
     bridged = bridge(values, probability, source, time_s, config.max_gap, closed.T)
     values = {name: smooth(trace, config.smooth) for name, trace in bridged.values.items()}
     flags |= flag_identity(bridged.probability, swaps)
@@ -233,6 +235,18 @@ def _undone(above: FloatArray, seen: BoolArray, time_s: FloatArray, bleaching: B
     if config.background:
         return undo(above, bleaching.fit[0])
     return undo(above, fit_bleaching(np.where(seen, above, np.nan), np.full(above.shape, np.nan), time_s, config.bleaching).fit[0])
+
+
+def _lit(read: _Values, grid: Callable[..., FloatArray], seen: BoolArray, config: TraceConfig) -> BoolArray:
+    """Of which neurons red and green are more than noise where they are least, (2, K): nothing is relative to what is none.
+
+    Red hardly changes: it is asked for half of the volumes; green for all but those below the baseline. Where the background stays in the
+    traces, what changes is relative to that, too.
+    """
+    if not config.background:
+        return np.ones((2, len(seen)), bool)
+    beyond = grid(excess(read.light), empty=np.nan)  # (2, K, T)
+    return np.stack([percentiles(beyond[0], 50, seen) > 0, percentiles(beyond[1], config.r0_percentile, seen) > 0])
 
 
 def _entries(neurons: pd.DataFrame) -> IntArray:

@@ -117,7 +117,7 @@ def test_traces_lie_neuron_by_neuron() -> None:
 
 def light(n: int, seed: int = 4) -> Light:
     rng = np.random.default_rng(seed)
-    readings = rng.random((4, 2, n), dtype=np.float32)
+    readings = rng.random((6, 2, n), dtype=np.float32)
     readings[:, 1] = np.nan  # no signal channel
     share = rng.random((2, n), dtype=np.float32)
     return Light(*readings, rng.integers(1, 900, n).astype(np.int32), share[0], rng.random(n) < 0.5, share[1])

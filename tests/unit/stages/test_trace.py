@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from barlowtrack.activity.ratios import FEWEST_VALUES
 from barlowtrack.activity.unseen import FEWEST_SEEN
 from barlowtrack.config import TraceConfig
 from barlowtrack.data import UNKNOWN, Candidates, Detections, Flag, Identities, Light, Places, Recording, Source, Traces, Tracks
@@ -49,7 +50,7 @@ def lights(red: np.ndarray, green: np.ndarray, background: tuple[float, float] =
     level = np.repeat(np.array(background)[:, None], n, axis=1)
     mean = np.stack([red, green]) + level
     alone = np.zeros(n)
-    return Light(mean, mean + 1, mean + 2, level, np.full(n, voxels), alone, alone.astype(bool), alone)
+    return Light(mean, mean + 1, mean + 2, level, level, np.ones((2, n)), np.full(n, voxels), alone, alone.astype(bool), alone)
 
 
 def activity() -> np.ndarray:
@@ -258,7 +259,7 @@ def test_what_is_not_to_be_is_not_bridged_either(why: str):
 def test_an_empty_place_is_empty_whether_or_not_the_background_stays():
     case = scene(unseen=((3, 1),))
     far = np.array([[1000.0], [1000.0]])
-    case.light = dataclasses.replace(case.light, **{n: getattr(case.light, n) + far for n in ("mean", "background")})
+    case.light = dataclasses.replace(case.light, **{n: getattr(case.light, n) + far for n in ("mean", "background", "shell")})
     nothing = lights(np.array([2.0]), np.array([2.0]), background=(1010.0, 1005.0))
     case.places = dataclasses.replace(case.places, light=nothing)
     for background in (True, False):
@@ -378,16 +379,50 @@ def test_what_the_light_says_against_a_value_travels_with_it():
 
 
 @pytest.mark.parametrize("reading", ["mean", "sum", "soft"])
-def test_red_that_does_not_stand_out_from_the_noise_of_its_background_is_dim(reading: str):
+def test_red_that_does_not_stand_out_from_the_noise_around_it_is_dim(reading: str):
     case = scene()
-    n = len(case.tracks)
-    level = np.stack([10 + np.random.default_rng(0).normal(0, 2, n), np.full(n, 5.0)])
     red = np.where(case.tracks.neuron == 2, 1.0, 100.0)
-    mean = level + np.stack([red, red])
-    case.light = dataclasses.replace(case.light, mean=mean, soft=mean, background=level)
-    flags = case.traces(PLAIN.model_copy(update={"reading": reading})).flags
-    assert (flags[2] == Flag.DIM).all()
-    assert (np.delete(flags, 2, axis=0) == 0).all()
+    case.light = lights(red, red)
+    case.light = dataclasses.replace(case.light, shell_spread=np.full((2, len(red)), 10.0))  # of a mean of 100 voxels: 1
+    traces = case.traces(PLAIN.model_copy(update={"reading": reading}))
+    assert (traces.flags[2] == Flag.DIM).all()
+    assert (np.delete(traces.flags, 2, axis=0) == 0).all()
+
+
+def test_nothing_is_relative_to_light_that_is_not_told_from_noise():
+    case = scene()
+    cells = case.tracks.neuron, case.detections.t
+    noise = 100 + np.random.default_rng(0).normal(0, 1, (2, K, T))
+    green = np.where(cells[0] == 1, 0.02, activity()[cells]) * noise[1][cells]
+    red = np.where(cells[0] == 2, 0.02, 1) * noise[0][cells]
+    case.light = dataclasses.replace(lights(red, green), shell_spread=np.full((2, len(red)), 10.0))
+    traces = case.traces()
+    assert np.isfinite(traces.ratio).all()
+    assert np.isnan(traces.df_over_f0).all(axis=1).tolist() == [k == 1 for k in range(K)]
+    assert np.isnan(traces.dr_over_r0).all(axis=1).tolist() == [k in (1, 2) for k in range(K)]
+    assert np.isfinite(traces.df_over_f0[2]).all()  # its green is well seen, whatever its red
+    raw = case.traces(PLAIN.model_copy(update={"background": False}))
+    assert np.isfinite(raw.df_over_f0).all()
+
+
+def test_f0_is_light_as_it_was_before_motion_was_taken_out():
+    case = scene()
+    wobble = np.where(np.arange(T) % 3 == 0, 0.05, 1.0)  # lost from sight again and again: what is left of green is next to nothing
+    wobble = np.tile(wobble * (1 + 0.02 * np.random.default_rng(0).standard_normal(T)), (K, 1))
+    cells = case.tracks.neuron, case.detections.t
+    case.light = lights(100 * wobble[cells], 100 * (wobble**1.5)[cells])
+    for motion in ("linear", "none"):
+        traces = case.traces(PLAIN.model_copy(update={"motion": motion, "r0_percentile": 50}))
+        assert np.nanmax(np.abs(traces.df_over_f0)) < 2
+    np.testing.assert_allclose(np.nanmedian(traces.df_over_f0, axis=1), 0, atol=1e-6)
+
+
+def test_a_neuron_of_a_few_values_changes_from_nothing():
+    case = scene(unseen=tuple((t, 1) for t in range(FEWEST_VALUES - 1, T)))
+    traces = case.traces()
+    assert np.isfinite(traces.ratio[1]).sum() == FEWEST_VALUES - 1
+    assert np.isnan(traces.dr_over_r0[1]).all()
+    assert np.isnan(traces.df_over_f0[1]).all()
 
 
 def test_red_that_is_not_above_its_background_gives_no_ratio():
@@ -421,7 +456,7 @@ def test_brighter_recordings_scale_traces_but_not_ratios():
     for name in ("light", "places"):
         part = getattr(case, name)
         light = part if name == "light" else part.light
-        light = dataclasses.replace(light, **{n: 3 * getattr(light, n) for n in ("mean", "soft", "brightest", "background")})
+        light = dataclasses.replace(light, **{n: 3 * getattr(light, n) for n in ("mean", "soft", "brightest", "background", "shell")})
         setattr(case, name, light if name == "light" else dataclasses.replace(part, light=light))
     after = case.traces(TraceConfig())
     np.testing.assert_allclose(after.red, 3 * before.red, rtol=1e-5)
@@ -436,7 +471,7 @@ def test_another_background_in_every_volume_and_channel_changes_no_trace(reading
     before = case.traces(config)
     offset = np.stack([7.0 + case.detections.t, 30.0 - 0.5 * case.detections.t])  # (2, N): red drifts up, green down
     case.light = dataclasses.replace(
-        case.light, **{n: getattr(case.light, n) + offset for n in ("mean", "soft", "brightest", "background")}
+        case.light, **{n: getattr(case.light, n) + offset for n in ("mean", "soft", "brightest", "background", "shell")}
     )
     after = case.traces(config)
     for name in ("red", "green", "ratio", "dr_over_r0", "df_over_f0"):
