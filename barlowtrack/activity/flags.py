@@ -14,6 +14,8 @@ DIM_BELOW = 3.0
 """Light must stand this many spreads above what is around it: less happens by chance in every 700th reading."""
 DOUBTFUL_BELOW = 0.5
 """Below this probability the value is more likely another neuron's."""
+SETTLED = 1.0
+"""So sure is only what people say: where both of a pair are, they are not swapped."""
 
 
 def excess(light: Light) -> FloatArray:
@@ -59,7 +61,8 @@ def flag_identity(probability: FloatArray, swaps: Swaps) -> IntArray:
     """
     swapped = np.zeros(probability.shape, bool)
     for first, last, pair in zip(swaps.first, swaps.last, swaps.neuron, strict=True):
-        swapped[pair, first : last + 1] = True
+        within = slice(int(first), int(last) + 1)
+        swapped[pair, within] |= ~(probability[pair, within] == SETTLED).all(axis=0)
     has = np.isfinite(probability)
     return _bits(probability.shape, {Flag.DOUBTFUL: probability < DOUBTFUL_BELOW, Flag.SWAPPED: swapped & has})
 

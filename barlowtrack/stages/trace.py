@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barlowtrack.activity.bleaching import fit_bleaching, undo
-from barlowtrack.activity.flags import excess, flag_identity, flag_light
+from barlowtrack.activity.flags import SETTLED, excess, flag_identity, flag_light
 from barlowtrack.activity.gaps import bridge, smooth
 from barlowtrack.activity.motion import regress_out
 from barlowtrack.activity.ratios import baselines, percentiles, ratios, relative_changes
 from barlowtrack.activity.reading import brightness
 from barlowtrack.activity.robust import medians
-from barlowtrack.activity.swaps import find_swaps
+from barlowtrack.activity.swaps import find_swaps, unsettled
 from barlowtrack.activity.unseen import FEWEST_SEEN, Unseen, aim_of, laid_well, shines_as_usual, stand_ins
 from barlowtrack.config import TraceConfig
 from barlowtrack.data import (
@@ -151,6 +151,7 @@ def trace(
         "df_over_f0": relative_changes(still, percentiles(still, config.r0_percentile, seen), np.where(lit[1], f0, np.nan)),
     }
     swaps = _swaps(seen, red, green, detections, identities, tracks, _entries(neurons)) if config.swaps else NO_SWAPS
+    swaps = unsettled(swaps, seen, seen & (probability == SETTLED))
     flags = np.where(has, grid(flag_light(read.light), empty=0), np.uint8(0))
     bridged = bridge(values, probability, source, time_s, config.max_gap, closed.T)
     values = {name: smooth(trace, config.smooth) for name, trace in bridged.values.items()}

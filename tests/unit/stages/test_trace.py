@@ -367,6 +367,11 @@ def test_two_that_were_taken_for_each_other_are_reported_and_flagged():
     flagged[2:4, 10:25] = True
     np.testing.assert_array_equal(found.traces.flags == Flag.SWAPPED, flagged)
     assert len(case.traced().swaps) == 0
+    said = np.isin(wrong, [2, 3]) & between & (t != 15)
+    case.tracks = Tracks(wrong, np.where(said, 1.0, 0.9), K)
+    found = case.traced(PLAIN.model_copy(update={"swaps": True}))  # but for one volume people confirmed who they are
+    assert (found.swaps.neuron.tolist(), found.swaps.first.tolist(), found.swaps.last.tolist()) == ([[2, 3]], [15], [15])
+    assert np.argwhere(found.traces.flags == Flag.SWAPPED).tolist() == [[2, 15], [3, 15]]
 
 
 def test_what_the_light_says_against_a_value_travels_with_it():
