@@ -441,7 +441,9 @@ def _refuse_early(planned: list[PlannedStage], config: Config) -> None:
 def _run_stage(item: PlannedStage, recording: Recording, folder: RunFolder, config: Config, listener: Listener) -> None:
     stage, began = item.stage, time.monotonic()
     folder.event(stage.name, "start")
-    inputs = {name: _given(name, recording, config, item, folder) if name in GIVEN else _load(name, folder) for name in stage.needs}
+    inputs = {
+        name: _given(name, recording, config, item, folder) if name in GIVEN else read(name, folder, whole=True) for name in stage.needs
+    }
     sink, resume = _open_sink(item, inputs, folder, config)
     for part in _parts(stage, inputs, config, listener.started(item), resume):
         sink.add(part)
@@ -476,13 +478,33 @@ def _given(name: str, recording: Recording, config: Config, item: PlannedStage, 
     return open_segmenter(config.segment)
 
 
-def _load(name: str, folder: RunFolder) -> Any:
+def read(name: str, folder: RunFolder, *, whole: bool = False) -> Any:
+    """Reads an artefact that a stage made.
+
+    Args:
+        name: Of the artefact.
+        folder: The run folder.
+        whole: Read volumes and crops through, too, and compare them with what was made; else they are read when asked for.
+
+    Raises:
+        StorageError: it has not been made, was changed since, or was made by another version of barlowtrack and this one cannot read it.
+        InputError: it is damaged.
+    """
     from barlowtrack.storage import ARTEFACTS, load
 
-    record = folder.record(MAKER[name])
-    if record is not None:
+    stage = next(stage for stage in STAGES if name in stage.makes)
+    record, path = folder.record(stage.name), folder.path / ARTEFACTS[name]
+    if record is None:
+        raise StorageError(f"{folder.path}: has no {name} yet; run 'barlowtrack {stage.name}'")
+    if whole or not path.is_dir():
         folder.verify(record, ARTEFACTS[name])
-    return load(name, folder.path)
+    try:
+        return load(name, folder.path)
+    except (InputError, StorageError):
+        if record.version == stage.version:
+            raise
+    age = "an older" if record.version < stage.version else "a newer"
+    raise StorageError(f"{path}: made by {age} version of barlowtrack; 'barlowtrack run' brings it up to date")
 
 
 def _open_sink(item: PlannedStage, inputs: Mapping[str, Any], folder: RunFolder, config: Config) -> tuple[Sink, Mapping[str, Any]]:

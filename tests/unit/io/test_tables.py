@@ -1,5 +1,6 @@
 """Tables: nouns and back, CSV and parquet, same bytes, and errors that name the row."""
 
+import csv
 import hashlib
 from pathlib import Path
 
@@ -256,3 +257,23 @@ def test_real_points() -> None:
     assert set(worm.t.tolist()) == {0, 1, 2, 3, 4}
     nerve = read_truth(REAL_POINTS / "nerve_worm1_points/points.csv", (1, 1, 1))
     assert len(np.unique(nerve.neuron)) == 78  # of the 79 of the whole recording
+
+
+@pytest.mark.parametrize(
+    "name", ["NA", "None", "nan", "null", "007", "1e5", "true", "=1+1", "-A", "'=x", "'", 'a,b"c', "", " x ", "@A", "é"]
+)
+def test_names_survive_every_table(tmp_path: Path, name: str) -> None:
+    for extension in ("csv", "parquet"):
+        path = tmp_path / f"traces.{extension}"
+        write_table(traces_to_frame(traces(), [name, "", "AVAL"]), path)
+        read = read_table(path, "traces")
+        assert read["name"].tolist() == [name] * 4 + [""] * 4 + ["AVAL"] * 4
+        assert read["neuron"].tolist() == [0] * 4 + [1] * 4 + [2] * 4
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+A", "-A", "@A", "\tA", "'=x"])
+def test_no_spreadsheet_computes_a_name(tmp_path: Path, name: str) -> None:
+    write_table(traces_to_frame(traces(), [name, "", "AVAL"]), tmp_path / "traces.csv")
+    with (tmp_path / "traces.csv").open(newline="") as file:
+        written = {row["name"] for row in csv.DictReader(file)}
+    assert written == {f"'{name}", "", "AVAL"}
