@@ -37,7 +37,7 @@ def write_table(frame: pd.DataFrame, path: Path, *, provenance: Mapping[str, str
     Args:
         frame: Any columns; of the known ones, t and label are stored as int32 and neuron as int32 that may be empty.
         path: Ends in .parquet or .csv.
-        provenance: Kept beside the table in parquet; CSV has no place for it.
+        provenance: Kept beside the table in parquet, as are unit and meaning of the columns of TABLES; CSV has no place for them.
 
     Raises:
         InputError: another extension, or a place that cannot be written.
@@ -49,7 +49,7 @@ def write_table(frame: pd.DataFrame, path: Path, *, provenance: Mapping[str, str
             frame = frame.assign(**{name: [_harmless(text) for text in frame[name]] for name in _TEXTS if name in frame})
             frame.to_csv(path, index=False, lineterminator="\n", encoding="utf-8")
             return
-        table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(dict(provenance or {}) or None)
+        table = _with_units(pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(dict(provenance or {}) or None))
         pq.write_table(table, path, compression="zstd", compression_level=3, version="2.6", row_group_size=1 << 20, store_schema=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
@@ -111,6 +111,17 @@ def _read_csv(file: BinaryIO, path: Path) -> pd.DataFrame:
         texts = pd.read_csv(file, usecols=[name], dtype=str, keep_default_na=False)[name]  # NA may be a neuron's name, and so may 1e5
         frame[name] = pd.array([_as_written(text) for text in texts], dtype="str")
     return frame
+
+
+def _with_units(table: pa.Table) -> pa.Table:
+    """Returns a table whose columns say unit and meaning, where it is one of TABLES."""
+    names = set(table.column_names)
+    known = next((columns for columns in TABLES.values() if names <= set(columns) and set(columns) - names <= _OPTIONAL), None)
+    if known is None:
+        return table
+    said = {name: dict(zip(("unit", "meaning"), known[name], strict=True)) for name in table.column_names}
+    fields = [field.with_metadata(said[field.name]) for field in table.schema]
+    return table.cast(pa.schema(fields, metadata=table.schema.metadata))
 
 
 def _harmless(text: Any) -> Any:

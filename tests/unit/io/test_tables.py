@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from barlowtrack.data import UNKNOWN, Bleaching, Detections, Light, Places, Swaps, Traces, Tracks, Truth
@@ -277,3 +278,24 @@ def test_no_spreadsheet_computes_a_name(tmp_path: Path, name: str) -> None:
     with (tmp_path / "traces.csv").open(newline="") as file:
         written = {row["name"] for row in csv.DictReader(file)}
     assert written == {f"'{name}", "", "AVAL"}
+
+
+def test_every_column_of_a_known_table_says_its_unit(tmp_path: Path) -> None:
+    frames = {
+        "detections": detections_to_frame(detections()),
+        "tracks": tracks_to_frame(detections(), tracks()),
+        "light": light_to_frame(detections(), light(5)),
+        "places": places_to_frame(places(4)),
+        "traces": traces_to_frame(traces()),
+        "swaps": swaps_to_frame(swaps(3)),
+        "truth": truth_to_frame(truth(activity=False)),
+    }
+    for name, frame in frames.items():
+        path = tmp_path / f"{name}.parquet"
+        write_table(frame, path, provenance={"key": "abc"})
+        for field in pq.read_schema(path):
+            unit, meaning = TABLES[name][field.name]
+            assert field.metadata[b"unit"].decode() == unit
+            assert field.metadata[b"meaning"].decode() == meaning
+        assert read_provenance(path) == {"key": "abc"}
+        assert read_table(path, name).columns.tolist() == frame.columns.tolist()
