@@ -43,6 +43,17 @@ def test_a_few_values_have_no_baseline() -> None:
     assert np.isnan(relative_changes(few, baselines(few, 20))).all()
 
 
+def test_a_baseline_that_may_be_zero_by_chance_is_none() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 1, (300, 50))
+    assert np.isnan(baselines(noise, 50)).mean() > 0.99
+    assert np.isfinite(baselines(noise + 1, 50)).mean() > 0.99  # five standard errors
+    few = np.array([[4.2, 1.4, 0.0, 8.3, 78.1]])  # of a real recording; its largest dF/F0 was 60
+    assert np.isnan(baselines(few, 20)).all()
+    slow = 1 + 0.9 * np.sin(np.arange(50) / 8)[None]
+    assert np.isfinite(baselines(slow, 20)).all()  # activity that lasts is no noise
+
+
 def test_without_neurons_there_is_nothing() -> None:
     nothing = np.empty((0, 4))
     assert ratios(nothing, nothing).shape == relative_changes(nothing, baselines(nothing, 20)).shape == (0, 4)
