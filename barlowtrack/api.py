@@ -430,14 +430,4 @@ class Run:
         return self.path / ARTEFACTS[name]
 
     def _load(self, name: str) -> Any:
-        from barlowtrack.storage import ARTEFACTS, load
-
-        record = self.folder.record(pipeline.MAKER[name])
-        if record is None:
-            raise StorageError(f"{self.path}: has no {name} yet; run 'barlowtrack {pipeline.MAKER[name]}'")
-        path = self.path / ARTEFACTS[name]
-        if not path.exists():
-            raise StorageError(f"{path}: not there any more; 'barlowtrack {record.stage} {self.path}' makes it again")
-        if not path.is_dir():  # volumes are read when asked for, and too large to read through before
-            self.folder.verify(record, ARTEFACTS[name])
-        return load(name, self.path)
+        return pipeline.read(name, self.folder)

@@ -209,14 +209,20 @@ class MeasureConfig(_Section):
     background_percentile: float = Field(
         20.0, ge=0, le=100, description="Percentile of the shell around a nucleus taken as its background."
     )
-    shell_um: Length = Field(2.0, description="Thickness of that shell in um.")
+    shell_um: Length = Field(
+        2.0,
+        le=20,
+        description="Thickness of that shell in um; at most 20: beyond a few nuclei's width it is no background of this nucleus any more,"
+        " and reading it takes time and memory with the third power.",
+    )
     brightest_voxels: int = Field(20, ge=1, le=100_000, description="Voxels that the reading 'brightest' takes the mean of.")
     saturated_at: float | None = Field(
         None,
         gt=0,
         le=1e9,
-        description="Value at which the camera is at its end; empty: the most that the voxels' type of whole numbers holds,"
-        " or the most of 8, 10, 12 or 14 bits where the brightest nucleus is exactly that.",
+        description="Value at which the camera is at its end, of both channels; empty: of each channel, the most that the voxels' type of"
+        " whole numbers holds, or the most of 8, 10, 12 or 14 bits (in the lowest or the highest of 16) where its brightest nucleus is"
+        " exactly that.",
     )
 
 

@@ -104,6 +104,7 @@ STAGES = (
         needs=("recording", "labels", "detections", "identities"),
         makes=("light", "places"),
         does="Read the light of every nucleus, and where neurons should be that were not found.",
+        version=2,
         sections=("measure",),
     ),
     Stage(
@@ -119,7 +120,7 @@ STAGES = (
         needs=("recording", "light", "places", "detections", "identities", "tracks", "neurons", "absences"),
         makes=("traces", "wide", "swaps", "bleaching"),
         does="Make the activity of every neuron of its light.",
-        version=2,
+        version=3,
         aspects=("rate_hz",),
         sections=("trace",),
     ),
@@ -449,7 +450,9 @@ def _refuse_early(planned: list[PlannedStage], config: Config) -> None:
 def _run_stage(item: PlannedStage, recording: Recording, folder: RunFolder, config: Config, listener: Listener) -> None:
     stage, began = item.stage, time.monotonic()
     folder.event(stage.name, "start")
-    inputs = {name: _given(name, recording, config, item, folder) if name in GIVEN else _load(name, folder) for name in stage.needs}
+    inputs = {
+        name: _given(name, recording, config, item, folder) if name in GIVEN else read(name, folder, whole=True) for name in stage.needs
+    }
     sink, resume = _open_sink(item, inputs, folder, config)
     for part in _parts(stage, inputs, config, listener.started(item), resume):
         sink.add(part)
@@ -484,13 +487,35 @@ def _given(name: str, recording: Recording, config: Config, item: PlannedStage, 
     return open_segmenter(config.segment)
 
 
-def _load(name: str, folder: RunFolder) -> Any:
+def read(name: str, folder: RunFolder, *, whole: bool = False) -> Any:
+    """Reads an artefact that a stage made.
+
+    Args:
+        name: Of the artefact.
+        folder: The run folder.
+        whole: Read volumes and crops through, too, and compare them with what was made; else they are read when asked for.
+
+    Raises:
+        StorageError: it has not been made, was changed since, or was made by another version of barlowtrack and this one cannot read it.
+        InputError: it is damaged.
+    """
     from barlowtrack.storage import ARTEFACTS, load
 
-    record = folder.record(MAKER[name])
-    if record is not None:
+    stage = next(stage for stage in STAGES if name in stage.makes)
+    record, path = folder.record(stage.name), folder.path / ARTEFACTS[name]
+    if record is None:
+        raise StorageError(f"{folder.path}: has no {name} yet; run 'barlowtrack {stage.name}'")
+    if not path.exists():
+        raise StorageError(f"{path}: not there any more; 'barlowtrack {stage.name} {folder.path}' makes it again")
+    if whole or not path.is_dir():
         folder.verify(record, ARTEFACTS[name])
-    return load(name, folder.path)
+    try:
+        return load(name, folder.path)
+    except (InputError, StorageError):
+        if record.version == stage.version:
+            raise
+    age = "an older" if record.version < stage.version else "a newer"
+    raise StorageError(f"{path}: made by {age} version of barlowtrack; 'barlowtrack run' brings it up to date")
 
 
 def _open_sink(item: PlannedStage, inputs: Mapping[str, Any], folder: RunFolder, config: Config) -> tuple[Sink, Mapping[str, Any]]:

@@ -26,6 +26,7 @@ from scipy import ndimage
 from barlowtrack.api import Run, prepare
 from barlowtrack.config import ComputeConfig, MeasureConfig, TraceConfig
 from barlowtrack.data import Candidates, Detections, Identities, Labels, Light, Places, Recording, Source, Traces, Truth
+from barlowtrack.data.light import READINGS
 from barlowtrack.evaluate import evaluate, trace_correlation
 from barlowtrack.io.tables import read_truth
 from barlowtrack.stages.measure import measure
@@ -90,7 +91,7 @@ def score_run(folder: Path, fading: Sequence[float]) -> None:
 
 def faded(light: Light, share: np.ndarray) -> Light:
     """Returns light of which a share (2, N) is left; the camera's offset stays."""
-    return replace(light, **{n: OFFSET + (getattr(light, n) - OFFSET) * share for n in ("mean", "soft", "brightest", "background")})
+    return replace(light, **{n: OFFSET + (getattr(light, n) - OFFSET) * share for n in READINGS if n != "shell_spread"})
 
 
 def pooled(traces: Traces, truth: Truth, mapping: dict[int, int], values: str, source: Source) -> tuple[float, int]:

@@ -25,6 +25,9 @@ Kind = Literal["auto", "none", "mono", "bi"]
 
 FEWEST_VOLUMES = 10
 """Fewer levels than this say nothing of how the light falls."""
+FEWEST_NEURONS = 10
+"""The median over fewer shows what some of them do together as well as what fades: "auto" then fits nothing. In a recording that does not
+fade, green "faded" in 15 % of all draws of 8 of its neurons, in 2 % of draws of 10 to 15, in none of 20."""
 LEAST_LEFT = 0.02
 """No curve falls below this share: dividing by less would show noise as light."""
 STRONG = 6.0
@@ -45,7 +48,8 @@ def fit_bleaching(red: FloatArray, green: FloatArray, time: FloatArray, kind: Ki
     found in turn, so that neurons seen only early or only late do no harm. A curve is fitted to the logarithm of the level by least
     squares with a robust loss: A exp(-a t) (mono), or A [s exp(-a t) + (1 - s) exp(-b t)] (bi); it can only fall.
 
-    "auto" takes the simplest of none, mono and bi that no other beats clearly by a Bayesian criterion. Levels next to each other are alike
+    "auto" takes the simplest of none, mono and bi that no other beats clearly by a Bayesian criterion, and none of fewer than
+    FEWEST_NEURONS: a few neurons may be active less and less. Levels next to each other are alike
     (neurons are active together, focus drifts): they count as so many independent ones as their correlation leaves.
 
     Args:
@@ -59,7 +63,8 @@ def fit_bleaching(red: FloatArray, green: FloatArray, time: FloatArray, kind: Ki
         light, or no fall that could be told from noise.
     """
     levels = np.stack([population_level(red), population_level(green)])
-    fits = [_fit(level, evenly_if_unknown(time), kind) for level in levels]
+    few = [kind == "auto" and np.isfinite(light).any(axis=1).sum() < FEWEST_NEURONS for light in (red, green)]
+    fits = [_fit(level, evenly_if_unknown(time), "none" if of else kind) for level, of in zip(levels, few, strict=True)]
     return Bleaching(levels, np.stack([curve for curve, _ in fits]), (fits[0][1], fits[1][1]))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from barlowtrack.activity.robust import spreads
 from barlowtrack.data import Flag, FloatArray, IntArray, Light, Swaps
 
 CROWDED_FROM = 0.5
@@ -12,37 +11,33 @@ CROWDED_FROM = 0.5
 SATURATED_FROM = 0.0
 """A share of saturated voxels above this is flagged: a single one already cuts the top off the light."""
 DIM_BELOW = 3.0
-"""Red light must stand this many spreads of a background's readings above its background: less happens by chance in every 700th reading."""
+"""Light must stand this many spreads above what is around it: less happens by chance in every 700th reading."""
 DOUBTFUL_BELOW = 0.5
 """Below this probability the value is more likely another neuron's."""
+SETTLED = 1.0
+"""So sure is only what people say: where both of a pair are, they are not swapped."""
 
 
-def background_noise(background: FloatArray) -> float:
-    """Returns by how much one reading of a background differs by chance from the next.
+def excess(light: Light) -> FloatArray:
+    """Returns by how much each of N readings stands out from what is around it, beyond what chance does: (2, N), NaN where unknown.
 
-    Args:
-        background: (..., T) of one channel, the same nuclei along T; NaN where there is none.
-
-    Returns:
-        Spread of a reading, from the median absolute difference of readings one volume apart, over the square root of two; 0 where no two
-        follow each other.
+    The mean over the voxels, above the median of the shell, less DIM_BELOW spreads of a mean of as many voxels of the shell. Not above the
+    background: of a percentile below the median even a place where nothing shines stands out.
     """
-    spread = float(spreads(np.diff(background, axis=-1).ravel()))
-    return spread / np.sqrt(2.0) if np.isfinite(spread) else 0.0
+    noise = light.shell_spread / np.sqrt(np.maximum(light.voxels, 1))
+    return np.asarray(light.mean - light.shell - DIM_BELOW * noise, np.float64)
 
 
-def flag_light(light: Light, red: FloatArray, noise: float) -> IntArray:
+def flag_light(light: Light) -> IntArray:
     """Returns what the light itself says against each of its N readings: EDGE, SATURATED, CROWDED, DIM.
 
     Args:
-        light: Of N nuclei or places.
-        red: (N,) the red reading that is used, background subtracted; NaN where there is none, which is dim, too.
-        noise: Spread of one reading of a red background, see background_noise.
+        light: Of N nuclei or places; one of which red is unknown is dim, too.
 
     Returns:
         (N,) uint8 Flags.
     """
-    stands_out = red > DIM_BELOW * noise  # False for NaN
+    stands_out = excess(light)[0] > 0  # False for NaN
     return _bits(
         len(light),
         {
@@ -66,7 +61,8 @@ def flag_identity(probability: FloatArray, swaps: Swaps) -> IntArray:
     """
     swapped = np.zeros(probability.shape, bool)
     for first, last, pair in zip(swaps.first, swaps.last, swaps.neuron, strict=True):
-        swapped[pair, first : last + 1] = True
+        within = slice(int(first), int(last) + 1)
+        swapped[pair, within] |= ~(probability[pair, within] == SETTLED).all(axis=0)
     has = np.isfinite(probability)
     return _bits(probability.shape, {Flag.DOUBTFUL: probability < DOUBTFUL_BELOW, Flag.SWAPPED: swapped & has})
 

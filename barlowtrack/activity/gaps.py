@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from barlowtrack.data import FloatArray, IntArray, Source
+from barlowtrack.data import BoolArray, FloatArray, IntArray, Source
 
 REACH = 3.0
 """A Gaussian ends at this many of its widths; 0.3 % of it lies beyond."""
@@ -28,7 +28,14 @@ class Bridged:
     source: IntArray
 
 
-def bridge(values: Mapping[str, FloatArray], probability: FloatArray, source: IntArray, time: FloatArray, max_gap: int) -> Bridged:
+def bridge(
+    values: Mapping[str, FloatArray],
+    probability: FloatArray,
+    source: IntArray,
+    time: FloatArray,
+    max_gap: int,
+    closed: BoolArray | None = None,
+) -> Bridged:
     """Fills gaps of up to max_gap volumes by straight lines; neither before a neuron's first value nor after its last one.
 
     Each trace is bridged by itself: the ratio over a gap is the line between two ratios. A trace whose value is NaN at either end of a gap
@@ -41,6 +48,7 @@ def bridge(values: Mapping[str, FloatArray], probability: FloatArray, source: In
         source: (K, T) where it comes from.
         time: (T,) rising, in any unit; volumes count as evenly spaced if any is NaN.
         max_gap: Most volumes in a row that are filled; 0 fills none.
+        closed: Optional (K, T); where it holds nothing is filled: somebody says that the neuron is not there, or its value is not wanted.
 
     Returns:
         New arrays; what came is left as it was.
@@ -52,6 +60,8 @@ def bridge(values: Mapping[str, FloatArray], probability: FloatArray, source: In
     before = np.maximum.accumulate(np.where(has, volume, -1), axis=1)
     after = np.minimum.accumulate(np.where(has, volume, n_volumes)[:, ::-1], axis=1)[:, ::-1]
     inside = ~has & (before >= 0) & (after < n_volumes) & (after - before - 1 <= max_gap)
+    if closed is not None:
+        inside &= ~closed
     neuron, at = np.nonzero(inside)
     left, right = before[inside], after[inside]
     weight = (time[at] - time[left]) / (time[right] - time[left])

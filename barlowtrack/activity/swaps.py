@@ -20,7 +20,7 @@ from scipy.spatial import cKDTree
 
 from barlowtrack.activity.chain import CAP, Looks, Stretches, search_block
 from barlowtrack.activity.robust import medians, spreads
-from barlowtrack.data import FloatArray, IntArray, Swaps
+from barlowtrack.data import BoolArray, FloatArray, IntArray, Swaps
 
 NEIGHBOURS = 8
 """A neuron is taken for one of those around it."""
@@ -30,6 +30,9 @@ FAR = 2.0
 """So many times as far apart as nearly all neighbours are."""
 FEWEST_CHANCE = 5
 """Fewer stretches made by chance tell nothing of its tail."""
+FEWEST_VOLUMES = 15
+"""In shorter recordings chance makes more stretches than are allowed: .55 a recording of 60 neurons in 12 volumes instead of .5, .2 to .5
+of 60 or 120 in 15 to 40."""
 LONGEST_MEMORY = 0.995
 """Of a feature from volume to volume; at one, a reading would be known before it is made."""
 LEAST_LOG_SPREAD = 1e-3
@@ -58,10 +61,10 @@ def find_swaps(
 
     Returns:
         Stretches, the surest first; none overlaps another of the same neuron. Of a pair that is swapped for more than half of the volumes,
-        the rest is reported: nobody can say from light which half is right.
+        the rest is reported: nobody can say from light which half is right. None in fewer than FEWEST_VOLUMES.
     """
     pairs = near_pairs(position_um, n_neighbours)
-    if not len(pairs) or not red.shape[1]:
+    if not len(pairs) or red.shape[1] < FEWEST_VOLUMES:
         return _swaps(Stretches.joined([]))
     looks = _looks(red, green, volume_um3)
     found = _search(looks, pairs)
@@ -70,6 +73,28 @@ def find_swaps(
     others = far_pairs(position_um, pairs)
     least = _least_evidence(_search(looks, others).evidence, len(others), len(pairs), false_alarms, red.shape[1])
     return _swaps(_apart(found[np.flatnonzero(found.evidence > least)]))
+
+
+def unsettled(swaps: Swaps, seen: BoolArray, certain: BoolArray) -> Swaps:
+    """Returns what is left to ask of swaps: from the first to the last volume that shows both neurons and has not been decided.
+
+    Args:
+        swaps: Stretches of K neurons.
+        seen: (K, T) whether a detection is the neuron.
+        certain: (K, T) whether people said so. Where they did so of both, the two are who they are, however they shine.
+
+    Returns:
+        Those of which a volume is left, no longer than they were.
+    """
+    kept, spans = [], []
+    for row, (first, last, pair) in enumerate(zip(swaps.first, swaps.last, swaps.neuron, strict=True)):
+        within = slice(int(first), int(last) + 1)
+        open_yet = np.flatnonzero(seen[pair, within].all(axis=0) & ~certain[pair, within].all(axis=0))
+        if len(open_yet):
+            kept.append(row)
+            spans.append((first + open_yet[0], first + open_yet[-1]))
+    left = np.array(spans, np.int64).reshape(-1, 2)
+    return Swaps(left[:, 0], left[:, 1], swaps.neuron[kept], swaps.evidence[kept])
 
 
 def near_pairs(position_um: FloatArray, n_neighbours: int) -> IntArray:

@@ -11,6 +11,8 @@ from barlowtrack.data import UNKNOWN, BoolArray, Detections, FloatArray, IntArra
 
 CONFIDENT = 0.5
 """Detections that are less surely a neuron say nothing of how well its place is known."""
+FEWEST_SEEN = 5
+"""Of a neuron that was seen less often nobody knows how it usually shines: what its place shows cannot be held against that."""
 PRIOR_DETECTIONS = 5.0
 """So many detections of the neuron usual here are added to a neuron's own: a few say little of how well its place is known."""
 
@@ -26,17 +28,18 @@ class Unseen:
     Attributes:
         row: (U,) which of the places.
         neuron: (U,) for whom.
-        probability: (U,) that the neuron lies there.
+        probability: (U,) that the light is the neuron's: it is who it is said to be, is none of the detections, and lies there.
     """
 
     row: IntArray
     neuron: IntArray
     probability: FloatArray
 
-    def surer_than(self, least: float) -> Unseen:
-        """Returns those of at least this probability."""
+    def split_at(self, least: float) -> tuple[Unseen, Unseen]:
+        """Returns those of at least this probability, and the others."""
         good = self.probability >= least
-        return Unseen(self.row[good], self.neuron[good], self.probability[good])
+        one, other = (Unseen(self.row[of], self.neuron[of], self.probability[of]) for of in (good, ~good))
+        return one, other
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,14 @@ class Aim:
     Attributes:
         off_um: (N,) from each detection to the place of the neuron that it is; NaN where it is none, or its place is not known.
         radius_um: (K,) of each neuron, as large as its nuclei usually are; NaN of one that was never found.
-        hit: (K,) share of its confident detections that lay within its radius of its place.
+        hit: (K,) share of its confident detections that lay within its radius of its place; 0 where nothing was found at all.
+        sure: (K,) mean probability of its detections, of doubtful ones, too: how surely the neuron is who it is; 0 of one never found.
     """
 
     off_um: FloatArray
     radius_um: FloatArray
     hit: FloatArray
+    sure: FloatArray
 
 
 def aim_of(detections: Detections, tracks: Tracks, place_um: FloatArray, entry: IntArray) -> Aim:
@@ -68,6 +73,7 @@ def aim_of(detections: Detections, tracks: Tracks, place_um: FloatArray, entry: 
     """
     n_neurons = len(entry)
     entry_of = np.append(entry, UNKNOWN)[tracks.neuron]  # (N,)
+    found = np.flatnonzero(tracks.neuron >= 0)
     known = entry_of >= 0
     off = np.full(len(detections), np.nan)
     off[known] = np.linalg.norm(detections.position_um[known] - place_um[detections.t[known], entry_of[known]], axis=1)
@@ -82,7 +88,9 @@ def aim_of(detections: Detections, tracks: Tracks, place_um: FloatArray, entry: 
     close = off[sure] <= typical[who]
     usual = close.mean() if len(close) else 0.0
     hits, met = np.bincount(who, close, minlength=n_neurons), np.bincount(who, minlength=n_neurons)
-    return Aim(off, typical, (hits + PRIOR_DETECTIONS * usual) / (met + PRIOR_DETECTIONS))
+    count = np.bincount(tracks.neuron[found], minlength=n_neurons)
+    total = np.bincount(tracks.neuron[found], tracks.probability[found], minlength=n_neurons)
+    return Aim(off, typical, (hits + PRIOR_DETECTIONS * usual) / (met + PRIOR_DETECTIONS), total / np.maximum(count, 1))
 
 
 def laid_well(detections: Detections, tracks: Tracks, aim: Aim) -> BoolArray:
@@ -99,21 +107,27 @@ def laid_well(detections: Detections, tracks: Tracks, aim: Aim) -> BoolArray:
     return good
 
 
-def stand_ins(places: Places, entry: IntArray, open_to: BoolArray, aim: Aim) -> Unseen:
-    """Says which places stand for which neurons.
+def stand_ins(places: Places, entry: IntArray, open_to: BoolArray, aim: Aim, absent: FloatArray) -> Unseen:
+    """Says which places stand for which neurons, and how surely: all three of what makes a value wrong are thought of.
+
+    That the neuron is who its detections say, that it is none of those of this volume, and that it lies where the atlas expects it are
+    taken as independent.
 
     Args:
         places: M of them.
         entry: (K,) entry that each neuron is; UNKNOWN of none.
         open_to: (T, K) whether a place may stand for a neuron: no detection is it, nobody says that it is absent, the atlas lies well.
         aim: How well places were known.
+        absent: (T, K) probability that a neuron is not among the detections of a volume.
     """
     own = np.flatnonzero(entry >= 0)
-    neuron_of = np.full(int(max(entry.max(initial=-1), places.entry.max(initial=-1))) + 1, UNKNOWN)
+    neuron_of = np.full(int(max(entry.max(initial=-1), places.entry.max(initial=-1))) + 2, UNKNOWN)  # one that nobody is, at least
     neuron_of[entry[own]] = own
     neuron = neuron_of[places.entry]
-    good = np.flatnonzero((neuron >= 0) & open_to[places.t, neuron])
-    return Unseen(good, neuron[good], aim.hit[neuron[good]])
+    known = np.flatnonzero(neuron >= 0)
+    good = known[open_to[places.t[known], neuron[known]]]
+    t, who = places.t[good], neuron[good]
+    return Unseen(good, who, aim.hit[who] * aim.sure[who] * absent[t, who])
 
 
 def shines_as_usual(red: FloatArray, seen: BoolArray) -> BoolArray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -13,18 +12,6 @@ from barlowtrack.io.tables import table_kind, write_table
 from barlowtrack.known import open_known
 from barlowtrack.storage.outputs import refuse_output, writing
 from barlowtrack.transfer import match
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-
-FORMULAS = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet takes a cell of a CSV table that begins like this for a formula, and computes it."""
-
-
-def _harmless(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with names that no spreadsheet computes: whoever named the neurons may be somebody else."""
-    return table.assign(name=[f"'{name}" if name.startswith(FORMULAS) else name for name in table["name"]])
 
 
 def transfer_here(source: Path, target: Path, out: Path | None, min_probability: float, seed: int, bars: Bars) -> None:
@@ -47,7 +34,7 @@ def transfer_here(source: Path, target: Path, out: Path | None, min_probability:
     if out is not None:
         temporary = out.with_name(f"half-made-{out.name}")
         with writing(out):
-            write_table(_harmless(table) if table_kind(out) == "csv" else table, temporary)
+            write_table(table, temporary)
             temporary.replace(out)
     if len(table):
         shown = table[["name", "from_neuron", "neuron", "probability"]]

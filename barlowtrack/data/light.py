@@ -11,6 +11,8 @@ from barlowtrack.data.arrays import BoolArray, FloatArray, IntArray, expect, exp
 
 N_CHANNELS = 2
 """Red (the reference) and green (the signal); a recording without a signal channel has NaN for green."""
+READINGS = ("mean", "soft", "brightest", "background", "shell", "shell_spread")
+"""What is read of each channel."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,10 @@ class Light:
         soft: (2, N) the same, each voxel weighted by its distance to the rim over the largest such distance: what a star-convex
             network is taught as the probability of being a nucleus (Weigert et al. 2020); its middle counts most.
         brightest: (2, N) over its k brightest voxels, see MeasureConfig.
-        background: (2, N) of the shell around it, without the voxels of any nucleus; of the whole volume where the shell is too small.
+        background: (2, N) percentile of the shell around it, without the voxels of any nucleus; of the whole volume where it is too small.
+        shell: (2, N) median of the same voxels: where nothing shines, a nucleus is as bright; a percentile below the median is darker.
+        shell_spread: (2, N) how far the darker half of them lies below that median, as the standard deviation of a normal distribution:
+            the noise of one voxel, whatever shines nearby.
         voxels: (N,) how many voxels were read.
         crowding: (N,) share of that shell that other nuclei fill, 0 to 1.
         edge: (N,) whether it touches the border of the volume: part of it was not filmed.
@@ -33,6 +38,8 @@ class Light:
     soft: FloatArray
     brightest: FloatArray
     background: FloatArray
+    shell: FloatArray
+    shell_spread: FloatArray
     voxels: IntArray
     crowding: FloatArray
     edge: BoolArray
@@ -40,7 +47,7 @@ class Light:
 
     def __post_init__(self) -> None:
         n = len(self.voxels)
-        for name in ("mean", "soft", "brightest", "background"):
+        for name in READINGS:
             expect(getattr(self, name).shape == (N_CHANNELS, n), f"light.{name}", f"shape {(N_CHANNELS, n)}", getattr(self, name).shape)
         expect_rows("light", n, crowding=self.crowding, edge=self.edge, saturated=self.saturated)
 
@@ -50,9 +57,9 @@ class Light:
     @classmethod
     def dark(cls, n: int) -> Light:
         """Returns n of which nothing was read."""
-        mean, soft, brightest, background = (np.full((N_CHANNELS, n), np.nan, np.float32) for _ in range(4))
+        readings = {name: np.full((N_CHANNELS, n), np.nan, np.float32) for name in READINGS}
         crowding, saturated = (np.full(n, np.nan, np.float32) for _ in range(2))
-        return cls(mean, soft, brightest, background, np.zeros(n, np.int32), crowding, np.zeros(n, bool), saturated)
+        return cls(**readings, voxels=np.zeros(n, np.int32), crowding=crowding, edge=np.zeros(n, bool), saturated=saturated)
 
     @classmethod
     def concatenate(cls, parts: Sequence[Light]) -> Light:

@@ -48,11 +48,11 @@ class Traces:
         time_s: (T,) since the first volume; NaN where the rate is unknown.
         red: (K, T) reference channel, background subtracted and bleaching undone, camera units.
         green: (K, T) signal channel, likewise.
-        ratio: (K, T) green / red.
+        ratio: (K, T) green / red, bridged and smoothed by itself.
         dr_over_r0: (K, T) (ratio - R0) / R0.
         df_over_f0: (K, T) (green - F0) / F0, after what moves alike in red was taken out, if that was asked for.
         probability: (K, T) that the value is this neuron's: of a detection, that it is the neuron; of a predicted place, that the neuron
-            lies there; of an interpolated value, the lesser of both ends. NaN where there is no value.
+            is who it is, is no detection and lies there; of an interpolated value, the lesser of both ends. NaN where there is no value.
         source: (K, T) uint8, a Source.
         flags: (K, T) uint8, Flags.
     """

@@ -28,13 +28,13 @@ class Volume:
         channels: (C, Z, Y, X) camera units; red, and green where there is a signal channel.
         labels: (Z, Y, X) instance labels; 0 is background.
         size_um: Of a voxel along z, y, x.
-        saturated_at: Value at which the camera is at its end.
+        saturated_at: (C,) value at which the camera of each channel is at its end.
     """
 
     channels: VoxelArray
     labels: IntArray
     size_um: tuple[float, float, float]
-    saturated_at: float
+    saturated_at: FloatArray
 
 
 def nuclei_light(volume: Volume, labels: IntArray, config: MeasureConfig) -> Light:
@@ -117,7 +117,7 @@ class _Meter:
         count = np.bincount(owner, minlength=n)
         weight = self._depth(bodies)[owner, z, y, x]
         light.voxels[rows] = count
-        light.saturated[rows] = _per(np.bincount(owner, (values >= self.volume.saturated_at).any(0), minlength=n), count)
+        light.saturated[rows] = _per(np.bincount(owner, (values >= self.volume.saturated_at[:, None]).any(0), minlength=n), count)
         light.edge[rows] = bodies.touching(self.volume.labels.shape)
         shell = grown(bodies.body, self.config.shell_um, self.size) & ~bodies.body & (bodies.labels != OUTSIDE)
         light.crowding[rows] = _per((shell & (bodies.labels > 0)).sum((1, 2, 3)), shell.sum((1, 2, 3)))
@@ -125,7 +125,7 @@ class _Meter:
             light.mean[channel, rows] = _per(np.bincount(owner, raw, minlength=n), count)
             light.soft[channel, rows] = _per(np.bincount(owner, raw * weight, minlength=n), np.bincount(owner, weight, minlength=n))
             light.brightest[channel, rows] = _mean_of_most(raw, owner, count, self.config.brightest_voxels)
-        light.background[:c, rows] = self._background(bodies, shell & (bodies.labels == 0))
+        light.background[:c, rows], light.shell[:c, rows], light.shell_spread[:c, rows] = self._around(bodies, shell & (bodies.labels == 0))
 
     def _depth(self, bodies: Bodies) -> FloatArray:
         """(n, z, y, x) distance of every voxel of a body to its rim, over the largest such distance; the volume's border is no rim."""
@@ -141,23 +141,24 @@ class _Meter:
         found[tight] = depth / np.maximum(depth.max((1, 2, 3)), 1e-9)[:, None, None, None]
         return found
 
-    def _background(self, bodies: Bodies, free: BoolArray) -> FloatArray:
-        """(C, n) percentile of the free voxels of each shell."""
+    def _around(self, bodies: Bodies, free: BoolArray) -> FloatArray:
+        """(3, C, n) percentile, median and spread of the free voxels of each shell."""
         owner, z, y, x = np.nonzero(free)
         values = self.values[:, bodies.index[owner, z, y, x]]
         bounds = np.searchsorted(owner, np.arange(len(free) + 1))
-        background = np.empty((len(values), len(free)))
+        found = np.empty((3, len(values), len(free)))
         for i, (start, stop) in enumerate(pairwise(bounds)):
             enough = stop - start >= FEWEST_SHELL_VOXELS
-            background[:, i] = _percentile(values[:, start:stop], self.config.background_percentile) if enough else self.elsewhere
-        return background
+            found[:, :, i] = _levels(values[:, start:stop], self.config.background_percentile) if enough else self.elsewhere
+        return found
 
     @property
     def elsewhere(self) -> FloatArray:
-        """(C,) background of the whole volume, outside of nuclei; NaN where nuclei fill it."""
+        """(3, C) the same of the whole volume, outside of nuclei; NaN where nuclei fill it."""
         if self._elsewhere is None:
             outside = self.values[:, self.volume.labels.ravel() == 0]
-            self._elsewhere = _percentile(outside, self.config.background_percentile) if outside.size else np.full(len(outside), np.nan)
+            nothing = np.full((3, len(outside)), np.nan)
+            self._elsewhere = _levels(outside, self.config.background_percentile) if outside.size else nothing
         return self._elsewhere
 
 
@@ -167,13 +168,22 @@ def _around(there: BoolArray) -> slice:
     return slice(max(int(at[0]) - 1, 0), int(at[-1]) + 2)
 
 
-def _percentile(values: VoxelArray, percentile: float) -> FloatArray:
-    """(C,) percentile of values (C, V), V >= 1: as np.percentile says, without sorting."""
-    rank = percentile / 100 * (values.shape[1] - 1)
-    low, high = int(np.floor(rank)), int(np.ceil(rank))
-    ordered = np.partition(values, (low, high), axis=1)
-    below, above = ordered[:, low].astype(np.float64), ordered[:, high].astype(np.float64)
-    return np.asarray(below + (above - below) * (rank - low))
+def _levels(values: VoxelArray, percentile: float) -> FloatArray:
+    """(3, C) percentile and median of values (C, V), V >= 1, as np.percentile says, without sorting; and their spread below the median.
+
+    The spread is the mean distance from the median of what lies below it, for a normal distribution the standard deviation. A mean, unlike
+    a percentile, is no whole number where camera units are; and what shines nearby lies above the median.
+    """
+    ranks = [of / 100 * (values.shape[1] - 1) for of in (percentile, 50.0)]
+    ordered = np.partition(values, sorted({end for rank in ranks for end in (int(np.floor(rank)), int(np.ceil(rank)))}), axis=1)
+    found = []
+    for rank in ranks:
+        low, high = int(np.floor(rank)), int(np.ceil(rank))
+        below, above = ordered[:, low].astype(np.float64), ordered[:, high].astype(np.float64)
+        found.append(below + (above - below) * (rank - low))
+    off = found[1][:, None] - values
+    weight = (off > 0) + 0.5 * (off == 0)  # what lies at the median lies on both sides of it
+    return np.array([*found, np.sqrt(np.pi / 2) * np.maximum(off, 0).sum(1) / weight.sum(1)])
 
 
 def _mean_of_most(values: FloatArray, owner: IntArray, count: IntArray, k: int) -> FloatArray:

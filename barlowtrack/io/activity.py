@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from barlowtrack.data import Bleaching, Detections, Flag, IntArray, Light, Places, Source, Swaps, Traces
+from barlowtrack.data.light import READINGS
 from barlowtrack.errors import InputError
 from barlowtrack.io.columns import TABLES
 from barlowtrack.io.tables import numbers, position_columns, positions, require, whole
 
 _COLOURS = ("red", "green")
-_READINGS = ("mean", "soft", "brightest", "background")
 
 
 def light_to_frame(detections: Detections, light: Light) -> pd.DataFrame:
@@ -35,7 +35,7 @@ def light_from_frame(frame: pd.DataFrame) -> Light:
         InputError: columns missing, or no numbers.
     """
     require(frame, list(TABLES["light"])[2:], "light")
-    readings = {name: np.stack([numbers(frame, f"{colour}_{name}") for colour in _COLOURS]) for name in _READINGS}
+    readings = {name: np.stack([numbers(frame, f"{colour}_{name}") for colour in _COLOURS]) for name in READINGS}
     rest = {name: numbers(frame, name) for name in ("crowding", "saturated")}
     return Light(**readings, **rest, voxels=whole(frame, "voxels"), edge=whole(frame, "edge").astype(bool))
 
@@ -150,7 +150,7 @@ _FLAGS = np.array([" ".join(flag.name.lower() for flag in Flag if flag.name and 
 
 
 def _light_columns(light: Light) -> dict[str, Any]:
-    read = [(name, channel, colour) for name in _READINGS for channel, colour in enumerate(_COLOURS)]
+    read = [(name, channel, colour) for name in READINGS for channel, colour in enumerate(_COLOURS)]
     columns: dict[str, Any] = {f"{colour}_{name}": getattr(light, name)[channel].astype(np.float32) for name, channel, colour in read}
     columns |= {"voxels": light.voxels.astype(np.int32), "crowding": light.crowding.astype(np.float32)}
     return columns | {"edge": light.edge.astype(np.int8), "saturated": light.saturated.astype(np.float32)}

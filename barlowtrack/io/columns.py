@@ -34,6 +34,8 @@ def _light(of: str) -> dict[str, tuple[str, str]]:
         "soft": "The same, each voxel weighted by its distance to the rim, so that the middle counts most.",
         "brightest": "Mean over its brightest voxels; measure.brightest_voxels says how many.",
         "background": "Percentile of the shell around it, without any nucleus; of the whole volume where that shell is too small.",
+        "shell": "Median of the same voxels.",
+        "shell_spread": "How far the darker half of them lies below their median, as a standard deviation: the noise of one voxel.",
     }
     colours = {"red": "Reference channel. ", "green": "Signal channel; empty where there is none. "}
     return {
@@ -125,9 +127,21 @@ TABLES: Mapping[TableName, Mapping[str, tuple[str, str]]] = MappingProxyType(
             "time_s": ("s", "Time since the first volume; empty where the rate of volumes is unknown."),
             "red": ("camera units", "Reference channel, background subtracted, bleaching undone; empty where there is no value."),
             "green": ("camera units", "Signal channel, likewise."),
-            "ratio": ("", "green / red; empty also where red is not positive."),
-            "dr_over_r0": ("", "(ratio - R0) / R0; empty also where R0 is not positive: green at or below the background."),
-            "df_over_f0": ("", "(green - F0) / F0, after what moves alike in red was taken out, if that was asked for."),
+            "ratio": (
+                "",
+                "green / red; empty also where red is not positive. Bridged and smoothed, where that is asked for, by itself: then it is"
+                " not quite the ratio of the two columns.",
+            ),
+            "dr_over_r0": (
+                "",
+                "(ratio - R0) / R0; empty also where R0 is not positive, of fewer than five values, or of light that does not stand out"
+                " from the noise around it.",
+            ),
+            "df_over_f0": (
+                "",
+                "(green - F0) / F0; empty likewise. Where what moves alike in red was taken out, green and its baseline are without that,"
+                " and the F0 that divides is of green as it was.",
+            ),
             "probability": ("", "Probability, 0 to 1, that the value is this neuron's; empty where there is no value."),
             "source": ("", "Where the value comes from: none, seen, predicted or interpolated."),
             "flags": ("", "What to think of it, words with spaces between: edge, saturated, crowded, doubtful, swapped, dim; often empty."),

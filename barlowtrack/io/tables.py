@@ -20,6 +20,9 @@ from barlowtrack.data import UNKNOWN, Candidates, Detections, Neurons, Tracks, T
 from barlowtrack.errors import InputError
 from barlowtrack.io.columns import TABLES, TableName
 
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+"""A spreadsheet takes a cell of a CSV table that begins like this for a formula, and computes it."""
+_TEXTS = ("name",)  # columns of what people wrote: never numbers, never missing
 _OPTIONAL = {"activity"}
 _POSITION = ["z_um", "y_um", "x_um"]
 _FARTHEST_UM = 1e9  # squares of what lies beyond overflow
@@ -28,10 +31,13 @@ _FARTHEST_UM = 1e9  # squares of what lies beyond overflow
 def write_table(frame: pd.DataFrame, path: Path, *, provenance: Mapping[str, str] | None = None) -> None:
     """Writes a table as parquet or CSV, by the extension; the same table gives the same bytes.
 
+    In CSV, names that a spreadsheet would compute are written behind an apostrophe, which read_table takes away again: whoever named
+    the neurons may be somebody else.
+
     Args:
         frame: Any columns; of the known ones, t and label are stored as int32 and neuron as int32 that may be empty.
         path: Ends in .parquet or .csv.
-        provenance: Kept beside the table in parquet; CSV has no place for it.
+        provenance: Kept beside the table in parquet, as are unit and meaning of the columns of TABLES; CSV has no place for them.
 
     Raises:
         InputError: another extension, or a place that cannot be written.
@@ -40,9 +46,10 @@ def write_table(frame: pd.DataFrame, path: Path, *, provenance: Mapping[str, str
     frame = _typed(frame, str(path))
     try:
         if kind == "csv":
+            frame = frame.assign(**{name: [_harmless(text) for text in frame[name]] for name in _TEXTS if name in frame})
             frame.to_csv(path, index=False, lineterminator="\n", encoding="utf-8")
             return
-        table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(dict(provenance or {}) or None)
+        table = _with_units(pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(dict(provenance or {}) or None))
         pq.write_table(table, path, compression="zstd", compression_level=3, version="2.6", row_group_size=1 << 20, store_schema=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
@@ -99,7 +106,32 @@ def _read_csv(file: BinaryIO, path: Path) -> pd.DataFrame:
     frame = pd.read_csv(file, low_memory=False)
     if not isinstance(frame.index, pd.RangeIndex):
         raise InputError(f"{path}: expected rows of {len(names)} cells, as the header has, got rows of {len(names) + frame.index.nlevels}")
+    for name in set(_TEXTS) & set(names):
+        file.seek(0)
+        texts = pd.read_csv(file, usecols=[name], dtype=str, keep_default_na=False)[name]  # NA may be a neuron's name, and so may 1e5
+        frame[name] = pd.array([_as_written(text) for text in texts], dtype="str")
     return frame
+
+
+def _with_units(table: pa.Table) -> pa.Table:
+    """Returns a table whose columns say unit and meaning, where it is one of TABLES."""
+    names = set(table.column_names)
+    known = next((columns for columns in TABLES.values() if names <= set(columns) and set(columns) - names <= _OPTIONAL), None)
+    if known is None:
+        return table
+    said = {name: dict(zip(("unit", "meaning"), known[name], strict=True)) for name in table.column_names}
+    fields = [field.with_metadata(said[field.name]) for field in table.schema]
+    return table.cast(pa.schema(fields, metadata=table.schema.metadata))
+
+
+def _harmless(text: Any) -> Any:
+    """Returns a text that no spreadsheet computes."""
+    return f"'{text}" if isinstance(text, str) and text.lstrip("'").startswith(FORMULAS) else text
+
+
+def _as_written(text: str) -> str:
+    """Returns the text that was made harmless; any other as it is, also "NA" and "1e5"."""
+    return text[1:] if text.startswith("'") and text.lstrip("'").startswith(FORMULAS) else text
 
 
 def read_provenance(path: Path) -> dict[str, str]:

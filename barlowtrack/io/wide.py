@@ -17,27 +17,27 @@ from barlowtrack.io.columns import TABLES
 VALUES = ("red", "green", "ratio", "dr_over_r0", "df_over_f0", "probability", "source", "flags")
 
 
-def write_wide(path: Path, traces: Traces, names: Sequence[str], *, settings: Mapping[str, Any]) -> None:
+def write_wide(path: Path, traces: Traces, names: Sequence[str], *, about: Mapping[str, Any]) -> None:
     """Writes traces as a group of arrays; what lies there is replaced. The same traces give the same bytes.
 
     An array each for red to flags, (K, T), with unit and meaning as attributes; time_s, (T,); neuron, (K,). Names are an attribute of
-    the group, since arrays of text are stored in many ways; so are the codes of source and flags, and the settings.
+    the group, since arrays of text are stored in many ways; so are the codes of source and flags, and what the traces were made of.
 
     Args:
         path: Of the group.
         traces: Of K neurons over T volumes.
         names: K of them; "" where nobody said.
-        settings: That the traces were made with.
+        about: What they were made of, and how; anything that JSON knows, under names of its own.
     """
     group = zarr.open_group(path, mode="w", zarr_format=3)
-    about = {
+    said = {
         "axes": ["neuron", "volume"],
         "names": list(names),
         "source_codes": {source.name.lower(): int(source) for source in Source},
         "flag_bits": {flag.name.lower(): int(flag) for flag in Flag if flag.name},
-        "settings": json.loads(json.dumps(settings)),
+        **json.loads(json.dumps(about)),
     }
-    group.update_attributes(about)
+    group.update_attributes(said)
     arrays: dict[str, NDArray[Any]] = {
         "neuron": np.arange(len(traces.red), dtype=np.int32),
         "time_s": np.asarray(traces.time_s, np.float64),

@@ -66,7 +66,7 @@ def measure(
         InputError: if the inputs are not of one recording: another number of rows or volumes, another shape, a label without voxels.
     """
     _check(recording, labels, detections, identities)
-    end = camera_end(recording, detections) if config.saturated_at is None else config.saturated_at
+    end = camera_end(recording, detections) if config.saturated_at is None else np.full(2, config.saturated_at)
     read = partial(_read, recording, labels, detections, identities, typical_radius_um(detections, identities), config, end)
     with (
         ThreadPoolExecutor(_workers(recording, compute)) as pool,
@@ -89,13 +89,19 @@ def typical_radius_um(detections: Detections, identities: Identities) -> FloatAr
     return typical
 
 
-def camera_end(recording: Recording, detections: Detections) -> float:
-    """Returns the value at which the camera is at its end: of its bits if the brightest nucleus is just there, else of the voxels' type."""
-    peaks = np.concatenate([detections.red_peak, detections.green_peak])
-    brightest = float(np.max(peaks, initial=0, where=np.isfinite(peaks)))
-    if brightest in [2**bits - 1 for bits in CAMERA_BITS]:
-        return brightest
-    return float(np.iinfo(recording.dtype).max) if np.issubdtype(recording.dtype, np.integer) else np.inf
+def camera_end(recording: Recording, detections: Detections) -> FloatArray:
+    """Returns the value at which the camera is at its end, of red and of green: each channel may have a camera of its own.
+
+    The most that the camera's bits hold if the channel's brightest nucleus is just there, in the lowest or in the highest bits of 16; else
+    the most that the voxels' type holds.
+    """
+    type_end = float(np.iinfo(recording.dtype).max) if np.issubdtype(recording.dtype, np.integer) else np.inf
+    ends = {float((2**bits - 1) << shift) for bits in CAMERA_BITS for shift in {0, max(CAMERA_BITS) - bits}}
+    found = []
+    for peaks in (detections.red_peak, detections.green_peak):
+        brightest = float(np.max(peaks, initial=0, where=np.isfinite(peaks)))
+        found.append(brightest if brightest in ends else type_end)
+    return np.array(found)
 
 
 def _check(recording: Recording, labels: Labels, detections: Detections, identities: Identities) -> None:
@@ -123,7 +129,7 @@ def _read(
     identities: Identities,
     radius_um: FloatArray,
     config: MeasureConfig,
-    saturated_at: float,
+    saturated_at: FloatArray,
     t: int,
 ) -> MeasuredVolume:
     wanted = detections.label[detections.rows_of(t)]
@@ -131,7 +137,7 @@ def _read(
         return MeasuredVolume(t, Light.dark(0), Places.concatenate([]))
     channels = [recording.reference] + ([] if recording.signal is None else [recording.signal])
     shown = labels.read(t).astype(np.int32, copy=False)
-    volume = Volume(recording.read(t)[channels], shown, recording.voxel_size_um, saturated_at)
+    volume = Volume(recording.read(t)[channels], shown, recording.voxel_size_um, saturated_at[: len(channels)])
     light = nuclei_light(volume, wanted, config)
     lost = np.flatnonzero(light.voxels == 0)
     if len(lost):

@@ -315,16 +315,31 @@ class _Traced(_Parts):
 
     def add(self, part: Traced) -> None:
         from barlowtrack.io.activity import bleaching_to_frame, swaps_to_frame, traces_to_frame
+        from barlowtrack.io.columns import TABLES
         from barlowtrack.io.tables import write_table
         from barlowtrack.io.wide import write_wide
 
         names = ["" if name is None or name != name else str(name) for name in self.inputs["neurons"]["name"]]
+        about = self._about(part)
         provenance = {"n_volumes": str(len(part.traces.time_s)), "red": "reference channel", "green": "signal channel"}
+        provenance |= {name: said if isinstance(said, str) else json.dumps(said, sort_keys=True) for name, said in about.items()}
+        provenance["units"] = json.dumps({name: unit for name, (unit, _) in TABLES["traces"].items()})
         write_table(traces_to_frame(part.traces, names), self.path("traces"), provenance=provenance)
-        write_wide(self.path("wide"), part.traces, names, settings=self.config.trace.model_dump(mode="json"))
+        write_wide(self.path("wide"), part.traces, names, about=about)
         write_table(swaps_to_frame(part.swaps), self.path("swaps"))
         write_table(bleaching_to_frame(part.bleaching), self.path("bleaching"))
         sync_tree(self.partial)
+
+    def _about(self, part: Traced) -> dict[str, Any]:
+        """What the traces were made of, and how. Not the recording's name: renaming it does not make them others."""
+        recording, config = self.inputs["recording"], self.config
+        return {
+            "recording_fingerprint": recording.fingerprint,
+            "rate_hz": recording.rate_hz,
+            "voxel_size_um": list(recording.voxel_size_um),
+            "settings": {"measure": config.measure.model_dump(mode="json"), "trace": config.trace.model_dump(mode="json")},
+            "bleaching": dict(zip(("red", "green"), part.bleaching.kind, strict=True)),
+        }
 
 
 class _Report(_Parts):

@@ -104,8 +104,8 @@ def _about_the_images(recording: Recording, detections: Detections, traces: Trac
     without = float(np.mean(~np.isfinite(traces.dr_over_r0[read]))) if read.any() else 0.0
     if without > NO_CHANGE:
         yield (
-            f"{percent(without)} of the points read have no dR/R0, for their neuron's R0 is not positive: its green lies at or below the "
-            "background around it. Use the columns green and ratio there, or raise trace.r0_percentile."
+            f"{percent(without)} of the points read have no dR/R0, for their neuron's R0 is of too few values, or not clearly above zero: "
+            "its green does not stand out from what is around it. Use the columns green and ratio there, or raise trace.r0_percentile."
         )
     tenth = max(1, traces.red.shape[1] // 10)
     start, end = (part[np.isfinite(part)] for part in (traces.red[:, :tenth], traces.red[:, -tenth:]))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from barlowtrack.activity.bleaching import fit_bleaching, population_level, undo
+from barlowtrack.activity.bleaching import FEWEST_NEURONS, fit_bleaching, population_level, undo
 
 MONO = {"mono": lambda u: np.exp(-1.2 * u)}
 CURVES = {**MONO, "bi": lambda u: 0.4 * np.exp(-12 * u) + 0.6 * np.exp(-0.5 * u), "flat": np.ones_like}
@@ -110,3 +110,11 @@ def test_gain_and_order_do_not_matter(factor: float, seed: int) -> None:
     one, other = (fit_bleaching(x, x, np.arange(60.0), "mono") for x in (values, shuffled))
     np.testing.assert_allclose(one.level, other.level, rtol=1e-6)
     np.testing.assert_allclose(one.fit, other.fit, rtol=1e-3)
+
+
+def test_a_few_neurons_are_not_asked_whether_light_fades() -> None:
+    fading = np.exp(-np.linspace(0, 1.5, 200))
+    for k, expected in ((FEWEST_NEURONS - 1, "none"), (FEWEST_NEURONS, "mono")):
+        assert fit_bleaching(light(fading, k=k), light(fading, k=k), np.arange(200.0)).kind == (expected, expected)
+    few = light(fading, k=2)
+    assert fit_bleaching(few, few, np.arange(200.0), "mono").kind == ("mono", "mono")  # who asks for it gets it

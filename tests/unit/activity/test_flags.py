@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from barlowtrack.activity.flags import CROWDED_FROM, DIM_BELOW, background_noise, flag_identity, flag_light
+from barlowtrack.activity.flags import CROWDED_FROM, DIM_BELOW, excess, flag_identity, flag_light
 from barlowtrack.data import Flag, Light, Swaps
 
 
@@ -17,6 +17,8 @@ def light(n: int = 4, **changed: object) -> Light:
         "soft": reading,
         "brightest": reading,
         "background": reading,
+        "shell": reading,
+        "shell_spread": reading,
         "voxels": np.full(n, 50),
         "crowding": np.zeros(n),
         "edge": np.zeros(n, bool),
@@ -25,25 +27,31 @@ def light(n: int = 4, **changed: object) -> Light:
     return Light(**{**values, **changed})  # type: ignore[arg-type]
 
 
+def reds(*values: float) -> np.ndarray:
+    """Means of which red is so much above what is around it; in spreads of the mean of 50 voxels."""
+    return np.stack([100.0 + np.array(values) * 7 / np.sqrt(50), np.full(len(values), 500.0)])
+
+
 @pytest.mark.parametrize(
-    ("changed", "red", "expected"),
+    ("changed", "expected"),
     [
-        ({}, [50.0, 50.0], [0, 0]),
-        ({"edge": np.array([True, False])}, [50.0, 50.0], [Flag.EDGE, 0]),
-        ({"saturated": np.array([0.0, 0.01])}, [50.0, 50.0], [0, Flag.SATURATED]),
-        ({"crowding": np.array([CROWDED_FROM, CROWDED_FROM - 0.01])}, [50.0, 50.0], [Flag.CROWDED, 0]),
-        ({}, [2 * DIM_BELOW + 0.1, 2 * DIM_BELOW], [0, Flag.DIM]),
-        ({}, [np.nan, -1.0], [Flag.DIM, Flag.DIM]),
+        ({}, [0, 0]),
+        ({"edge": np.array([True, False])}, [Flag.EDGE, 0]),
+        ({"saturated": np.array([0.0, 0.01])}, [0, Flag.SATURATED]),
+        ({"crowding": np.array([CROWDED_FROM, CROWDED_FROM - 0.01])}, [Flag.CROWDED, 0]),
+        ({"mean": reds(DIM_BELOW + 0.1, DIM_BELOW - 0.1)}, [0, Flag.DIM]),
+        ({"mean": reds(DIM_BELOW - 0.1, DIM_BELOW - 0.1), "voxels": np.array([60, 50])}, [0, Flag.DIM]),
+        ({"mean": reds(np.nan, -1.0)}, [Flag.DIM, Flag.DIM]),
         (
-            {"edge": np.array([True, True]), "crowding": np.ones(2)},
-            [0.0, 50.0],
+            {"edge": np.array([True, True]), "crowding": np.ones(2), "mean": reds(0, 50)},
             [Flag.EDGE | Flag.CROWDED | Flag.DIM, Flag.EDGE | Flag.CROWDED],
         ),
     ],
-    ids=["nothing", "edge", "saturated", "crowded", "dim", "no_red", "several"],
+    ids=["nothing", "edge", "saturated", "crowded", "dim", "of_fewer_voxels", "no_red", "several"],
 )
-def test_light_is_flagged_for_what_it_is(changed: dict[str, object], red: list[float], expected: list[int]) -> None:
-    assert flag_light(light(2, **changed), np.array(red), noise=2.0).tolist() == expected
+def test_light_is_flagged_for_what_it_is(changed: dict[str, object], expected: list[int]) -> None:
+    usual = {"mean": reds(50, 50), "shell_spread": np.full((2, 2), 7.0)}
+    assert flag_light(light(2, **{**usual, **changed})).tolist() == expected
 
 
 def test_a_value_is_doubtful_or_swapped_only_where_there_is_one() -> None:
@@ -53,15 +61,13 @@ def test_a_value_is_doubtful_or_swapped_only_where_there_is_one() -> None:
     assert flag_identity(probability, swaps).tolist() == [[0, both, 0], [0, 0, 0], [0, both, Flag.SWAPPED]]
 
 
-def test_noise_of_a_background_is_that_of_its_readings() -> None:
-    rng = np.random.default_rng(0)
-    background = rng.uniform(90, 200, (40, 1)) + 3.0 * rng.normal(size=(40, 300))
-    background[rng.random(background.shape) < 0.2] = np.nan
-    assert background_noise(background) == pytest.approx(3.0, rel=0.1)
-    assert background_noise(np.full((2, 5), np.nan)) == background_noise(np.ones((2, 1))) == background_noise(np.empty((0, 5))) == 0
+def test_what_stands_out_does_not_depend_on_the_percentile_of_the_background() -> None:
+    usual = excess(light())
+    np.testing.assert_array_equal(excess(light(background=np.zeros((2, 4)))), usual)
+    assert (usual < 0).all()
 
 
 def test_without_neurons_there_are_no_flags() -> None:
     nothing = Swaps(np.empty(0, int), np.empty(0, int), np.empty((0, 2), int), np.empty(0))
     assert flag_identity(np.empty((0, 4)), nothing).shape == (0, 4)
-    assert len(flag_light(light(0), np.empty(0), 1.0)) == 0
+    assert len(flag_light(light(0))) == 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from barlowtrack.activity.swaps import far_pairs, find_swaps, near_pairs
+from barlowtrack.activity.swaps import FEWEST_VOLUMES, far_pairs, find_swaps, near_pairs, unsettled
+from barlowtrack.data import Swaps
 
 K, T = 40, 120
 
@@ -181,3 +182,25 @@ def test_pairs_are_neighbours_or_far_apart() -> None:
     assert len(far)
     assert not (far == 5).any()
     assert np.abs(far[:, 0] - far[:, 1]).min() > 4
+
+
+def test_a_short_recording_is_not_searched() -> None:
+    scene = Scene(missing=0.0)
+    i, j = unlike(scene)
+    scene.swap(i, j, 4, 6)
+    for n, found in ((FEWEST_VOLUMES, [[i, j]]), (FEWEST_VOLUMES - 1, [])):
+        swaps = find_swaps(scene.red[:, :n], scene.green[:, :n], scene.volume[:, :n], scene.position)
+        assert swaps.neuron.tolist() == found
+
+
+def test_what_people_decided_is_no_question_any_more() -> None:
+    swaps = Swaps(np.array([2, 6, 12]), np.array([4, 9, 13]), np.array([[0, 1], [1, 2], [0, 2]]), np.array([9.0, 8, 7]))
+    seen, certain = np.ones((3, 20), bool), np.zeros((3, 20), bool)
+    assert unsettled(swaps, seen, certain).first.tolist() == [2, 6, 12]
+    certain[:2, 2:5] = True  # of both, all of it: gone
+    certain[1:, 6] = True  # of both, its first volume
+    certain[2, 9] = True  # of one: still a question
+    seen[0, 12], seen[2, 13] = False, False  # none shows both: gone
+    left = unsettled(swaps, seen, certain)
+    assert (left.first.tolist(), left.last.tolist(), left.neuron.tolist(), left.evidence.tolist()) == ([7], [9], [[1, 2]], [8.0])
+    assert len(unsettled(left, seen, np.ones_like(certain))) == 0

@@ -7,13 +7,14 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from barlowtrack.config import MeasureConfig
+from barlowtrack.data.light import READINGS
 from barlowtrack.detect import bodies
 from barlowtrack.detect import light as module
 from barlowtrack.detect.light import Volume, nuclei_light, places_light
 
 SIZE_UM = (1.5, 0.4, 0.5)
 SHAPE = (7, 24, 22)
-NAMES = ("mean", "soft", "brightest", "background", "voxels", "crowding", "edge", "saturated")
+NAMES = ("mean", "soft", "brightest", "background", "shell", "shell_spread", "voxels", "crowding", "edge", "saturated")
 
 
 def scene(seed: int, n: int = 6, end: float = 240.0) -> Volume:
@@ -25,7 +26,14 @@ def scene(seed: int, n: int = 6, end: float = 240.0) -> Volume:
         centre = rng.uniform(0, 1, 3) * np.array(SHAPE) * SIZE_UM
         labels[np.linalg.norm(grid - centre, axis=-1) < rng.uniform(0.8, 2.4)] = 2 * i + 1
     channels = rng.poisson(40, (2, *SHAPE)).astype(np.uint16) + (labels > 0) * rng.integers(0, 210, (2, *SHAPE)).astype(np.uint16)
-    return Volume(channels, labels, SIZE_UM, end)
+    return Volume(channels, labels, SIZE_UM, np.full(2, end))
+
+
+def darker_half(values: np.ndarray) -> float:
+    """Mean distance of what lies below the median, in which what lies at it counts half, for a normal distribution its spread."""
+    off = np.median(values) - values.astype(float)
+    below, at = off[off > 0], (off == 0).sum()
+    return float(np.sqrt(np.pi / 2) * below.sum() / (len(below) + at / 2))
 
 
 def slowly(volume: Volume, body: np.ndarray, read: np.ndarray, config: MeasureConfig) -> dict[str, object]:
@@ -44,14 +52,16 @@ def slowly(volume: Volume, body: np.ndarray, read: np.ndarray, config: MeasureCo
         "soft": (values * weight).sum(1) / weight.sum(),
         "brightest": np.sort(values, axis=1)[:, -config.brightest_voxels :].mean(1),
         "background": np.percentile(volume.channels[:, where], config.background_percentile, axis=1),
+        "shell": np.median(volume.channels[:, where], axis=1),
+        "shell_spread": [darker_half(channel[where]) for channel in volume.channels],
         "voxels": read.sum(),
         "crowding": (shell & (volume.labels > 0)).sum() / shell.sum() if shell.any() else np.nan,
         "edge": bool((places == 0).any() or (places == np.array(SHAPE) - 1).any()),
-        "saturated": (values >= volume.saturated_at).any(0).mean(),
+        "saturated": (values >= volume.saturated_at[:, None]).any(0).mean(),
     }
 
 
-@pytest.mark.parametrize("shell_um", [0.1, 1.3, 4.0, 900.0])
+@pytest.mark.parametrize("shell_um", [0.1, 1.3, 4.0, 20.0])
 @pytest.mark.parametrize("seed", range(4))
 def test_nuclei_are_read_as_one_by_one(seed: int, shell_um: float) -> None:
     volume, config = scene(seed), MeasureConfig(shell_um=shell_um, brightest_voxels=7, background_percentile=33)
@@ -134,8 +144,8 @@ def test_a_label_without_voxels_is_read_as_nothing() -> None:
 def test_one_channel_leaves_green_unknown() -> None:
     volume = scene(2)
     labels = np.unique(volume.labels)[1:]
-    light = nuclei_light(Volume(volume.channels[:1], volume.labels, SIZE_UM, 240.0), labels, MeasureConfig())
-    for name in ("mean", "soft", "brightest", "background"):
+    light = nuclei_light(Volume(volume.channels[:1], volume.labels, SIZE_UM, volume.saturated_at[:1]), labels, MeasureConfig())
+    for name in READINGS:
         assert np.isfinite(getattr(light, name)[0]).all()
         assert np.isnan(getattr(light, name)[1]).all()
 
@@ -144,14 +154,27 @@ def test_a_plane_has_no_border_above_and_below() -> None:
     volume = scene(3)
     labels = np.zeros((1, 24, 22), np.int32)
     labels[0, 8:12, 8:12], labels[0, 0:3, 4:8] = 1, 2
-    flat = Volume(volume.channels[:, :1], labels, SIZE_UM, 240.0)
+    flat = Volume(volume.channels[:, :1], labels, SIZE_UM, np.full(2, 240.0))
     assert nuclei_light(flat, np.array([1, 2]), MeasureConfig()).edge.tolist() == [False, True]
 
 
 def test_a_nucleus_that_fills_the_volume_has_no_rim_and_no_background() -> None:
     volume = scene(4)
-    full = Volume(volume.channels, np.ones(SHAPE, np.int32), SIZE_UM, 240.0)
+    full = Volume(volume.channels, np.ones(SHAPE, np.int32), SIZE_UM, np.full(2, 240.0))
     light = nuclei_light(full, np.array([1]), MeasureConfig())
     np.testing.assert_allclose(light.soft, light.mean)
     assert np.isnan(light.background).all()
     assert np.isnan(light.crowding).all()
+
+
+@pytest.mark.parametrize("sd", [1.5, 5.0, 20.0])
+def test_the_spread_of_a_shell_is_the_noise_of_a_voxel_whatever_shines_nearby(sd: float) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.zeros(SHAPE, np.int32)
+    labels[3:5, 8:12, 8:12] = 1
+    noise = rng.normal(200, sd, (2, *SHAPE))
+    noise[1][labels == 0] += np.where(rng.random((labels == 0).sum()) < 0.08, 500, 0)
+    light = nuclei_light(Volume(np.rint(noise).astype(np.uint16), labels, SIZE_UM, np.full(2, np.inf)), np.array([1]), MeasureConfig())
+    np.testing.assert_allclose(light.shell_spread[0], sd, rtol=0.12)
+    np.testing.assert_allclose(light.shell_spread[1], sd, rtol=0.3)
+    assert light.shell[0, 0] == pytest.approx(200, abs=0.2 * sd)

@@ -1,10 +1,12 @@
 """Tables: nouns and back, CSV and parquet, same bytes, and errors that name the row."""
 
+import csv
 import hashlib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from barlowtrack.data import UNKNOWN, Bleaching, Detections, Light, Places, Swaps, Traces, Tracks, Truth
@@ -117,7 +119,7 @@ def test_traces_lie_neuron_by_neuron() -> None:
 
 def light(n: int, seed: int = 4) -> Light:
     rng = np.random.default_rng(seed)
-    readings = rng.random((4, 2, n), dtype=np.float32)
+    readings = rng.random((6, 2, n), dtype=np.float32)
     readings[:, 1] = np.nan  # no signal channel
     share = rng.random((2, n), dtype=np.float32)
     return Light(*readings, rng.integers(1, 900, n).astype(np.int32), share[0], rng.random(n) < 0.5, share[1])
@@ -256,3 +258,44 @@ def test_real_points() -> None:
     assert set(worm.t.tolist()) == {0, 1, 2, 3, 4}
     nerve = read_truth(REAL_POINTS / "nerve_worm1_points/points.csv", (1, 1, 1))
     assert len(np.unique(nerve.neuron)) == 78  # of the 79 of the whole recording
+
+
+@pytest.mark.parametrize(
+    "name", ["NA", "None", "nan", "null", "007", "1e5", "true", "=1+1", "-A", "'=x", "'", 'a,b"c', "", " x ", "@A", "é"]
+)
+def test_names_survive_every_table(tmp_path: Path, name: str) -> None:
+    for extension in ("csv", "parquet"):
+        path = tmp_path / f"traces.{extension}"
+        write_table(traces_to_frame(traces(), [name, "", "AVAL"]), path)
+        read = read_table(path, "traces")
+        assert read["name"].tolist() == [name] * 4 + [""] * 4 + ["AVAL"] * 4
+        assert read["neuron"].tolist() == [0] * 4 + [1] * 4 + [2] * 4
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+A", "-A", "@A", "\tA", "'=x"])
+def test_no_spreadsheet_computes_a_name(tmp_path: Path, name: str) -> None:
+    write_table(traces_to_frame(traces(), [name, "", "AVAL"]), tmp_path / "traces.csv")
+    with (tmp_path / "traces.csv").open(newline="") as file:
+        written = {row["name"] for row in csv.DictReader(file)}
+    assert written == {f"'{name}", "", "AVAL"}
+
+
+def test_every_column_of_a_known_table_says_its_unit(tmp_path: Path) -> None:
+    frames = {
+        "detections": detections_to_frame(detections()),
+        "tracks": tracks_to_frame(detections(), tracks()),
+        "light": light_to_frame(detections(), light(5)),
+        "places": places_to_frame(places(4)),
+        "traces": traces_to_frame(traces()),
+        "swaps": swaps_to_frame(swaps(3)),
+        "truth": truth_to_frame(truth(activity=False)),
+    }
+    for name, frame in frames.items():
+        path = tmp_path / f"{name}.parquet"
+        write_table(frame, path, provenance={"key": "abc"})
+        for field in pq.read_schema(path):
+            unit, meaning = TABLES[name][field.name]
+            assert field.metadata[b"unit"].decode() == unit
+            assert field.metadata[b"meaning"].decode() == meaning
+        assert read_provenance(path) == {"key": "abc"}
+        assert read_table(path, name).columns.tolist() == frame.columns.tolist()

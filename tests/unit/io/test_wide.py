@@ -26,7 +26,7 @@ def digest(path: Path) -> str:
 @pytest.mark.parametrize("n_neurons", [0, 3])
 def test_matrices_say_what_they_are(tmp_path: Path, n_neurons: int) -> None:
     names = ["", "AVAL", "<b>"][:n_neurons]
-    write_wide(tmp_path / "traces.zarr", traces(n_neurons), names, settings={"reading": "soft"})
+    write_wide(tmp_path / "traces.zarr", traces(n_neurons), names, about={"settings": {"reading": "soft"}})
     found = zarr.open_group(tmp_path / "traces.zarr", mode="r")
     for name in VALUES:
         np.testing.assert_array_equal(found[name][:], getattr(traces(n_neurons), name), err_msg=name)
@@ -42,7 +42,7 @@ def test_matrices_say_what_they_are(tmp_path: Path, n_neurons: int) -> None:
 
 def test_the_same_traces_are_the_same_bytes_and_replace_others(tmp_path: Path) -> None:
     for name in "ab":
-        write_wide(tmp_path / name, traces(), ["", "AVAL", ""], settings={"reading": "soft"})
-    write_wide(tmp_path / "c", traces(5, 9), [""] * 5, settings={})
-    write_wide(tmp_path / "c", traces(), ["", "AVAL", ""], settings={"reading": "soft"})
+        write_wide(tmp_path / name, traces(), ["", "AVAL", ""], about={"settings": {"reading": "soft"}})
+    write_wide(tmp_path / "c", traces(5, 9), [""] * 5, about={})
+    write_wide(tmp_path / "c", traces(), ["", "AVAL", ""], about={"settings": {"reading": "soft"}})
     assert digest(tmp_path / "a") == digest(tmp_path / "b") == digest(tmp_path / "c")

@@ -177,16 +177,32 @@ def test_integer_voxels_do_not_overflow(dtype: type):
 
 def test_the_end_of_the_camera_is_known_by_its_bits():
     recording, labels, detections, who = worm(1)
-    assert camera_end(recording, detections) == np.inf  # numbers with a fraction have no end
+    np.testing.assert_array_equal(camera_end(recording, detections), np.inf)  # numbers with a fraction have no end
     short = dataclasses.replace(recording, dtype=np.dtype(np.uint16))
-    assert camera_end(short, detections) == 65535
+    assert camera_end(short, detections).tolist() == [65535, 65535]
     at_the_end = dataclasses.replace(detections, green_peak=np.array([4095.0, 12, 13]))
-    assert camera_end(short, at_the_end) == 4095
+    assert camera_end(short, at_the_end).tolist() == [65535, 4095]
     unknown = dataclasses.replace(at_the_end, red_peak=np.full(3, np.nan))
-    assert camera_end(short, unknown) == 4095
+    assert camera_end(short, unknown).tolist() == [65535, 4095]
+    brighter = dataclasses.replace(at_the_end, red_peak=np.array([16380.0, 16383, 3]))  # each channel has a camera of its own
+    assert camera_end(short, brighter).tolist() == [16383, 4095]
+    left = dataclasses.replace(detections, red_peak=np.array([65520.0, 12, 13]))  # 12 bits in the highest of 16
+    assert camera_end(short, left).tolist() == [65520, 65535]
     dull = read(recording, labels, detections, who, config=MeasureConfig(saturated_at=120.5))[0]
     assert dull.saturated.tolist() == [1, 1, 1]  # green, 157, is at its end
     assert read(recording, labels, detections, who, config=MeasureConfig(saturated_at=158))[0].saturated.tolist() == [0, 0, 0]
+
+
+def test_a_channel_is_held_against_its_own_camera():
+    recording, labels, detections, who = worm(1)
+    volumes = np.rint(recording.source.volumes).astype(np.uint16)  # red up to 120, green up to 157
+    volumes[:, 0] = np.where(volumes[:, 0] == 120, 255, volumes[:, 0])
+    short = dataclasses.replace(recording, source=Arrays(volumes), dtype=volumes.dtype)
+    seen = dataclasses.replace(detections, red_peak=np.full(3, 255.0), green_peak=np.full(3, 157.0))
+    assert read(short, labels, seen, who)[0].saturated.tolist() == [1, 1, 1]
+    bright = dataclasses.replace(seen, green_peak=np.full(3, 157 * 20.0))
+    volumes[:, 1] *= 20
+    assert read(short, labels, bright, who)[0].saturated.tolist() == [1, 1, 1]
 
 
 def test_places_are_as_large_as_nuclei_usually_are():
