@@ -38,7 +38,7 @@ def activity_part(shown: Shown, max_traces: int) -> str:
     content.append(page.subtitle("Who does the same as whom"))
     alike = list(correlation_pictures(shown, rows, shown.correlation, shown.alike))
     content.append(page.grid(alike, kept=True) if alike else page.paragraph(NONE_ALIKE))
-    intro = _intro(shown.traces, len(rows), len(shown.neurons), has_signal)
+    intro = _intro(shown.traces, len(rows), len(shown.neurons), what)
     return page.section("activity", TITLE, intro, *content, *_single(shown, max_traces, has_signal))
 
 
@@ -72,12 +72,17 @@ def _strip(has_signal: bool) -> str:
     )
 
 
-def _intro(traces: Traces, shown: int, n_neurons: int, has_signal: bool) -> str:
+def _intro(traces: Traces, shown: int, n_neurons: int, what: str) -> str:
     there = np.isfinite(traces.red)
-    if has_signal:
+    if what == SIGNAL:
         text = "Ratio of green to red relative to its own base line (dR/R0), background subtracted."
+    elif np.isfinite(traces.ratio).any():
+        text = (
+            "Hardly any neuron has an R0 to divide by: too few values, or green that does not stand out from its surroundings. Shown is "
+            "the ratio of green to red over its own median, background subtracted; part of what changes in it is noise."
+        )
     elif np.isfinite(traces.green).any():
-        text = "No neuron has a positive R0 to divide by, so red is shown instead, over its own median: it tells of focus, not of activity."
+        text = "No neuron has a ratio, so red is shown instead, over its own median: it tells of focus, not of activity."
     else:
         text = (
             "There is no signal channel, so there is no activity to show: this is the red light of each neuron over its own median, "

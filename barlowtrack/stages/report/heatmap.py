@@ -79,6 +79,9 @@ def _caption(n_groups: int, some_guessed: bool, what: str) -> str:
     if what == "dR/R0":
         missing = "the neuron was not seen, or has no positive R0 to divide by"
         look = "If all neurons change at one moment, suspect motion or focus before you think of the brain."
+    elif what.startswith("ratio"):
+        missing = "the neuron was not seen, or its ratio is mostly not positive"
+        look = "If all neurons change at one moment, suspect motion or focus before you think of the brain."
     else:
         missing = "the neuron was not seen"
         look = "There is no activity channel: what changes here is focus, bleaching and identity, not calcium."

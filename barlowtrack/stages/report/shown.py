@@ -17,6 +17,10 @@ MOST_ROWS = 1000
 """Of a map of neurons: the most certain ones; more rows than pixels show nothing."""
 
 
+HARDLY = 0.05
+"""Share of the ratios with a dR/R0, up to which a page of dR/R0 would be empty."""
+
+
 @dataclass(frozen=True)
 class Shown:
     """A run, as the page shows it.
@@ -72,8 +76,13 @@ class Shown:
 
 
 def activity_of(traces: Traces) -> tuple[FloatArray, str]:
-    """Returns what the page shows of the traces, (K, T), and what that is: dR/R0, or red over its median where there is no signal."""
-    if np.isfinite(traces.dr_over_r0).any():
+    """Returns what the page shows of the traces, (K, T), and what that is.
+
+    dR/R0; where hardly any neuron has an R0, the ratio over its median; where there is no signal at all, red over its median.
+    """
+    there = np.isfinite(traces.ratio)
+    if np.count_nonzero(np.isfinite(traces.dr_over_r0)) > HARDLY * np.count_nonzero(there):
         return traces.dr_over_r0, "dR/R0"
-    usual = np.array([np.median(row[np.isfinite(row)]) if np.isfinite(row).any() else 1.0 for row in traces.red]).reshape(-1, 1)
-    return traces.red / np.maximum(usual, 1e-12), "red / its median"
+    values, what = (traces.ratio, "ratio / its median") if there.any() else (traces.red, "red / its median")
+    usual = np.array([np.median(row[np.isfinite(row)]) if np.isfinite(row).any() else np.nan for row in values]).reshape(-1, 1)
+    return values / np.where(usual > 0, usual, np.nan), what

@@ -261,6 +261,9 @@ def test_points_that_were_read_but_have_no_change_are_told_from_those_not_seen()
 
 def test_only_a_few_volumes_are_read():
     run = case(n_volumes=40)
+    who, t = run["tracks"].neuron, run["detections"].t
+    doubtful = np.where((who == t % 5) & (t < 20), 0.6, 0.95)  # one in each of twenty volumes, four of each neuron
+    run["tracks"] = Tracks(who, doubtful, 5)
     page_of(run)
     shown, compared = [0, 13, 26, 39], [0, 6, 13, 20, 26, 32, 39]
     reads = Counter(run["recording"].source.reads) - Counter(shown + compared)

@@ -120,6 +120,20 @@ def test_without_a_signal_red_stands_in_and_says_so():
     assert not re.search("R0|ratio", re.sub('src="[^"]*"', "", html), re.IGNORECASE)
 
 
+def test_where_hardly_anybody_has_an_r0_the_ratio_stands_in_and_says_so():
+    run = case(n_volumes=12)
+    few = np.full_like(run["traces"].dr_over_r0, np.nan)
+    few[0, 0] = 0.5
+    run["traces"] = replace(run["traces"], dr_over_r0=few)
+    values, what = activity_of(run["traces"])
+    assert what == "ratio / its median"
+    assert np.nanmedian(values) == pytest.approx(1, rel=0.01)
+    with house_style():
+        html = activity_part(shown_of(run), 2)
+    assert "Hardly any neuron has an R0 to divide by" in html
+    assert "The 2 most certain neurons" in html
+
+
 def test_neurons_without_a_value_do_not_take_a_place_among_the_traces():
     run = case(n_volumes=12)
     dark = run["traces"].dr_over_r0.copy()
