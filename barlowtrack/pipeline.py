@@ -505,7 +505,7 @@ def read(name: str, folder: RunFolder, *, whole: bool = False) -> Any:
     record, path = folder.record(stage.name), folder.path / ARTEFACTS[name]
     if record is None:
         raise StorageError(f"{folder.path}: has no {name} yet; run 'barlowtrack {stage.name}'")
-    if not path.exists():
+    if record.version == stage.version and not path.exists():
         raise StorageError(f"{path}: not there any more; 'barlowtrack {stage.name} {folder.path}' makes it again")
     if whole or not path.is_dir():
         folder.verify(record, ARTEFACTS[name])
