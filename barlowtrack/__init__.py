@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from barlowtrack.api import Job, Run, prepare, run
+    from barlowtrack.comparing import Comparison, compare
     from barlowtrack.config import Config
     from barlowtrack.data import Correction, Corrections, Detections, Embeddings, Labels, Recording, Traces, Tracks, Truth
     from barlowtrack.errors import BarlowtrackError, ConfigError, InputError, StorageError
@@ -29,6 +30,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "api": ("Job", "Run", "prepare", "run"),
+    "comparing": ("Comparison", "compare"),
     "config": ("Config",),
     "data": ("Correction", "Corrections", "Detections", "Embeddings", "Labels", "Recording", "Tracks", "Traces", "Truth"),
     "errors": ("BarlowtrackError", "ConfigError", "InputError", "StorageError"),
@@ -42,8 +44,8 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "BarlowtrackError", "Config", "ConfigError", "Correction", "Corrections", "Detections", "Embeddings", "InputError", "Job", "Labels",
-    "Recording", "Run", "StorageError", "Tracker", "Tracks", "Traces", "Truth", "match", "merge_corrections", "open_recording", "prepare",
+    "BarlowtrackError", "Comparison", "Config", "ConfigError", "Correction", "Corrections", "Detections", "Embeddings", "InputError", "Job", "Labels",
+    "Recording", "Run", "StorageError", "Tracker", "Tracks", "Traces", "Truth", "compare", "match", "merge_corrections", "open_recording", "prepare",
     "run", "simulate", "track_points", "write_recording",
 ]  # fmt: skip
 

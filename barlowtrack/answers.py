@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from barlowtrack.data import UNKNOWN, Correction, Corrections, Detections, Identities
 from barlowtrack.data.corrections import FIRST_LINE, LONGEST, cleaned, is_id
@@ -16,7 +15,8 @@ from barlowtrack.identity.heed import heed
 from barlowtrack.identity.review import Question, review
 from barlowtrack.identity.rulings import Rulings, locate, rule, witnesses_of
 from barlowtrack.identity.statements import merge_corrections
-from barlowtrack.storage import ARTEFACTS, RunFolder, append_correction, load, read_corrections
+from barlowtrack.pipeline import read
+from barlowtrack.storage import RunFolder, append_correction, read_corrections
 from barlowtrack.storage.corrections import NAME as TABLE
 
 SURELY_FOLLOWED = 0.9
@@ -174,7 +174,7 @@ def queue(folder: RunFolder, n: int) -> tuple[Question, ...]:
     """
     detections, identities = _seen(folder)
     rulings = rule(read_corrections(folder.path), detections, identities)
-    learned, vectors = _load(folder, "identify", "atlas"), _load(folder, "embed", "embeddings").vectors
+    learned, vectors = read("atlas", folder), read("embeddings", folder).vectors
     return review(detections, heed(rulings, detections, vectors, learned, identities), rulings, n)
 
 
@@ -185,15 +185,7 @@ def _seen(folder: RunFolder) -> tuple[Detections, Identities]:
         raise StorageError(f"{folder.path}: has no tracks to correct yet; run 'barlowtrack run'")
     if track.inputs.get("identities") != identify.key or identify.inputs.get("detections") != segment.key:
         raise StorageError(f"{folder.path}: tracks are older than the atlas; run 'barlowtrack run' first, and look at them again")
-    return _load(folder, "segment", "detections"), _load(folder, "identify", "identities")
-
-
-def _load(folder: RunFolder, stage: str, name: str) -> Any:
-    record = folder.record(stage)
-    if record is None:
-        raise StorageError(f"{folder.path}: has no {name} yet; run 'barlowtrack {stage}'")
-    folder.verify(record, ARTEFACTS[name])
-    return load(name, folder.path)
+    return read("detections", folder), read("identities", folder)
 
 
 def _row(answer: Answer, rulings: Rulings, identities: Identities, who: str | None, line: int) -> Correction:

@@ -9,19 +9,36 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from barlowtrack import pipeline
-from barlowtrack.errors import StorageError
+from barlowtrack.errors import InputError, StorageError
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
     from barlowtrack.config import Config
-    from barlowtrack.data import Correction, Corrections, Detections, Embeddings, Labels, Recording, Traces, Tracks, VolumeLooks
+    from barlowtrack.data import (
+        Bleaching,
+        Correction,
+        Corrections,
+        Detections,
+        Embeddings,
+        Identities,
+        Labels,
+        Light,
+        Places,
+        Progress,
+        Recording,
+        Swaps,
+        Traces,
+        Tracks,
+        VolumeLooks,
+    )
     from barlowtrack.identity.estimate import ErrorEstimate
     from barlowtrack.identity.learned import Learned
     from barlowtrack.identity.review import Question
 
 SUFFIX = ".barlowtrack"
+_TABLES = ("detections", "volumes", "light", "places", "tracks", "candidates", "neurons", "absences", "traces", "swaps", "bleaching")
 
 
 @dataclass(frozen=True)
@@ -71,6 +88,8 @@ class Job:
         from barlowtrack.storage import RunFolder
 
         recording = self.recording()
+        if not self.folder.exists():
+            pipeline.refuse_before(recording, self.config, only=only, upto=upto)
         folder = RunFolder(self.folder, create=True)
         return pipeline.run(recording, self.location, folder, self.config, only=only, upto=upto, listener=listener)
 
@@ -93,6 +112,7 @@ def prepare(
     from barlowtrack.config import Config, load
     from barlowtrack.io import recording_name
     from barlowtrack.storage import RunFolder
+    from barlowtrack.storage.outputs import is_zarr, refuse_file_name
 
     target = Path(target)
     if (target / "run.json").exists():
@@ -103,7 +123,8 @@ def prepare(
     else:
         location = target
         folder = Path(out) if out is not None else Path(os.path.abspath(location)).parent / f"{recording_name(location)}{SUFFIX}"
-    if location.resolve() in folder.resolve().parents and any((location / name).is_file() for name in ("zarr.json", ".zgroup", ".zarray")):
+        refuse_file_name(folder)
+    if location.resolve() in folder.resolve().parents and is_zarr(location):
         raise StorageError(f"{folder}: lies inside the recording, which would change with every run; give another --out")
     stored = folder / "settings.toml"
     if isinstance(config, Config):
@@ -191,6 +212,18 @@ class Run:
         return found
 
     @property
+    def light(self) -> Light:
+        """How brightly every detection shines, in several readings; nothing is made of it yet."""
+        found: Light = self._load("light")
+        return found
+
+    @property
+    def places(self) -> Places:
+        """Where the atlas expects neurons that no detection is, and the light there."""
+        found: Places = self._load("places")
+        return found
+
+    @property
     def tracks(self) -> Tracks:
         found: Tracks = self._load("tracks")
         return found
@@ -207,6 +240,12 @@ class Run:
     def atlas(self) -> Learned:
         """What was learned of the neurons: enough to identify volumes that come later."""
         found: Learned = self._load("atlas")
+        return found
+
+    @property
+    def identities(self) -> Identities:
+        """What the atlas says of every detection before people are heard, and where it has every neuron."""
+        found: Identities = self._load("identities")
         return found
 
     @property
@@ -233,6 +272,23 @@ class Run:
         return found
 
     @property
+    def wide(self) -> Path:
+        """Path of the traces as matrices, neurons x volumes: a zarr group."""
+        return self._path("wide")
+
+    @property
+    def swaps(self) -> Swaps:
+        """Stretches in which two neurons seem to be taken for each other."""
+        found: Swaps = self._load("swaps")
+        return found
+
+    @property
+    def bleaching(self) -> Bleaching:
+        """How the light fades."""
+        found: Bleaching = self._load("bleaching")
+        return found
+
+    @property
     def history(self) -> dict[str, np.ndarray]:
         """The training's history: a column a key."""
         found: dict[str, np.ndarray] = self._load("history")
@@ -241,9 +297,7 @@ class Run:
     @property
     def report(self) -> Path:
         """Path of the report."""
-        from barlowtrack.storage import ARTEFACTS
-
-        return self.path / ARTEFACTS["report"]
+        return self._path("report")
 
     @property
     def corrections(self) -> Corrections:
@@ -289,6 +343,64 @@ class Run:
 
         return queue(self.folder, n)
 
+    def movie(
+        self,
+        path: Path | str,
+        *,
+        volumes: str | None = None,
+        width: int = 640,
+        fps: float = 10.0,
+        max_frames: int = 200,
+        names: bool = False,
+        progress: Progress | None = None,
+    ) -> list[int]:
+        """Writes a film of the recording, which must be at hand: maximum projections, a ring around every neuron.
+
+        Args:
+            path: Ends in .webp, .png, .gif, or .mp4 where the extra movie is installed.
+            volumes: "FROM:TO", TO not included; all where not given.
+            width: Of the picture, in pixels.
+            fps: Frames a second.
+            max_frames: Of more volumes as many are shown, evenly chosen.
+            names: Write names beside neurons where they cover no other: numbers where there is no name, or one that is not plain and
+                short, as in the report's figures.
+            progress: Told after every frame.
+
+        Returns:
+            The volumes that are shown.
+
+        Raises:
+            InputError: a file, volumes, width or rate that cannot be, or the recording has changed.
+            StorageError: there are no tracks to show, or the file is a part of a run folder or lies in the recording.
+        """
+        from barlowtrack.data import silent
+        from barlowtrack.movie import film, refuse_file
+        from barlowtrack.stages.report.names import Names
+        from barlowtrack.storage.outputs import refuse_output, writing
+
+        refuse_file(Path(path))  # said before anything is read
+        refuse_output(Path(path))
+        detections, tracks = self.detections, self.tracks
+        recording = prepare(self.path).recording()
+        made = self.folder.record("segment")
+        if made is None or made.recording.get("content") != recording.fingerprint:
+            raise InputError(f"{self.path}: the recording changed since its nuclei were found; run 'barlowtrack run {self.path}' first")
+        plain = Names([name if isinstance(name, str) else "" for name in self.neurons["name"]]) if names else None
+        called = [plain.short(k) for k in range(tracks.n_neurons)] if plain else None
+        with writing(Path(path)):
+            return film(
+                recording,
+                detections,
+                tracks,
+                Path(path),
+                volumes=volumes,
+                width=width,
+                fps=fps,
+                max_frames=max_frames,
+                names=called,
+                progress=progress or silent,
+            )
+
     def write_csv(self, *, always: bool = True) -> list[Path]:
         """Writes the tables as CSV beside their parquet files.
 
@@ -302,7 +414,7 @@ class Run:
         from barlowtrack.storage import ARTEFACTS
 
         written = []
-        for name in ("detections", "volumes", "tracks", "candidates", "neurons", "absences", "traces"):
+        for name in _TABLES:
             source = self.path / ARTEFACTS[name]
             target = source.with_suffix(".csv")
             if source.exists() and (always or target.exists()):
@@ -312,12 +424,10 @@ class Run:
                 written.append(target)
         return written
 
-    def _load(self, name: str) -> Any:
-        from barlowtrack.storage import ARTEFACTS, load
+    def _path(self, name: str) -> Path:
+        from barlowtrack.storage import ARTEFACTS
 
-        record = self.folder.record(pipeline.MAKER[name])
-        if record is None:
-            raise StorageError(f"{self.path}: has no {name} yet; run 'barlowtrack {pipeline.MAKER[name]}'")
-        if not (self.path / ARTEFACTS[name]).is_dir():  # volumes are read when asked for, and too large to read through before
-            self.folder.verify(record, ARTEFACTS[name])
-        return load(name, self.path)
+        return self.path / ARTEFACTS[name]
+
+    def _load(self, name: str) -> Any:
+        return pipeline.read(name, self.folder)

@@ -203,15 +203,56 @@ class TrackConfig(_Section):
     )
 
 
-class TraceConfig(_Section):
-    """trace: read the activity of every neuron."""
+class MeasureConfig(_Section):
+    """measure: read the light of every nucleus, and where neurons should be that were not found."""
 
     background_percentile: float = Field(
         20.0, ge=0, le=100, description="Percentile of the shell around a nucleus taken as its background."
     )
-    shell_um: Length = Field(2.0, description="Thickness of that shell in um.")
-    r0_percentile: float = Field(20.0, ge=0, le=100, description="Percentile of a neuron's ratio taken as its R0.")
-    min_probability: Share = Field(0.0, description="Assignments below this probability are left out of the traces.")
+    shell_um: Length = Field(
+        2.0,
+        le=20,
+        description="Thickness of that shell in um; at most 20: beyond a few nuclei's width it is no background of this nucleus any more,"
+        " and reading it takes time and memory with the third power.",
+    )
+    brightest_voxels: int = Field(20, ge=1, le=100_000, description="Voxels that the reading 'brightest' takes the mean of.")
+    saturated_at: float | None = Field(
+        None,
+        gt=0,
+        le=1e9,
+        description="Value at which the camera is at its end, of both channels; empty: of each channel, the most that the voxels' type of"
+        " whole numbers holds, or the most of 8, 10, 12 or 14 bits (in the lowest or the highest of 16) where its brightest nucleus is"
+        " exactly that.",
+    )
+
+
+class TraceConfig(_Section):
+    """trace: make the activity of every neuron of its light."""
+
+    reading: Literal["mean", "sum", "brightest", "soft"] = Field(
+        "soft",
+        description="Of a nucleus: the mean of its voxels; their sum; the mean of its brightest (measure.brightest_voxels); soft: the"
+        " mean in which its middle counts most.",
+    )
+    background: bool = Field(True, description="Subtract the background of each nucleus.")
+    unseen: Literal["predicted", "gap"] = Field(
+        "predicted", description="A neuron that no nucleus of a volume is: read where the atlas expects it, or leave a gap."
+    )
+    bleaching: Literal["auto", "none", "mono", "bi"] = Field(
+        "auto", description="Fading that is divided out of each channel: one or two exponentials, what fits of both and none, or none."
+    )
+    motion: Literal["none", "linear"] = Field(
+        "linear",
+        description="linear: what moves alike in the reference channel is taken out of green before dF/F0; none where green shines into"
+        " that channel: activity would go with it.",
+    )
+    r0_percentile: float = Field(
+        20.0, ge=0, le=100, description="Percentile of a neuron's ratio taken as its R0, and of its green light as its F0; 50: the median."
+    )
+    swaps: bool = Field(True, description="Look for neurons that were taken for each other, by their light.")
+    min_probability: Share = Field(0.0, description="Values below this probability are left out of the traces.")
+    max_gap: int = Field(0, ge=0, le=100_000, description="Gaps of up to this many volumes are bridged by a straight line; 0: none is.")
+    smooth: float = Field(0.0, ge=0, le=10_000, description="Width of the Gaussian that smooths traces, in volumes; 0: none does.")
 
 
 class ReportConfig(_Section):
@@ -260,6 +301,7 @@ class Config(_Section):
     train: TrainConfig = TrainConfig()
     embed: EmbedConfig = EmbedConfig()
     track: TrackConfig = TrackConfig()
+    measure: MeasureConfig = MeasureConfig()
     trace: TraceConfig = TraceConfig()
     report: ReportConfig = ReportConfig()
 
@@ -274,7 +316,7 @@ def load(path: Path | None = None, overrides: Sequence[str] = (), base: Config |
     where = "settings"
     if path is not None:
         where = path.name
-        values = _merge(values, _read_toml(path), where)
+        values = _merge(values, _moved(_read_toml(path)), where)
     config = validate(values, where)
     if overrides:
         for override in overrides:
@@ -325,12 +367,13 @@ def sections() -> Iterator[tuple[str, type[BaseModel]]]:
             yield name, info.annotation
 
 
-def to_toml(config: Config, *, commented: bool = False, only: Collection[str] | None = None) -> str:
+def to_toml(config: Config, *, commented: bool = False, empty: bool = False, only: Collection[str] | None = None) -> str:
     """Returns the settings as TOML.
 
     Args:
         config: Settings.
         commented: Each with its explanation above it, an empty one as a comment.
+        empty: Name those that are not set, as comments.
         only: Sections to name; all where not given.
     """
     lines = [*_toml_lines("seed", Config.model_fields["seed"].description, config.seed, commented)]
@@ -339,7 +382,9 @@ def to_toml(config: Config, *, commented: bool = False, only: Collection[str] | 
             continue
         lines += ["", f"[{name}]" + (f"  # {(section.__doc__ or '').splitlines()[0]}" if commented else "")]
         for key, info in section.model_fields.items():
-            lines += _toml_lines(key, info.description, getattr(getattr(config, name), key), commented)
+            value = getattr(getattr(config, name), key)
+            unset = value is None and empty and not commented
+            lines += [f"# {key}: not set"] if unset else _toml_lines(key, info.description, value, commented)
     return "\n".join(lines) + "\n"
 
 
@@ -383,6 +428,15 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from None
+
+
+def _moved(values: dict[str, Any]) -> dict[str, Any]:
+    """Returns settings of a file with those in their section that an older version kept in another: run folders outlive versions."""
+    old, new = values.get("trace"), values.get("measure", {})
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return values  # refused later, by name
+    moved = {name: old[name] for name in MeasureConfig.model_fields if name in old}
+    return values | {"trace": {name: old[name] for name in old if name not in moved}, "measure": moved | new} if moved else values
 
 
 def _parse_override(text: str, example: str = 'section.setting=value, such as "track.min_probability=0.5"') -> dict[str, Any]:

@@ -77,7 +77,7 @@ def open_known(path: Path | str) -> Known:
 def _of_run(path: Path) -> Known:
     from barlowtrack.api import Run
     from barlowtrack.identity.rulings import rule
-    from barlowtrack.storage import ARTEFACTS, load
+    from barlowtrack.storage import ARTEFACTS
     from barlowtrack.storage.atomic import tree_digest
 
     run = Run(path)
@@ -93,7 +93,7 @@ def _of_run(path: Path) -> Known:
     if not corrections.in_force:
         return known
     # A neuron that is gone keeps its row, and the entry that it was: only the rulings tell what entries mean.
-    return replace(known, neuron=rule(corrections, run.detections, load("identities", path)).became[-1, :-1])
+    return replace(known, neuron=rule(corrections, run.detections, run.identities).became[-1, :-1])
 
 
 def _known(path: Path, learned: Learned, neurons: pd.DataFrame, encoder: str = "") -> Known:

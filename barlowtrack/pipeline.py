@@ -95,8 +95,17 @@ STAGES = (
         needs=("detections", "volumes", "embeddings"),
         makes=("atlas", "identities"),
         does="Learn which neurons there are, and lay that atlas over every volume.",
+        version=2,
         sections=("track.position", "track.appearance"),
         seeded=True,
+    ),
+    Stage(
+        "measure",
+        needs=("recording", "labels", "detections", "identities"),
+        makes=("light", "places"),
+        does="Read the light of every nucleus, and where neurons should be that were not found.",
+        version=2,
+        sections=("measure",),
     ),
     Stage(
         "track",
@@ -108,27 +117,43 @@ STAGES = (
     ),
     Stage(
         "trace",
-        needs=("recording", "labels", "detections", "tracks"),
-        makes=("traces",),
-        does="Read the activity of every neuron.",
+        needs=("recording", "light", "places", "detections", "identities", "tracks", "neurons", "absences"),
+        makes=("traces", "wide", "swaps", "bleaching"),
+        does="Make the activity of every neuron of its light.",
+        version=3,
         aspects=("rate_hz",),
         sections=("trace",),
     ),
     Stage(
         "report",
-        needs=("recording", "detections", "volumes", "embeddings", "tracks", "traces", "history"),
+        needs=(
+            "recording",
+            "detections",
+            "volumes",
+            "embeddings",
+            "atlas",
+            "identities",
+            "corrections",
+            "tracks",
+            "traces",
+            "swaps",
+            "bleaching",
+            "history",
+            "costs",
+        ),
         makes=("report",),
         does="Write the page that says what came out and how far to trust it.",
-        version=4,
+        version=5,
         aspects=("rate_hz", "name", "channel_names", "assumptions"),
-        sections=("report", "recording", "segment", "crop", "train", "embed", "track", "trace"),
+        sections=("report", "recording", "segment", "crop", "train", "embed", "track", "measure", "trace"),
         seeded=True,
     ),
 )
 
-GIVEN = ("recording", "segmenter", "start", "corrections")
+GIVEN = ("recording", "segmenter", "start", "corrections", "costs")
 """What stages need and no stage makes: the recording, the star-convex model of the settings, and the encoder that training starts from
-(each None where the settings ask for none), and what people said in the run folder's corrections.csv."""
+(each None where the settings ask for none), what people said in the run folder's corrections.csv, and what the stages cost, which is
+part of no key: the same result may cost more or less."""
 
 MAKER = {artefact: stage.name for stage in STAGES for artefact in stage.makes}
 
@@ -166,6 +191,7 @@ def plan(folder: RunFolder | None, card: Mapping[str, Any], config: Config) -> l
         "segmenter": _segmenter_digest(folder, config),
         "start": _start_digest(folder, config),
         "corrections": _corrections_digest(folder),
+        "costs": _OF_EVERY_RUN,
     }
     for stage in STAGES:
         expected = _expected(stage, card, config, keys)
@@ -217,6 +243,15 @@ def run(
                 _run_stage(item, recording, folder, config, listener)
             listener.finished(item)
     return planned
+
+
+def refuse_before(recording: Recording, config: Config, *, only: str | None = None, upto: str | None = None) -> None:
+    """Refuses what a run into a folder that is not there yet is sure to refuse, so that no folder is made for it.
+
+    Raises:
+        StorageError, InputError: see run.
+    """
+    _refuse_early(_chosen(plan(None, recording_card(recording), config), only, upto), config)
 
 
 class Listener:
@@ -334,7 +369,8 @@ def _compare(folder: RunFolder | None, stage: Stage, expected: StageRecord) -> P
         reason = "never run" if done is None else f"half done, goes on after part {done}"
         return PlannedStage(stage, "missing", (reason,), expected)
     damage = folder.damage(record)
-    if record.stage != stage.name or set(record.artefacts) != {ARTEFACTS[name] for name in stage.makes}:
+    whole = record.version != stage.version or set(record.artefacts) == {ARTEFACTS[name] for name in stage.makes}
+    if record.stage != stage.name or not whole:  # another version may have made other artefacts
         damage = [f"keys/{stage.name}.json is damaged"]
     if damage:
         return PlannedStage(stage, "missing", tuple(damage), expected)
@@ -371,6 +407,9 @@ def _corrections_why(old: str, new: str) -> str:
         return "corrections changed"
     return f"corrections changed: {now - before} added" if now > before else f"corrections changed: {before - now} taken back"
 
+
+_OF_EVERY_RUN = "of every run"
+"""Stands in keys for what a run cost: no key may hang on it, or no result would ever be found again."""
 
 _ANOTHER = {"segmenter": "another segmenter model", "start": "another encoder to start from"}
 
@@ -411,7 +450,9 @@ def _refuse_early(planned: list[PlannedStage], config: Config) -> None:
 def _run_stage(item: PlannedStage, recording: Recording, folder: RunFolder, config: Config, listener: Listener) -> None:
     stage, began = item.stage, time.monotonic()
     folder.event(stage.name, "start")
-    inputs = {name: _given(name, recording, config, item, folder) if name in GIVEN else _load(name, folder) for name in stage.needs}
+    inputs = {
+        name: _given(name, recording, config, item, folder) if name in GIVEN else read(name, folder, whole=True) for name in stage.needs
+    }
     sink, resume = _open_sink(item, inputs, folder, config)
     for part in _parts(stage, inputs, config, listener.started(item), resume):
         sink.add(part)
@@ -438,18 +479,43 @@ def _given(name: str, recording: Recording, config: Config, item: PlannedStage, 
         from barlowtrack.io.start import open_start
 
         return open_start(config.train)
+    if name == "costs":
+        costs = folder.costs()
+        return tuple(costs[stage.name] for stage in STAGES if stage.name in costs and stage.name != item.stage.name)
     from barlowtrack.io.segmenter import open_segmenter
 
     return open_segmenter(config.segment)
 
 
-def _load(name: str, folder: RunFolder) -> Any:
+def read(name: str, folder: RunFolder, *, whole: bool = False) -> Any:
+    """Reads an artefact that a stage made.
+
+    Args:
+        name: Of the artefact.
+        folder: The run folder.
+        whole: Read volumes and crops through, too, and compare them with what was made; else they are read when asked for.
+
+    Raises:
+        StorageError: it has not been made, was changed since, or was made by another version of barlowtrack and this one cannot read it.
+        InputError: it is damaged.
+    """
     from barlowtrack.storage import ARTEFACTS, load
 
-    record = folder.record(MAKER[name])
-    if record is not None:
+    stage = next(stage for stage in STAGES if name in stage.makes)
+    record, path = folder.record(stage.name), folder.path / ARTEFACTS[name]
+    if record is None:
+        raise StorageError(f"{folder.path}: has no {name} yet; run 'barlowtrack {stage.name}'")
+    if record.version == stage.version and not path.exists():
+        raise StorageError(f"{path}: not there any more; 'barlowtrack {stage.name} {folder.path}' makes it again")
+    if whole or not path.is_dir():
         folder.verify(record, ARTEFACTS[name])
-    return load(name, folder.path)
+    try:
+        return load(name, folder.path)
+    except (InputError, StorageError):
+        if record.version == stage.version:
+            raise
+    age = "an older" if record.version < stage.version else "a newer"
+    raise StorageError(f"{path}: made by {age} version of barlowtrack; 'barlowtrack run' brings it up to date")
 
 
 def _open_sink(item: PlannedStage, inputs: Mapping[str, Any], folder: RunFolder, config: Config) -> tuple[Sink, Mapping[str, Any]]:
@@ -475,7 +541,7 @@ def _parts(stage: Stage, inputs: Mapping[str, Any], config: Config, progress: Pr
         "config": getattr(config, stage.sections[0].partition(".")[0]),
         "compute": config.compute,
         "seed": config.seed,
-        "settings": to_toml(config, only=stage.sections),
+        "settings": to_toml(config, empty=True, only=stage.sections),
         "progress": progress,
         **resume,
     }

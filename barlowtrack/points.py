@@ -165,7 +165,9 @@ def open_points(points: Points | Path | str | pd.DataFrame, settings: Config) ->
 def refuse_folder(folder: Path) -> None:
     """Raises StorageError where a folder of results would hide among, or replace, something else."""
     from barlowtrack.storage import ARTEFACTS
+    from barlowtrack.storage.outputs import refuse_file_name
 
+    refuse_file_name(folder)
     if not folder.exists():
         return
     if not folder.is_dir():

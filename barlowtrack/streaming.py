@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from barlowtrack.data import UNKNOWN, Candidates, FloatArray, IntArray
 from barlowtrack.errors import InputError
@@ -13,6 +15,12 @@ from barlowtrack.identity.heed import added_up, once
 from barlowtrack.identity.learned import Learned
 from barlowtrack.identity.live import Seen, see
 from barlowtrack.known import Known, open_known
+
+log = logging.getLogger(__name__)
+
+ENOUGH_TO_MEASURE = 10
+ANOTHER_UNIT = 3.0
+"""Neighbours so many times farther apart, or nearer, than in the recording: rather another unit than another posture."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,7 @@ class Tracker:
             raise InputError(f"Tracker: min_probability: expected 0 to 1, got {min_probability}")
         self.known = Known.plain(known) if isinstance(known, Learned) else known
         self.min_probability = min_probability
+        self._warned = False
 
     @classmethod
     def load(cls, path: Path | str, *, min_probability: float = 0.0) -> Tracker:
@@ -74,6 +83,7 @@ class Tracker:
             InputError: arrays of another shape, or numbers that are none or too large to compute with.
         """
         seen = see(self.known.learned, position_um, vectors)
+        self._doubt_unit(np.asarray(position_um, np.float64))
         ids = self.known.ids
         candidates = added_up(ids[seen.candidates], seen.candidate_probability)
         neuron, probability = ids[seen.neuron], seen.probability.copy()
@@ -86,6 +96,16 @@ class Tracker:
         absent[neuron[doubtful]] = 1 - probability[doubtful]
         probability[doubtful], neuron[doubtful] = 1 - probability[doubtful], UNKNOWN
         return SeenVolume(neuron, probability, candidates, absent)
+
+    def _doubt_unit(self, position_um: FloatArray) -> None:
+        """Warns once where positions seem to come in another unit than those of the atlas: all would be unknown, and nobody knew why."""
+        if self._warned or len(position_um) < ENOUGH_TO_MEASURE:
+            return
+        here = float(np.median(np.asarray(cKDTree(position_um).query(position_um, k=2)[0])[:, 1]))
+        usual = self.known.learned.preparation.unit_um
+        if not usual / ANOTHER_UNIT < here < usual * ANOTHER_UNIT:
+            log.warning("Tracker: neighbours lie %.3g apart, %.3g where the atlas was learned: expected positions in its unit", here, usual)
+            self._warned = True
 
     def _absences(self, seen: Seen) -> FloatArray:
         """(K,) how surely each neuron is absent: of several entries that are one, as the likeliest to be there; NaN where of none."""

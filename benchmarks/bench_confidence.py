@@ -8,7 +8,8 @@
 
 Columns: share of assigned detections that are right (of those whose neuron is known / of all, a false one being wrong), what the
 estimate says of it with its interval, expected calibration error of both, of absences and of unknowns, AUC, and the share of the
-assigned that is kept at an expected error of 1 % with its true error.
+assigned that is kept at an expected error of 1 % with its true error. --parts: the same of each volume and neuron, where chance alone
+moves the true error: the mean gap between estimate and truth beside the one that a perfect estimate would have.
 """
 
 from __future__ import annotations
@@ -127,7 +128,28 @@ def outcomes(found: Identified, scene: Scene, order: list[int]) -> dict[str, tup
     }
 
 
-def row(scene: Scene, seed: int, reliability: bool) -> str:
+def parts_of(estimate: np.ndarray, part: np.ndarray, probability: np.ndarray, right: np.ndarray) -> str:
+    """Compares the estimated share of errors of each part with the true one.
+
+    Args:
+        estimate: (P,) by part.
+        part: (n,) which part each assigned detection belongs to.
+        probability: (n,) of these assignments; how far chance alone would move the truth if they were true.
+        right: (n,) whether it came true.
+    """
+    count = np.bincount(part, minlength=len(estimate))
+    some = count > 0
+    wrong = np.bincount(part, ~right, len(estimate))[some] / count[some]
+    gap = np.abs(estimate[some] - wrong)
+    rng = np.random.default_rng(0)
+    chance = [np.bincount(part, rng.random(len(part)) > probability, len(estimate))[some] / count[some] for _ in range(20)]
+    perfect = np.mean([np.abs(estimate[some] - drawn) for drawn in chance])
+    with np.errstate(invalid="ignore"):
+        r = np.corrcoef(estimate[some], wrong)[0, 1] if some.sum() > 2 else np.nan
+    return f"{some.sum():5d}: within .03 {np.mean(gap <= 0.03):.2f}, mean gap {gap.mean():.3f} (perfect {perfect:.3f}), r {r:.2f}"
+
+
+def row(scene: Scene, seed: int, reliability: bool, by_part: bool) -> str:
     looks = scene.embeddings.vectors if scene.embeddings.vectors.shape[1] > 1 else None
     volumes = prepare(scene.detections, looks)[1]
     began = time.perf_counter()
@@ -152,6 +174,10 @@ def row(scene: Scene, seed: int, reliability: bool) -> str:
         f"{eces['true']:>8s}{eces['all']:>7s}{eces['absent']:>8s}{eces['unknown']:>8s}{area(probability, right):7.3f}"
         f"{keep.mean():7.2f}{lost:>7s}{took:8.0f}"
     )
+    if by_part:
+        use = np.flatnonzero((found.neuron >= 0) & judged)
+        for name, estimate, part in (("volumes", error.volume, scene.detections.t[use]), ("neurons", error.neuron, found.neuron[use])):
+            text += f"\n    {name} {parts_of(estimate, part, found.probability[use], right)}"
     if reliability:
         text += "".join(f"\n    {name:8s} {table(*part)}" for name, part in parts.items())
     return text
@@ -164,8 +190,9 @@ def table(probability: np.ndarray, right: np.ndarray) -> str:
 
 def scenes(options: argparse.Namespace) -> Iterator[Scene]:
     if options.points:
-        every, _, _, dropped = real_scenes(options.points)
-        yield from (thinned(scene, options.step) for scene in (every, dropped))
+        real = real_scenes(options.points)
+        dropped = next(scene for scene in real if scene.name.endswith("dropped"))
+        yield from (thinned(scene, options.step) for scene in (real[0], dropped))
     elif options.five:
         yield from five_scenes(options.five)
     elif options.raw:
@@ -189,6 +216,7 @@ def main() -> None:
     parser.add_argument("--step", type=int, default=4, help="of the real points, every so many volumes")
     parser.add_argument("--five", type=Path, help="folder of the targettrack data")
     parser.add_argument("--raw", nargs="+", help="presets to run from raw images")
+    parser.add_argument("--parts", action="store_true", help="estimate and truth of each volume and neuron, too")
     parser.add_argument("--reliability", action="store_true", help="what was promised: what came true (how many), a bin each")
     options = parser.parse_args()
     print(
@@ -196,7 +224,7 @@ def main() -> None:
         f"{'absent':>8s}{'unknown':>8s}{'AUC':>7s}{'kept':>7s}{'error':>7s}{'ms/vol':>8s}"
     )
     for scene in scenes(options):
-        print(row(scene, 0, options.reliability), flush=True)
+        print(row(scene, 0, options.reliability, options.parts), flush=True)
 
 
 if __name__ == "__main__":

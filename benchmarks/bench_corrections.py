@@ -46,13 +46,21 @@ class Person:
 
     def on_question(self, question: Question, neuron: np.ndarray, line: int) -> Correction | None:
         """The answer to a question of the queue; None: two neurons that are two."""
+        if question.kind == "nobody":
+            mostly = np.bincount(self.scene.true[neuron == question.neuron] + 1).argmax() - 1
+            if mostly == UNKNOWN:
+                return Correction("not-a-neuron", neuron=str(question.neuron), line=line)
+            return self._on_question(question, line)
         if question.kind != "same":
-            rows = self.scene.detections.rows_of(question.t)
-            return self.on(rows.start + int(np.flatnonzero(self.scene.detections.label[rows] == question.label)[0]), line)
+            return self._on_question(question, line)
         mostly = [np.bincount(self.scene.true[neuron == k] + 1).argmax() for k in (question.neuron, question.other)]
         if mostly[0] != mostly[1]:
             return None
         return Correction("merge", neuron=str(question.neuron), other=str(question.other), line=line)
+
+    def _on_question(self, question: Question, line: int) -> Correction:
+        rows = self.scene.detections.rows_of(question.t)
+        return self.on(rows.start + int(np.flatnonzero(self.scene.detections.label[rows] == question.label)[0]), line)
 
 
 def identified(scene: Scene) -> Identification:
@@ -139,7 +147,8 @@ def repeated(scene: Scene, found: Identification, times: int) -> tuple[Scene, Id
     t = np.concatenate([old.t + i * old.n_volumes for i in range(times)])
     detections = detections_at(t, np.tile(old.position_um, (times, 1)), times * old.n_volumes)
     candidates = Candidates(*(np.tile(column, (times, 1)) for column in (who.candidates.neuron, who.candidates.probability)))
-    identities = Identities(np.tile(who.neuron, times), np.tile(who.probability, times), candidates, np.tile(who.absent, (times, 1)))
+    of_volumes = np.tile(who.absent, (times, 1)), np.tile(who.place_um, (times, 1, 1))
+    identities = Identities(np.tile(who.neuron, times), np.tile(who.probability, times), candidates, *of_volumes)
     longer = Scene(scene.name, detections, Embeddings(np.tile(scene.embeddings.vectors, (times, 1))), np.tile(scene.true, times), 0)
     return longer, Identification(found.learned, identities)
 

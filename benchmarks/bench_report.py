@@ -16,8 +16,25 @@ from pathlib import Path
 import numpy as np
 
 from barlowtrack.config import Config, to_toml
-from barlowtrack.data import Detections, Embeddings, Recording, Traces, Tracks, Truth, VolumeLooks
+from barlowtrack.data import (
+    Bleaching,
+    Candidates,
+    Corrections,
+    Detections,
+    Embeddings,
+    Identities,
+    Recording,
+    StageCost,
+    Swaps,
+    Traces,
+    Tracks,
+    Truth,
+    VolumeLooks,
+)
 from barlowtrack.evaluate import evaluate
+from barlowtrack.identity.learned import Learned
+from barlowtrack.identity.solve import Atlas
+from barlowtrack.identity.volumes import Preparation
 from barlowtrack.stages.report import report
 from barlowtrack.stages.report.verdict import judge
 from barlowtrack.synthetic import preset, simulate
@@ -52,7 +69,16 @@ def traces_of(tracks: Tracks, detections: Detections, truth: Truth, recording: R
     activity[tracks.neuron, detections.t] = truth.activity[order]
     probability[tracks.neuron, detections.t] = tracks.probability
     red = np.where(np.isfinite(activity), 100.0, np.nan)
-    return Traces(np.arange(recording.n_volumes) / (recording.rate_hz or 1), red, red * activity, activity, activity, probability)
+    return Traces.of_seen(np.arange(recording.n_volumes) / (recording.rate_hz or 1), red, red * activity, activity, activity, probability)
+
+
+def identities_of(tracks: Tracks, detections: Detections) -> Identities:
+    """Returns what an atlas would have said that was believed; each detection may be the next neuron, too."""
+    absent = np.ones((detections.n_volumes, tracks.n_neurons), np.float32)
+    absent[detections.t, tracks.neuron] = np.nan
+    who = np.stack([tracks.neuron, (tracks.neuron + 1) % tracks.n_neurons], axis=1)
+    candidates = Candidates(who, np.stack([tracks.probability, 1 - tracks.probability], axis=1))
+    return Identities(tracks.neuron, tracks.probability, candidates, absent, np.full((*absent.shape, 3), np.nan, np.float32))
 
 
 def main() -> None:
@@ -80,9 +106,26 @@ def main() -> None:
     config = Config()
     alike = np.ones(asked.volumes)
     looks = VolumeLooks(np.bincount(detections.t, minlength=asked.volumes), alike, alike)
+    level = np.tile(np.exp(-np.arange(asked.volumes) / asked.volumes), (2, 1))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
-    html = report(made.recording, detections, looks, embeddings, tracks, traces, history, config=config.report, settings=to_toml(config))
+    html = report(
+        made.recording,
+        detections,
+        looks,
+        embeddings,
+        Learned(Preparation(1.0), Atlas(None, None, 0)),
+        identities_of(tracks, detections),
+        Corrections(),
+        tracks,
+        traces,
+        Swaps(*np.zeros((2, 0), np.int64), np.zeros((0, 2), np.int64), np.zeros(0)),
+        Bleaching(level, level, ("mono", "mono")),
+        history,
+        (StageCost("segment", 1.0, 1.0),),
+        config=config.report,
+        settings=to_toml(config),
+    )
     spent = time.perf_counter() - start
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     if asked.out:
@@ -93,7 +136,7 @@ def main() -> None:
     true = judge(detections, looks, Tracks(made.truth.neuron[order], tracks.probability, asked.neurons), traces)
     right = evaluate(detections, tracks, made.truth).identity_accuracy
     print(f"{asked.volumes} volumes, {asked.neurons} neurons, {len(detections)} detections")
-    print(f"time           {spent:.1f} s, of it the reading of four volumes")
+    print(f"time           {spent:.1f} s, of it the reading of a few volumes")
     print(f"peak memory    {after / 1024:.0f} MB, of which the report added {(after - before) / 1024:.0f} MB")
     print(f"page           {len(html) / 1e6:.2f} MB (limit 10)")
     print(f"estimated share of right identities {verdict.estimated_right:.3f}, true {right:.3f}")

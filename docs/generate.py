@@ -8,7 +8,7 @@ import click
 
 from barlowtrack import config
 from barlowtrack.cli.main import cli
-from barlowtrack.io.tables import TABLES
+from barlowtrack.io.columns import TABLES
 from barlowtrack.pipeline import STAGES
 from barlowtrack.storage import ARTEFACTS
 

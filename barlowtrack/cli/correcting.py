@@ -180,6 +180,6 @@ def _said(row: Correction) -> str:
 
 
 def _asked(question: Question) -> str:
-    listed = [] if question.kind == "same" else question.candidates
+    listed = [] if question.kind in ("same", "nobody") else question.candidates
     others = ", ".join(f"{neuron} ({share:.2f})" for neuron, share in listed if share >= _SHOWN)
     return question.text + (f"; candidates {others}" if others else "")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from barlowtrack.api import Run, prepare
-from barlowtrack.data import UNKNOWN, Tracks, Truth
+from barlowtrack.data import UNKNOWN, Source, Tracks, Truth
 from barlowtrack.errors import InputError
 from barlowtrack.evaluate import Evaluation, as_text, calibration, evaluate, evaluate_points, trace_correlation
 from barlowtrack.identity.volumes import neighbour_distance_um
@@ -125,8 +125,11 @@ def _score_run(run: Run, truth: Truth, gate_um: float) -> list[tuple[str, float 
     rows = list(found.summary())
     rows.append(("calibration error of probabilities (ECE)", calibration(found, run.tracks).ece))
     if truth.activity is not None and run.folder.record("trace") is not None:
-        r = trace_correlation(run.traces, truth, found.mapping)
-        rows.append(("median correlation of traces with true activity", float(np.nanmedian(r)) if np.isfinite(r).any() else float("nan")))
+        traces = run.traces
+        for what, sources in (("", tuple(Source)), (", seen values alone", (Source.SEEN,))):
+            r = trace_correlation(traces, truth, found.mapping, sources=sources)
+            median = float(np.nanmedian(r)) if np.isfinite(r).any() else float("nan")
+            rows.append((f"median correlation of traces with true activity{what}", median))
     return rows
 
 

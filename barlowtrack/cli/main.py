@@ -13,7 +13,15 @@ import click
 
 from barlowtrack import __version__
 from barlowtrack.cli.correcting import correct, review
-from barlowtrack.cli.options import job_options, make_job, make_overrides, points_options, settings_options
+from barlowtrack.cli.options import (
+    comparing_options,
+    job_options,
+    make_job,
+    make_overrides,
+    points_options,
+    refuse_settings,
+    settings_options,
+)
 from barlowtrack.cli.terminal import Bars, show_plan, show_result
 from barlowtrack.errors import BarlowtrackError, InputError
 from barlowtrack.pipeline import STAGES, Stage
@@ -174,8 +182,31 @@ def _add_track(stage: Stage) -> None:
         track_points_here(points, given, Bars(quiet=quiet), csv=csv, dry_run=dry_run)
 
 
+def _add_report(stage: Stage) -> None:
+    """Report can also put two finished runs side by side."""
+    told = f"{stage.does} Needs {', '.join(_told(stage.needs))}; makes {', '.join(stage.makes)}."
+
+    @cli.command(stage.name, help=f"{told} Or give --compare A B instead of RECORDING.", short_help=stage.does)
+    @comparing_options
+    @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+    @click.option("--csv", is_flag=True, help="Write the tables as CSV too.")
+    @click.option("--quiet", is_flag=True, help="No bars.")
+    def verb(compare: tuple[Path, Path] | None, dry_run: bool, csv: bool, quiet: bool, **given: Any) -> None:
+        if (compare is None) == (given["target"] is None):
+            raise InputError(f"report: expected RECORDING or --compare A B, got {'both' if compare else 'neither'}")
+        if compare is None:
+            _run(given, stage.name, None, dry_run=dry_run, csv=csv, quiet=quiet)
+            return
+        from barlowtrack.cli.comparing import compare_here
+
+        refuse_settings(given, "report --compare")
+        compare_here(*compare, given["out"], dry_run=dry_run)
+
+
+_ADD = {"track": _add_track, "report": _add_report}
+
 for _stage in STAGES:
-    (_add_track if _stage.name == "track" else _add_verb)(_stage)
+    _ADD.get(_stage.name, _add_verb)(_stage)
 
 
 def _run(given: dict[str, Any], only: str | None, upto: str | None, *, dry_run: bool, csv: bool, quiet: bool) -> None:
@@ -258,6 +289,27 @@ def transfer(source: Path, target: Path, min_probability: float, out: Path | Non
     from barlowtrack.cli.transfer import transfer_here
 
     transfer_here(source, target, out, min_probability, seed, Bars(quiet=quiet))
+
+
+@cli.command()
+@click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="FILE", help="Ends in .webp, .png, .gif or .mp4.")
+@click.option("--volumes", metavar="FROM:TO", help="Volumes to show, TO not included, such as 0:100; default: all.")
+@click.option("--width", type=click.IntRange(64, 4096), default=640, show_default=True, help="Of the picture, in pixels.")
+@click.option("--fps", type=click.FloatRange(0.1, 60), default=10.0, show_default=True, help="Frames a second.")
+@click.option(
+    "--max-frames", type=click.IntRange(min=1), default=200, show_default=True, help="Of more volumes as many are shown, evenly chosen."
+)
+@click.option("--names", is_flag=True, help="Write names, or numbers, beside neurons where there is room.")
+@click.option("--quiet", is_flag=True, help="No bar.")
+def movie(run_folder: Path, out: Path, quiet: bool, **given: Any) -> None:
+    """Film the recording with its identities: maximum projections with a ring around every neuron, coloured as in the report.
+
+    RUN is a run folder, or a recording that has one; the recording must be at hand.
+    """
+    from barlowtrack.cli.movie import film_here
+
+    film_here(run_folder, out, Bars(quiet=quiet), **given)
 
 
 @cli.command()

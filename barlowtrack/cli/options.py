@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from barlowtrack.errors import InputError
+
 if TYPE_CHECKING:
     from barlowtrack.api import Job
 
@@ -41,6 +43,14 @@ _POINTS = click.option(
     help="CSV or parquet of detections: t or volume, and x, y, z in any unit; results go to --out.",
 )
 
+_COMPARE = click.option(
+    "--compare",
+    nargs=2,
+    type=click.Path(path_type=Path),
+    metavar="A B",
+    help="Instead of RECORDING, two runs of one recording: a page of what differs, in --out FILE; default: compare.html in A's run folder.",
+)
+
 # flag of the CLI -> setting it stands for
 _FLAGS = {
     "voxel_size": "recording.voxel_size_um",
@@ -69,6 +79,27 @@ def job_options(command: Command) -> Command:
 def points_options(command: Command) -> Command:
     """Adds RECORDING or --points, --out and the options of settings."""
     return _TARGET_OR_POINTS(_POINTS(_OUT(settings_options(command))))
+
+
+def comparing_options(command: Command) -> Command:
+    """Adds RECORDING or --compare, --out and the options of settings."""
+    target = click.argument("target", metavar="[RECORDING]", required=False, type=click.Path(path_type=Path))
+    return target(_COMPARE(_OUT(settings_options(command))))
+
+
+def refuse_settings(given: dict[str, Any], verb: str) -> None:
+    """Refuses settings where none are read, lest somebody think that they counted.
+
+    Raises:
+        InputError: one was given.
+    """
+    flags = [name for name in ("config_file", *_FLAGS) if given[name] is not None]
+    if given["overrides"] or flags:
+        raise InputError(f"{verb}: compares what is there, so it takes no settings; leave out --{_option(flags[0]) if flags else 'set'}")
+
+
+def _option(name: str) -> str:
+    return "config" if name == "config_file" else name.replace("_", "-")
 
 
 def make_overrides(given: dict[str, Any]) -> list[str]:

@@ -105,7 +105,8 @@ def show_tracks(tracks: Tracks, detections: Detections) -> None:
     known = tracks.neuron >= 0
     share = known.mean() if len(tracks) else 0.0
     found = len(set(tracks.neuron[known].tolist()))  # ids of neurons that are gone stay free
-    click.echo(f"{found} neurons in {detections.n_volumes} volumes; {share:.0%} of {len(tracks)} detections identified", nl=False)
+    where = f"{found} neuron{'s' * (found != 1)} in {detections.n_volumes} volume{'s' * (detections.n_volumes != 1)}"
+    click.echo(f"{where}; {share:.0%} of {len(tracks)} detection{'s' * (len(tracks) != 1)} identified", nl=False)
     error = estimate_error(detections.t, tracks.neuron, tracks.probability)
     click.echo(f"; an estimated {error.share:.1%} of them wrongly ({error.low:.1%} to {error.high:.1%})" if known.any() else "")
 

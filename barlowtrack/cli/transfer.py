@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -11,19 +10,8 @@ from barlowtrack.cli.terminal import Bars
 from barlowtrack.errors import InputError
 from barlowtrack.io.tables import table_kind, write_table
 from barlowtrack.known import open_known
+from barlowtrack.storage.outputs import refuse_output, writing
 from barlowtrack.transfer import match
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-
-FORMULAS = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet takes a cell of a CSV table that begins like this for a formula, and computes it."""
-
-
-def _harmless(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with names that no spreadsheet computes: whoever named the neurons may be somebody else."""
-    return table.assign(name=[f"'{name}" if name.startswith(FORMULAS) else name for name in table["name"]])
 
 
 def transfer_here(source: Path, target: Path, out: Path | None, min_probability: float, seed: int, bars: Bars) -> None:
@@ -36,6 +24,7 @@ def transfer_here(source: Path, target: Path, out: Path | None, min_probability:
         table_kind(out)
         if not out.parent.is_dir():
             raise InputError(f"{out}: expected an existing folder to write it into, got {out.parent}")
+        refuse_output(out)
     known, other = open_known(source), open_known(target)
     progress = bars.follow("transfer")
     try:
@@ -44,8 +33,9 @@ def transfer_here(source: Path, target: Path, out: Path | None, min_probability:
         bars.close()
     if out is not None:
         temporary = out.with_name(f"half-made-{out.name}")
-        write_table(_harmless(table) if table_kind(out) == "csv" else table, temporary)
-        temporary.replace(out)
+        with writing(out):
+            write_table(table, temporary)
+            temporary.replace(out)
     if len(table):
         shown = table[["name", "from_neuron", "neuron", "probability"]]
         shown.columns = ["name", "from neuron", "to neuron", "probability"]

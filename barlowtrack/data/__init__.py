@@ -6,14 +6,23 @@ and the centre of voxel (0, 0, 0) lies at 0 um. Volumes and neurons count from 0
 
 from barlowtrack.data.arrays import UNKNOWN, BoolArray, FloatArray, IntArray, VoxelArray
 from barlowtrack.data.corrections import Correction, Corrections, Witnesses
+from barlowtrack.data.costs import StageCost
 from barlowtrack.data.crops import CropBatch, Crops, CropSource, Embeddings
 from barlowtrack.data.detections import LEAST_SHARE, Detections, Segmentation, VolumeLooks
 from barlowtrack.data.identities import Candidates, Identities, Neurons, Tracked, Tracks
+from barlowtrack.data.light import Light, MeasuredVolume, Places
 from barlowtrack.data.progress import Progress, silent
 from barlowtrack.data.recording import Labels, Recording, VolumeSource
-from barlowtrack.data.traces import Traces, Truth
+from barlowtrack.data.traces import Bleaching, Flag, Source, Swaps, Traced, Traces, Truth
 
 __all__ = [
+    "Traced",
+    "Swaps",
+    "Source",
+    "Places",
+    "Light",
+    "Flag",
+    "Bleaching",
     "LEAST_SHARE",
     "UNKNOWN",
     "BoolArray",
@@ -29,10 +38,12 @@ __all__ = [
     "Identities",
     "IntArray",
     "Labels",
+    "MeasuredVolume",
     "Neurons",
     "Progress",
     "Recording",
     "Segmentation",
+    "StageCost",
     "Traces",
     "Tracked",
     "Tracks",

@@ -51,16 +51,20 @@ class Identities:
         probability: (N,) as in Tracks.
         candidates: Who else it may be, the one that was chosen among them.
         absent: (T, K) probability that an entry is not among the detections of a volume; NaN where it was assigned.
+        place_um: (T, K, 3) z, y, x where the atlas, laid over a volume, has each entry, detected or not; NaN where a volume shows
+            nothing, and where places are not known: looks alone tell none.
     """
 
     neuron: IntArray
     probability: FloatArray
     candidates: Candidates
     absent: FloatArray
+    place_um: FloatArray
 
     def __post_init__(self) -> None:
         expect_rows("identities", len(self.neuron), probability=self.probability, candidates=self.candidates.neuron)
         expect(self.absent.ndim == 2, "identities.absent", "(T, K)", self.absent.shape)
+        expect(self.place_um.shape == (*self.absent.shape, 3), "identities.place_um", f"{(*self.absent.shape, 3)}", self.place_um.shape)
         _expect_ids("identities.neuron", self.neuron, self.n_neurons)
         _expect_ids("identities.candidates", self.candidates.neuron, self.n_neurons)
         _expect_shares("identities.probability", self.probability)

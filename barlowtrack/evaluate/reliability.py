@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from barlowtrack.data import FloatArray, IntArray, Traces, Tracks, Truth
+from barlowtrack.data import FloatArray, IntArray, Source, Traces, Tracks, Truth
 from barlowtrack.errors import InputError
 from barlowtrack.evaluate.identity import Evaluation, Outcome
 
@@ -72,13 +73,22 @@ def calibration(evaluation: Evaluation, tracks: Tracks, *, n_bins: int = 10, unm
     return Calibration(edges, count, promised, came_true, ece, brier)
 
 
-def trace_correlation(traces: Traces, truth: Truth, mapping: Mapping[int, int]) -> FloatArray:
-    """Correlates dR/R0 of every neuron with the true activity of the neuron it is mapped to.
+def trace_correlation(
+    traces: Traces,
+    truth: Truth,
+    mapping: Mapping[int, int],
+    *,
+    values: Literal["ratio", "dr_over_r0", "df_over_f0", "red", "green"] = "dr_over_r0",
+    sources: Collection[Source] = tuple(Source),
+) -> FloatArray:
+    """Correlates the trace of every neuron with the true activity of the neuron it is mapped to.
 
     Args:
         traces: Of K neurons.
         truth: With activity.
         mapping: Our neuron id -> true neuron id, such as Evaluation.mapping.
+        values: Which of its traces.
+        sources: Where values come from that count; all do where not given, as they do for whoever uses the traces.
 
     Returns:
         (K,) Pearson r over the volumes where both are known; NaN without a mapping, with fewer than three volumes, or where
@@ -89,13 +99,14 @@ def trace_correlation(traces: Traces, truth: Truth, mapping: Mapping[int, int]) 
     """
     if truth.activity is None:
         raise InputError("trace correlation: expected a truth with activity, got none")
-    n_neurons, n_volumes = traces.dr_over_r0.shape
+    counted = np.where(np.isin(traces.source, [int(source) for source in sources]), getattr(traces, values), np.nan)
+    n_neurons, n_volumes = counted.shape
     expected = np.full((n_neurons, n_volumes), np.nan)
     ours_of = {true: ours for ours, true in mapping.items() if 0 <= ours < n_neurons}
     ours = np.array([ours_of.get(int(true), -1) for true in truth.neuron], np.intp)
     use = (ours >= 0) & (truth.t >= 0) & (truth.t < n_volumes)
     expected[ours[use], truth.t[use]] = truth.activity[use]
-    return np.array([_pearson(a, b) for a, b in zip(traces.dr_over_r0, expected, strict=True)], np.float64)
+    return np.array([_pearson(a, b) for a, b in zip(counted, expected, strict=True)], np.float64)
 
 
 def _pearson(a: FloatArray, b: FloatArray) -> float:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from barlowtrack.data import UNKNOWN
 from barlowtrack.identity.claims import Claims
 from barlowtrack.identity.curve import Curve, fit_curve, log_odds_of, rate
-from barlowtrack.identity.opinions import NO_VOTE, NOT_ASKED, YES, absences, confirmed, missed_too
+from barlowtrack.identity.opinions import ASKED_VOLUMES, NO_VOTE, NOT_ASKED, YES, absences, confirmed, missed_too
 
 Float = NDArray[np.floating[Any]]
 Int = NDArray[np.int64]
@@ -54,6 +54,28 @@ class Calibration:
     occupancy: Float
     confirmed: Float
     worth: Float
+
+    def said(self, n_volumes: int) -> tuple[Int, Float]:
+        """Returns what second opinions said themselves, without the prior that `confirmed` holds.
+
+        Args:
+            n_volumes: T of the recording that it was learned from.
+
+        Returns:
+            (K,) detections of each neuron that both were asked about, 0 where they were never asked or it was met once; (K,) share of
+            them that was confirmed, NaN where there are none. Of a recording so long that only some volumes were asked about, both are
+            as if those showed each neuron as often as the others do.
+        """
+        asked = min(1.0, ASKED_VOLUMES / max(n_volumes, 1))
+        met = np.rint(self.occupancy * n_volumes)
+        votes = np.where((met > 1) & np.any(self.confirmed != rate(np.zeros(0, bool))), asked * met, 0.0)  # else nobody voted
+        if not votes.any():
+            return np.zeros(len(met), np.int64), np.full(len(met), np.nan)
+        # The prior is the share of all votes, one of each outcome added (see _share_by_neuron): what it was follows from the sum.
+        total, summed = votes.sum(), float((self.confirmed * (votes + PRIOR_VOTES)).sum())
+        typical = (summed + 1) / (total + 2 + PRIOR_VOTES * len(met))
+        share = (self.confirmed * (votes + PRIOR_VOTES) - PRIOR_VOTES * typical) / np.where(votes > 0, votes, np.nan)
+        return np.rint(votes).astype(np.int64), np.clip(share, 0, 1)
 
     def probability(self, claims: Claims, votes: Int | None = None) -> Float:
         """Returns (n,) that each claim about a detection is right, unknown or not; claims may be of one new volume or of many.

@@ -37,7 +37,7 @@ def heed(rulings: Rulings, detections: Detections, vectors: FloatArray, learned:
     neuron, probability = once(detections.t, neuron, probability)
     candidates = _as_said(rulings, detections, candidates)
     absent = _absences(rulings, detections, neuron, identities.absent)
-    return Identities(neuron.astype(np.int32), probability.astype(np.float32), candidates, absent)
+    return Identities(neuron.astype(np.int32), probability.astype(np.float32), candidates, absent, _places(rulings, identities))
 
 
 def constraints_of(rulings: Rulings, t: int, rows: IntArray, assigned: IntArray) -> Constraints:
@@ -92,7 +92,15 @@ def _solved_again(rulings: Rulings, detections: Detections, vectors: FloatArray,
         who[rows], share[rows] = others[changed], shares[changed]
         absent[t] = np.nan
         absent[t, claims.absent_neuron] = calibration.absence(claims)
-    return Identities(neuron, probability, Candidates(who, share), absent)
+    return Identities(neuron, probability, Candidates(who, share), absent, identities.place_um)
+
+
+def _places(rulings: Rulings, identities: Identities) -> FloatArray:
+    """(T, K, 3) where each neuron should lie: where the entry does that it has its id from; of one that people added nobody knows."""
+    known = rulings.entry >= 0
+    place_um = np.full((len(identities.absent), len(known), 3), np.nan, np.float32)
+    place_um[:, known] = identities.place_um[:, rulings.entry[known]]
+    return place_um
 
 
 def _renamed(rulings: Rulings, detections: Detections, candidates: Candidates) -> Candidates:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,13 @@ from numpy.typing import NDArray
 from barlowtrack.config import ComputeConfig
 from barlowtrack.data import Progress, silent
 from barlowtrack.identity import solve
-from barlowtrack.identity.claims import claims_of, together
+from barlowtrack.identity.claims import Claims, claims_of, together
 from barlowtrack.identity.confidence import Calibration, calibrate
 from barlowtrack.identity.large import WIDE, coarse_sample
 from barlowtrack.identity.nucleus import nuclei
 from barlowtrack.identity.opinions import FEWEST_TEACHERS, second_opinions
 from barlowtrack.identity.pairs import is_large
-from barlowtrack.identity.registration import N_ANGLES
+from barlowtrack.identity.registration import N_ANGLES, laid_back
 from barlowtrack.identity.solve import Atlas
 from barlowtrack.identity.volumes import Volume
 
@@ -44,6 +45,8 @@ class Identified:
         absent_volume: (m,) position, in the list of volumes given, of each volume that lacks a neuron.
         absent_neuron: (m,) the neuron.
         absent_probability: (m,) that it truly has no detection there.
+        place: (V, K, 3) where each volume given has the K neurons of the atlas, in the units and about the middle of its points; NaN
+            where the atlas knows no places.
         atlas: What the volumes were compared with.
         calibration: Turns claims of the atlas about further volumes into probabilities.
     """
@@ -55,6 +58,7 @@ class Identified:
     absent_volume: Int
     absent_neuron: Int
     absent_probability: Float
+    place: Float
     atlas: Atlas
     calibration: Calibration
 
@@ -94,7 +98,9 @@ def identify(
     build = solve.build if position else solve.build_by_looks
     atlas = build(teachers, np.random.default_rng(seed), pool.map, tick)
     parts = []
-    for i, claims in enumerate(_in_order(pool, lambda volume: claims_of(solve.sight(volume, atlas)), volumes)):
+    place = np.full((len(volumes), atlas.n_neurons, 3), np.nan, np.float32)
+    for i, (claims, laid) in enumerate(_in_order(pool, partial(_seen, atlas), volumes)):
+        place[i] = laid
         parts.append(replace(claims, volume=claims.volume + i, absent_volume=claims.absent_volume + i))
         tick()
     claims = together(parts)
@@ -110,8 +116,15 @@ def identify(
     return Identified(
         *(claims.neuron[order], probability[order], candidates[order], chance[order]),
         *(claims.absent_volume, claims.absent_neuron, calibration.absence(claims, cells)),
-        *(atlas, calibration),
+        *(place, atlas, calibration),
     )
+
+
+def _seen(atlas: Atlas, volume: Volume) -> tuple[Claims, Float]:
+    """What the atlas says of the detections of a volume, and where its neurons (K, 3) lie there."""
+    sighting = solve.sight(volume, atlas)
+    nowhere = np.full((atlas.n_neurons, 3), np.nan)
+    return claims_of(sighting), nowhere if atlas.shape is None else laid_back(sighting.alignment, volume.points)
 
 
 def side_by_side(volumes: Sequence[Volume], compute: ComputeConfig) -> int:

@@ -38,6 +38,8 @@ MOST_ROLL = 0.5
 """Cosine of the steepest roll that is tried."""
 ALONE_SIGMA = 0.7
 """From here on only the best start is followed."""
+LEAST_TURN = 1e-6
+"""Weight of not turning at all, beside what detections say: it decides what they leave open, above the rounding of single precision."""
 
 
 @dataclass(frozen=True)
@@ -276,6 +278,17 @@ def rigid_motion(points: Float, aim: Float) -> tuple[Float, Float, Float]:
     """Returns middle (3,), turn (3, 3) and aim (3,) such that (points - middle) @ turn + aim is nearest to aim: both (..., K, 3)."""
     middle, centre = points.mean(-2, keepdims=True), aim.mean(-2, keepdims=True)
     return middle, _in_space(np.swapaxes(points - middle, -1, -2) @ (aim - centre)), centre
+
+
+def laid_back(alignment: Alignment, points: Float) -> Float:
+    """Returns where the fitted shape (K, 3) lies among the detections (n, 3) as they were before they were turned into its frame.
+
+    A turn that so few detections leave open, or such flat ones, is the least one.
+    """
+    middle, aim = alignment.points.mean(0), points.mean(0)
+    across = (alignment.points - middle).astype(np.float64).T @ (points - aim)
+    turn = _in_space(across + LEAST_TURN * np.linalg.norm(across) * np.eye(3))
+    return np.asarray((alignment.fitted - middle) @ turn + aim)
 
 
 def _angle(across: Float) -> Float:

@@ -1,13 +1,15 @@
 """What to ask a person next: the answers that promise to put most assignments right.
 
 An answer is worth what is known to be doubtful: the detection itself and, where the answer is news, those nearby that are doubtful too,
-for an atlas that slipped in one place slipped there for all. Two questions are never put about one volume before it is solved again.
+for an atlas that slipped in one place slipped there for all. Two questions are never put about one volume before it is solved again,
+unless they are about a neuron in all of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +30,9 @@ RARE_TWINS = 0.02
 """Prior probability that two neurons that are candidates for each other's detections are one."""
 
 
+LEAST_NOBODY = 0.07
+"""Whether a neuron is one at all is asked from this probability of its being none on; nearly all true ones stay far below."""
+
 MOST_EVIDENCE = 6.0
 """In favour of one neuron: volumes follow each other, so many of them are not as many proofs."""
 
@@ -37,7 +42,8 @@ class Question:
     """One thing that a person may look at.
 
     Attributes:
-        kind: who: whose is this detection; anchor: likewise, where a whole part of a volume is in doubt; same: are two neurons one.
+        kind: who: whose is this detection; anchor: likewise, where a whole part of a volume is in doubt; same: are two neurons one;
+            nobody: is the neuron one at all, or a granule that is there in every volume.
         t: Volume to look at.
         label: Detection in it.
         position_um: z, y, x of that.
@@ -61,6 +67,8 @@ class Question:
         """In words."""
         if self.kind == "same":
             return f"are neurons {self.neuron} and {self.other} one?"
+        if self.kind == "nobody":
+            return f"is {self.neuron} a neuron at all? if so, name it; if not, --not-a-neuron --neuron {self.neuron} settles all volumes"
         said = f"it is {self.neuron} now" if self.neuron >= 0 else "it is nobody now"
         return f"who is it? {said}" + (", and its part of the volume is in doubt" if self.kind == "anchor" else "")
 
@@ -76,9 +84,15 @@ def review(detections: Detections, identities: Identities, rulings: Rulings, n: 
     """
     doubt = doubts(detections, identities)
     doubt[rulings.row] = 0
+    left = np.clip(np.minimum(1 - identities.probability, 1 - identities.candidates.probability.sum(1)), 0, 1)
+    none = np.append(_medians(left, identities), 0.0)  # (K + 1,) the last is of whom we do not know
+    nobodies = list(_nobodies(detections, identities, rulings, left, none))
+    # Doubt that a neuron has everywhere is no doubt about a volume; one answer about the neuron settles all of it.
+    doubt = np.maximum(doubt - none[identities.neuron], 0)
+    doubt[np.isin(identities.neuron, [question.neuron for question in nobodies])] = 0
     reach_um = REACH * neighbour_distance_um(detections)
     best = [found for t in range(detections.n_volumes) if (found := _best_of(t, detections, identities, doubt, reach_um))]
-    ranked = sorted([*best, *_twins(detections, identities)], key=lambda question: (-question.gain, question.t, question.label))
+    ranked = sorted([*best, *nobodies, *_twins(detections, identities)], key=lambda question: (-question.gain, question.t, question.label))
     return tuple(_spread(ranked))[:n]
 
 
@@ -119,6 +133,35 @@ def _best_of(t: int, detections: Detections, identities: Identities, doubt: Floa
     best = int(np.argmax(gain))
     row = part.start + int(asked[best])
     return _question("anchor" if gain[best] > 2 * here[asked[best]] else "who", row, detections, identities, float(gain[best]))
+
+
+def _medians(values: FloatArray, identities: Identities) -> FloatArray:
+    """Returns (K,) median over the detections of each neuron; 0 of one without any."""
+    order = np.argsort(identities.neuron, kind="stable")
+    bounds = np.searchsorted(identities.neuron[order], np.arange(identities.n_neurons + 1))
+    parts = [values[order[start:stop]] for start, stop in pairwise(bounds)]
+    return np.array([np.median(part) if len(part) else 0.0 for part in parts])
+
+
+def _nobodies(detections: Detections, identities: Identities, rulings: Rulings, left: FloatArray, none: FloatArray) -> Iterator[Question]:
+    """Neurons that may be none: in most of their volumes it is likely that the detection is nobody we know.
+
+    Being no nucleus is a matter of the whole neuron, not of a volume: the median over its volumes is how likely it is, and an answer
+    settles all of them. Who was named, or pinned to a detection by a person, is one.
+
+    Args:
+        detections: N of them.
+        identities: Who each is.
+        rulings: What people said.
+        left: (N,) how likely each detection is nobody we know.
+        none: (K + 1,) median of that over each neuron's detections.
+    """
+    said = set(rulings.neuron.tolist()) | {neuron for neuron, name in enumerate(rulings.name) if name}
+    for neuron in np.flatnonzero(none >= LEAST_NOBODY).tolist():
+        if neuron not in said:
+            rows = np.flatnonzero(identities.neuron == neuron)
+            typical = int(rows[np.argsort(left[rows], kind="stable")[len(rows) // 2]])
+            yield _question("nobody", typical, detections, identities, float(none[neuron]) * len(rows))
 
 
 def _twins(detections: Detections, identities: Identities) -> Iterator[Question]:
@@ -163,11 +206,13 @@ def _question(
 
 
 def _spread(ranked: list[Question]) -> Iterator[Question]:
-    """One question a volume, and one a neuron that may be another."""
+    """One question a volume, and one a neuron that may be another; whether a neuron is one is no question about a volume."""
     volumes: set[int] = set()
     neurons: set[int] = set()
     for question in ranked:
-        if question.kind == "same":
+        if question.kind == "nobody":
+            yield question
+        elif question.kind == "same":
             if not {question.neuron, question.other} & neurons:
                 neurons |= {question.neuron, question.other}
                 yield question

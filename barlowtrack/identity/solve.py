@@ -40,6 +40,9 @@ FEWEST_LEARNED = 30
 TRIED_DETECTIONS = 100_000
 """Bounds on what is learned from, and tried as a first atlas: a volume of thousands tells as much as many small ones."""
 TRUSTED_LOOKS = 0.3
+LEADING_LOOKS = 0.8
+"""Share of round trips that close, from which on looks help to choose and lay the first volume. Boxes around neighbours show much of the
+same: looks that know a neighbourhood rather than a neuron close half of them, and would confirm the first mistakes of position."""
 TRIM = 0.25
 ROUNDS = 6
 COLD_ROUNDS = 4
@@ -173,7 +176,7 @@ def choose_seed(volumes: list[Volume], rng: np.random.Generator, run: Map) -> At
 
     def tried(seed: int) -> tuple[Atlas, float]:
         found, closed = _first_look(volumes[seed], partners)
-        looks = found.appearance if closed > TRUSTED_LOOKS else None
+        looks = found.appearance if closed >= LEADING_LOOKS else None
         atlas = Atlas(smooth_shape(volumes[seed].points), looks, len(volumes[seed].rows))
         return atlas, sum(sight(v, atlas, WARP_SIGMAS[::2]).alignment.score for v in partners)
 

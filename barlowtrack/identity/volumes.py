@@ -66,6 +66,10 @@ class Preparation:
             features = ((vectors[order] - self.mean) @ self.axes).astype(np.float32)
         return Volume(rows[order], points[order], features)
 
+    def to_um(self, points: Float, position_um: Float) -> Float:
+        """Returns where points (K, 3) of a prepared volume lie in the recording, in um; position_um (n, 3) are its detections."""
+        return np.asarray(points * self.unit_um + position_um.mean(0, dtype=np.float64))
+
 
 def neighbour_distance_um(detections: Detections, most_volumes: int = 200) -> float:
     """Returns the median distance to the nearest other detection; 1 where there is none."""

@@ -6,9 +6,8 @@ Parquet or CSV, by the extension. The same table gives the same bytes: no index,
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
@@ -17,103 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from barlowtrack.data import UNKNOWN, Candidates, Detections, Neurons, Traces, Tracks, Truth, VolumeLooks
+from barlowtrack.data import UNKNOWN, Candidates, Detections, Neurons, Tracks, Truth, VolumeLooks
 from barlowtrack.errors import InputError
+from barlowtrack.io.columns import TABLES, TableName
 
-TableName = Literal["detections", "volumes", "tracks", "candidates", "neurons", "absences", "corrections", "traces", "truth"]
-
-_T = ("volume", "Volume, counted from 0.")
-_LABEL = ("", "Label of the nucleus in the label image of its volume; from 1, unique in the volume.")
-_Z, _Y, _X = (("um", f"Centroid along {axis}; the centre of the first voxel lies at 0.") for axis in "zyx")
-
-TABLES: Mapping[TableName, Mapping[str, tuple[str, str]]] = MappingProxyType(
-    {
-        "detections": {
-            "t": _T,
-            "label": _LABEL,
-            "z_um": _Z,
-            "y_um": _Y,
-            "x_um": _X,
-            "volume_um3": ("um^3", "Size of the nucleus."),
-            "red_mean": ("camera units", "Mean of the reference channel over the nucleus."),
-            "red_peak": ("camera units", "Maximum of the reference channel in the nucleus."),
-            "green_mean": ("camera units", "Mean of the signal channel over the nucleus; empty where there is no such channel."),
-            "green_peak": ("camera units", "Maximum of the signal channel in the nucleus; empty where there is no such channel."),
-            "quality": ("noise", "Contrast of the nucleus in units of the noise of its volume; larger is better."),
-            "probability": ("", "0 to 1: that this is a nucleus, as the star-convex network says; empty where another method found it."),
-        },
-        "volumes": {
-            "t": _T,
-            "nuclei": ("", "Nuclei found."),
-            "contrast": ("noise", "Median contrast of its nuclei, in units of its noise; 0 without any."),
-            "sharpness": ("1/um", "How steep light is in its nuclei over how much light there is; blur lowers it; 0 without any."),
-            "junk": ("", "1: far fewer nuclei, far less contrast or far less sharp than usual here: nothing is learned from it; else 0."),
-        },
-        "tracks": {
-            "t": _T,
-            "label": _LABEL,
-            "neuron": ("", "Identity, counted from 0, the same in every volume; empty where unknown."),
-            "probability": ("", "0 to 1: that the identity is right; without identity: that it is none of the neurons."),
-            "z_um": _Z,
-            "y_um": _Y,
-            "x_um": _X,
-        },
-        "candidates": {
-            "t": _T,
-            "label": _LABEL,
-            "rank": ("", "1: the likeliest, or the one that was chosen; 2: the next; 3."),
-            "neuron": ("", "Identity that this nucleus may have."),
-            "probability": ("", "0 to 1: that it has; what the ranks of a nucleus leave is that it is nobody we know."),
-        },
-        "neurons": {
-            "neuron": ("", "Identity, counted from 0."),
-            "name": ("", "What people call it; empty where nobody said."),
-            "volumes": ("", "Volumes in which it was found."),
-            "probability": ("", "0 to 1: mean over these that it is the right one."),
-            "entry": ("", "Which entry of the atlas it is; empty where a person added it."),
-        },
-        "absences": {
-            "t": _T,
-            "neuron": ("", "Identity that no nucleus of this volume was given."),
-            "probability": ("", "0 to 1: that it is really not among them."),
-        },
-        "corrections": {
-            "when": ("", "ISO 8601, UTC."),
-            "who": ("", "Said it."),
-            "what": ("", "is, not-a-neuron, absent, name, merge, split or undo."),
-            "t": ("volume", "Volume, counted from 0; of a split, the first in which it is another neuron."),
-            "until": ("volume", "Of a split, the last; empty: to the end."),
-            "label": ("", "Label of the detection that is meant."),
-            **{
-                f"{axis}_um": ("um", f"Position of that detection along {axis}; stands for it where the label is empty or lies elsewhere.")
-                for axis in "zyx"
-            },
-            "neuron": ("", "Identity, or name."),
-            "other": ("", "Name it gets; neuron that is the same; name of the neuron that is split off; line that is undone."),
-            "atlas": ("", "Whose identities these are; empty: those of the row above, or of the atlas at hand."),
-        },
-        "traces": {
-            "t": _T,
-            "neuron": ("", "Identity, counted from 0, the same in every volume."),
-            "time_s": ("s", "Time since the first volume; empty where the rate of volumes is unknown."),
-            "red": ("camera units", "Reference channel, background subtracted; empty where the neuron was not seen."),
-            "green": ("camera units", "Signal channel, background subtracted; empty where the neuron was not seen."),
-            "ratio": ("", "green / red; empty also where red is not positive."),
-            "dr_over_r0": ("", "(ratio - R0) / R0; empty also where R0 is not positive: green at or below the background."),
-            "probability": ("", "Probability, 0 to 1, that the neuron is the one that was read; empty where it was not seen."),
-        },
-        "truth": {
-            "t": _T,
-            "neuron": ("", "True identity: any whole number, the same in every volume."),
-            "z_um": _Z,
-            "y_um": _Y,
-            "x_um": _X,
-            "activity": ("", "True activity; this column may be absent."),
-        },
-    }
-)
-"""Table -> column -> (unit, sentence). The reference in the docs is made from this."""
-
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+"""A spreadsheet takes a cell of a CSV table that begins like this for a formula, and computes it."""
+_TEXTS = ("name",)  # columns of what people wrote: never numbers, never missing
 _OPTIONAL = {"activity"}
 _POSITION = ["z_um", "y_um", "x_um"]
 _FARTHEST_UM = 1e9  # squares of what lies beyond overflow
@@ -122,10 +31,13 @@ _FARTHEST_UM = 1e9  # squares of what lies beyond overflow
 def write_table(frame: pd.DataFrame, path: Path, *, provenance: Mapping[str, str] | None = None) -> None:
     """Writes a table as parquet or CSV, by the extension; the same table gives the same bytes.
 
+    In CSV, names that a spreadsheet would compute are written behind an apostrophe, which read_table takes away again: whoever named
+    the neurons may be somebody else.
+
     Args:
         frame: Any columns; of the known ones, t and label are stored as int32 and neuron as int32 that may be empty.
         path: Ends in .parquet or .csv.
-        provenance: Kept beside the table in parquet; CSV has no place for it.
+        provenance: Kept beside the table in parquet, as are unit and meaning of the columns of TABLES; CSV has no place for them.
 
     Raises:
         InputError: another extension, or a place that cannot be written.
@@ -134,9 +46,10 @@ def write_table(frame: pd.DataFrame, path: Path, *, provenance: Mapping[str, str
     frame = _typed(frame, str(path))
     try:
         if kind == "csv":
+            frame = frame.assign(**{name: [_harmless(text) for text in frame[name]] for name in _TEXTS if name in frame})
             frame.to_csv(path, index=False, lineterminator="\n", encoding="utf-8")
             return
-        table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(dict(provenance or {}) or None)
+        table = _with_units(pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(dict(provenance or {}) or None))
         pq.write_table(table, path, compression="zstd", compression_level=3, version="2.6", row_group_size=1 << 20, store_schema=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
@@ -157,7 +70,7 @@ def read_table(path: Path, table: TableName | None = None) -> pd.DataFrame:
     """
     frame = read_columns(path)
     if table is not None:
-        _require(frame, [name for name in TABLES[table] if name not in _OPTIONAL], str(path))
+        require(frame, [name for name in TABLES[table] if name not in _OPTIONAL], str(path))
     return _typed(frame, str(path))
 
 
@@ -183,6 +96,9 @@ def read_columns(path: Path) -> pd.DataFrame:
 def _read_csv(file: BinaryIO, path: Path) -> pd.DataFrame:
     """Reads a CSV table whose header names every column once: pandas would shift columns, or rename them, without a word."""
     names = pd.read_csv(file, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0].tolist()
+    for mark, called in ((";", "semicolons"), ("\t", "tabs")):
+        if len(names) == 1 and mark in names[0]:
+            raise InputError(f"{path}: expected commas between cells, got {called}; write it with commas, and points in numbers")
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
         raise InputError(f"{path}: expected every column once, got {', '.join(twice)} several times")
@@ -190,7 +106,32 @@ def _read_csv(file: BinaryIO, path: Path) -> pd.DataFrame:
     frame = pd.read_csv(file, low_memory=False)
     if not isinstance(frame.index, pd.RangeIndex):
         raise InputError(f"{path}: expected rows of {len(names)} cells, as the header has, got rows of {len(names) + frame.index.nlevels}")
+    for name in set(_TEXTS) & set(names):
+        file.seek(0)
+        texts = pd.read_csv(file, usecols=[name], dtype=str, keep_default_na=False)[name]  # NA may be a neuron's name, and so may 1e5
+        frame[name] = pd.array([_as_written(text) for text in texts], dtype="str")
     return frame
+
+
+def _with_units(table: pa.Table) -> pa.Table:
+    """Returns a table whose columns say unit and meaning, where it is one of TABLES."""
+    names = set(table.column_names)
+    known = next((columns for columns in TABLES.values() if names <= set(columns) and set(columns) - names <= _OPTIONAL), None)
+    if known is None:
+        return table
+    said = {name: dict(zip(("unit", "meaning"), known[name], strict=True)) for name in table.column_names}
+    fields = [field.with_metadata(said[field.name]) for field in table.schema]
+    return table.cast(pa.schema(fields, metadata=table.schema.metadata))
+
+
+def _harmless(text: Any) -> Any:
+    """Returns a text that no spreadsheet computes."""
+    return f"'{text}" if isinstance(text, str) and text.lstrip("'").startswith(FORMULAS) else text
+
+
+def _as_written(text: str) -> str:
+    """Returns the text that was made harmless; any other as it is, also "NA" and "1e5"."""
+    return text[1:] if text.startswith("'") and text.lstrip("'").startswith(FORMULAS) else text
 
 
 def read_provenance(path: Path) -> dict[str, str]:
@@ -211,7 +152,7 @@ def read_provenance(path: Path) -> dict[str, str]:
 def detections_to_frame(detections: Detections) -> pd.DataFrame:
     """Returns the table of detections, one row each, in their order."""
     measures = {name: getattr(detections, name) for name in list(TABLES["detections"])[5:]}
-    return pd.DataFrame({"t": detections.t, "label": detections.label, **_position_columns(detections.position_um), **measures})
+    return pd.DataFrame({"t": detections.t, "label": detections.label, **position_columns(detections.position_um), **measures})
 
 
 def detections_from_frame(frame: pd.DataFrame, n_volumes: int) -> Detections:
@@ -220,9 +161,9 @@ def detections_from_frame(frame: pd.DataFrame, n_volumes: int) -> Detections:
     Raises:
         InputError: columns missing, or rows that Detections does not allow.
     """
-    _require(frame, TABLES["detections"], "detections")
-    measures = {name: _numbers(frame, name) for name in list(TABLES["detections"])[5:]}
-    return Detections(n_volumes, _whole(frame, "t"), _whole(frame, "label"), _positions(frame), **measures)
+    require(frame, TABLES["detections"], "detections")
+    measures = {name: numbers(frame, name) for name in list(TABLES["detections"])[5:]}
+    return Detections(n_volumes, whole(frame, "t"), whole(frame, "label"), positions(frame), **measures)
 
 
 def volumes_to_frame(looks: VolumeLooks) -> pd.DataFrame:
@@ -237,10 +178,10 @@ def volumes_from_frame(frame: pd.DataFrame) -> VolumeLooks:
     Raises:
         InputError: columns missing, or volumes that are not 0, 1, 2, ...
     """
-    _require(frame, TABLES["volumes"], "volumes")
-    if not np.array_equal(_whole(frame, "t"), np.arange(len(frame))):
+    require(frame, TABLES["volumes"], "volumes")
+    if not np.array_equal(whole(frame, "t"), np.arange(len(frame))):
         raise InputError("volumes: t: expected 0, 1, 2, ... in order, got others")
-    return VolumeLooks(_whole(frame, "nuclei"), _numbers(frame, "contrast"), _numbers(frame, "sharpness"))
+    return VolumeLooks(whole(frame, "nuclei"), numbers(frame, "contrast"), numbers(frame, "sharpness"))
 
 
 def tracks_to_frame(detections: Detections, tracks: Tracks) -> pd.DataFrame:
@@ -254,7 +195,7 @@ def tracks_to_frame(detections: Detections, tracks: Tracks) -> pd.DataFrame:
     neuron = pd.array(tracks.neuron.astype(np.int32), dtype="Int32")
     neuron[tracks.neuron == UNKNOWN] = pd.NA
     columns = {"t": detections.t, "label": detections.label, "neuron": neuron, "probability": tracks.probability}
-    return pd.DataFrame({**columns, **_position_columns(detections.position_um)})
+    return pd.DataFrame({**columns, **position_columns(detections.position_um)})
 
 
 def candidates_to_frame(detections: Detections, candidates: Candidates) -> pd.DataFrame:
@@ -287,45 +228,17 @@ def tracks_from_frame(frame: pd.DataFrame, n_neurons: int | None = None) -> Trac
     Raises:
         InputError: columns missing, or values that Tracks does not allow.
     """
-    _require(frame, ["neuron", "probability"], "tracks")
+    require(frame, ["neuron", "probability"], "tracks")
     neuron = _typed(frame, "tracks")["neuron"].fillna(UNKNOWN).to_numpy(np.int32)
     count = int(neuron.max(initial=UNKNOWN)) + 1
-    return Tracks(neuron, _numbers(frame, "probability"), max(count, n_neurons or 0))
-
-
-def traces_to_frame(traces: Traces) -> pd.DataFrame:
-    """Returns the table of traces: neurons x volumes rows, sorted by neuron, then t; empty where a neuron was not seen."""
-    n_neurons, n_volumes = traces.red.shape
-    columns: dict[str, Any] = {
-        "t": np.tile(np.arange(n_volumes, dtype=np.int32), n_neurons),
-        "neuron": pd.array(np.repeat(np.arange(n_neurons, dtype=np.int32), n_volumes), dtype="Int32"),
-        "time_s": np.tile(traces.time_s, n_neurons),
-    }
-    return pd.DataFrame(columns | {name: getattr(traces, name).ravel() for name in list(TABLES["traces"])[3:]})
-
-
-def traces_from_frame(frame: pd.DataFrame) -> Traces:
-    """Makes Traces of their table, in any order of rows.
-
-    Raises:
-        InputError: columns missing, or not every neuron at every volume exactly once.
-    """
-    _require(frame, TABLES["traces"], "traces")
-    frame = frame.sort_values(["neuron", "t"], kind="stable")
-    t, neuron = _whole(frame, "t"), _whole(frame, "neuron")
-    n_volumes, n_neurons = int(t.max(initial=-1)) + 1, int(neuron.max(initial=-1)) + 1
-    every_neuron, every_t = np.repeat(np.arange(n_neurons), n_volumes), np.tile(np.arange(n_volumes), n_neurons)
-    if not (np.array_equal(t, every_t) and np.array_equal(neuron, every_neuron)):
-        raise InputError(f"traces: expected each of {n_neurons} neurons once at each of {n_volumes} volumes, got {len(frame)} rows")
-    grids = {name: _numbers(frame, name).reshape(n_neurons, n_volumes) for name in list(TABLES["traces"])[3:]}
-    return Traces(_numbers(frame, "time_s")[:n_volumes], **grids)
+    return Tracks(neuron, numbers(frame, "probability"), max(count, n_neurons or 0))
 
 
 def truth_to_frame(truth: Truth) -> pd.DataFrame:
     """Returns the table of a truth; no column activity where it has none."""
     columns: dict[str, Any] = {"t": truth.t, "neuron": pd.array(truth.neuron.astype(np.int32), dtype="Int32")}
     activity = {} if truth.activity is None else {"activity": truth.activity}
-    return pd.DataFrame({**columns, **_position_columns(truth.position_um), **activity})
+    return pd.DataFrame({**columns, **position_columns(truth.position_um), **activity})
 
 
 def read_truth(path: Path, voxel_size_um: tuple[float, float, float] | None = None) -> Truth:
@@ -353,7 +266,7 @@ def truth_from_frame(frame: pd.DataFrame, voxel_size_um: tuple[float, float, flo
         frame = frame.assign(
             **{f"{axis}_um": pd.to_numeric(frame[axis], errors="coerce") * size for axis, size in zip("zyx", voxel_size_um, strict=True)}
         )
-    _require(frame, ["t", "neuron", *_POSITION], where)
+    require(frame, ["t", "neuron", *_POSITION], where)
     frame = _typed(frame, where).assign(_row=np.arange(1, len(frame) + 1))
     frame = frame[frame["neuron"].notna()]
     for column in [*_POSITION, *(["activity"] if "activity" in frame else [])]:
@@ -364,7 +277,7 @@ def truth_from_frame(frame: pd.DataFrame, voxel_size_um: tuple[float, float, flo
     _refuse(frame, (frame["t"] < 0).to_numpy(), where, "t: expected 0 or more")
     _refuse(frame, frame.duplicated(["t", "neuron"]).to_numpy(), where, "expected every neuron once a volume, got one a second time")
     activity = frame["activity"].to_numpy() if "activity" in frame else None
-    return Truth(_whole(frame, "t"), _whole(frame, "neuron"), frame[_POSITION].to_numpy(np.float64), activity)
+    return Truth(whole(frame, "t"), whole(frame, "neuron"), frame[_POSITION].to_numpy(np.float64), activity)
 
 
 def table_kind(path: Path) -> Literal["csv", "parquet"]:
@@ -399,7 +312,8 @@ def _refuse(frame: pd.DataFrame, bad: NDArray[np.bool_], where: str, what: str, 
         raise InputError(f"{where}: row {frame['_row'].iloc[first]}: {what}, got {got}")
 
 
-def _require(frame: pd.DataFrame, names: Any, where: str) -> None:
+def require(frame: pd.DataFrame, names: Iterable[str], where: str) -> None:
+    """Raises InputError unless the columns are there: says which are not, and what comes nearest."""
     missing = [name for name in names if name not in frame.columns]
     if missing:
         have = [str(name) for name in frame.columns]
@@ -408,11 +322,17 @@ def _require(frame: pd.DataFrame, names: Any, where: str) -> None:
         raise InputError(f"{where}: columns missing: {said}; the table has {', '.join(have) or 'none'}")
 
 
-def _whole(frame: pd.DataFrame, name: str) -> NDArray[np.int32]:
+def whole(frame: pd.DataFrame, name: str) -> NDArray[np.int32]:
+    """Returns a column of whole numbers."""
     return frame[name].to_numpy(np.int32)
 
 
-def _numbers(frame: pd.DataFrame, name: str) -> NDArray[np.floating[Any]]:
+def numbers(frame: pd.DataFrame, name: str) -> NDArray[np.floating[Any]]:
+    """Returns a column of numbers; NaN where it is empty.
+
+    Raises:
+        InputError: something else stands there.
+    """
     if frame[name].dtype.kind == "f":
         return frame[name].to_numpy()
     try:
@@ -421,11 +341,13 @@ def _numbers(frame: pd.DataFrame, name: str) -> NDArray[np.floating[Any]]:
         raise InputError(f"{name}: expected numbers, got {_first_line(error)}") from None
 
 
-def _positions(frame: pd.DataFrame) -> NDArray[Any]:
-    return np.stack([_numbers(frame, name) for name in _POSITION], axis=1)
+def positions(frame: pd.DataFrame) -> NDArray[Any]:
+    """Returns the columns z_um, y_um, x_um as (N, 3)."""
+    return np.stack([numbers(frame, name) for name in _POSITION], axis=1)
 
 
-def _position_columns(position_um: NDArray[Any]) -> dict[str, NDArray[Any]]:
+def position_columns(position_um: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Returns positions (N, 3) as the columns z_um, y_um, x_um."""
     return {name: position_um[:, axis] for axis, name in enumerate(_POSITION)}
 
 

@@ -55,7 +55,7 @@ def identify(
         progress: Told after every volume.
 
     Returns:
-        The atlas, and who every detection is by it; no entry twice in a volume.
+        The atlas, who every detection is by it, no entry twice in a volume, and where every entry should lie.
 
     Raises:
         InputError: if they disagree on N or T.
@@ -86,12 +86,16 @@ def identify(
     absent[when] = np.nan
     absent[when[found.absent_volume], found.absent_neuron] = found.absent_probability
     candidates = Candidates(found.candidates.astype(np.int32), found.candidate_probability.astype(np.float32))
-    identities = Identities(found.neuron.astype(np.int32), found.probability.astype(np.float32), candidates, absent)
+    place_um = np.full((*absent.shape, 3), np.nan, np.float32)
+    for t, volume, place in zip(when, seen, found.place, strict=True):
+        place_um[t] = preparation.to_um(place, detections.position_um[volume.rows])
+    identities = Identities(found.neuron.astype(np.int32), found.probability.astype(np.float32), candidates, absent, place_um)
     return Identification(Learned(preparation, found.atlas, found.calibration), identities)
 
 
 def _nobody(n_volumes: int) -> Identification:
     """What is learned where nothing was detected."""
     none = Candidates(np.full((0, N_CANDIDATES), UNKNOWN, np.int32), np.zeros((0, N_CANDIDATES), np.float32))
-    identities = Identities(np.zeros(0, np.int32), np.zeros(0, np.float32), none, np.zeros((n_volumes, 0), np.float32))
+    nowhere = np.zeros((n_volumes, 0, 3), np.float32)
+    identities = Identities(np.zeros(0, np.int32), np.zeros(0, np.float32), none, nowhere[..., 0], nowhere)
     return Identification(Learned(Preparation(1.0), Atlas(None, None, 0)), identities)

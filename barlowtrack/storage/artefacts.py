@@ -9,7 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from barlowtrack.data import Candidates, CropBatch, Crops, Detections, Embeddings, Identities, Labels, Traces, Tracks, VolumeLooks
+from barlowtrack.data import (
+    Bleaching,
+    Candidates,
+    CropBatch,
+    Crops,
+    Detections,
+    Embeddings,
+    Identities,
+    Labels,
+    Light,
+    Places,
+    Swaps,
+    Traces,
+    Tracks,
+    VolumeLooks,
+)
 from barlowtrack.errors import BarlowtrackError, InputError, StorageError
 
 if TYPE_CHECKING:
@@ -28,11 +43,16 @@ ARTEFACTS = {
     "embeddings": "embeddings.npy",
     "atlas": "atlas.safetensors",
     "identities": "identities.safetensors",
+    "light": "light.parquet",
+    "places": "places.parquet",
     "tracks": "tracks.parquet",
     "candidates": "candidates.parquet",
     "neurons": "neurons.parquet",
     "absences": "absences.parquet",
     "traces": "traces.parquet",
+    "wide": "traces.zarr",
+    "swaps": "swaps.parquet",
+    "bleaching": "bleaching.parquet",
     "report": "report.html",
 }
 """Artefact -> file or folder in the run folder."""
@@ -98,7 +118,7 @@ def _read_identities(path: Path) -> Identities:
 
     arrays = load(path.read_bytes())
     candidates = Candidates(arrays["candidates"], arrays["candidate_probability"])
-    return Identities(arrays["neuron"], arrays["probability"], candidates, arrays["absent"])
+    return Identities(arrays["neuron"], arrays["probability"], candidates, arrays["absent"], arrays["place_um"])
 
 
 def _read_frame(path: Path) -> pd.DataFrame:
@@ -114,14 +134,49 @@ def _read_tracks(path: Path) -> Tracks:
 
 
 def _read_traces(path: Path) -> Traces:
-    from barlowtrack.io.tables import read_provenance, read_table, traces_from_frame
+    from barlowtrack.io.activity import traces_from_frame
+    from barlowtrack.io.tables import read_provenance, read_table
 
     frame = read_table(path, "traces")
     if len(frame):
         return traces_from_frame(frame)
     n_volumes = int(read_provenance(path)["n_volumes"])
     none = np.zeros((0, n_volumes), np.float32)
-    return Traces(np.full(n_volumes, np.nan), none, none, none, none, none)
+    return Traces.of_seen(np.full(n_volumes, np.nan), none, none, none, none, none)
+
+
+def _read_light(path: Path) -> Light:
+    from barlowtrack.io.activity import light_from_frame
+    from barlowtrack.io.tables import read_table
+
+    return light_from_frame(read_table(path, "light"))
+
+
+def _read_places(path: Path) -> Places:
+    from barlowtrack.io.activity import places_from_frame
+    from barlowtrack.io.tables import read_table
+
+    return places_from_frame(read_table(path, "places"))
+
+
+def _read_swaps(path: Path) -> Swaps:
+    from barlowtrack.io.activity import swaps_from_frame
+    from barlowtrack.io.tables import read_table
+
+    return swaps_from_frame(read_table(path, "swaps"))
+
+
+def _read_bleaching(path: Path) -> Bleaching:
+    from barlowtrack.io.activity import bleaching_from_frame
+    from barlowtrack.io.tables import read_table
+
+    return bleaching_from_frame(read_table(path, "bleaching"))
+
+
+def _read_wide(path: Path) -> Any:
+    import zarr
+
+    return zarr.open_group(path, mode="r")
 
 
 def _read_labels(path: Path) -> Labels:
@@ -171,10 +226,15 @@ _READERS: dict[str, Callable[[Path], Any]] = {
     "embeddings": _read_embeddings,
     "atlas": _read_atlas,
     "identities": _read_identities,
+    "light": _read_light,
+    "places": _read_places,
     "tracks": _read_tracks,
     "candidates": _read_frame,
     "neurons": _read_frame,
     "absences": _read_frame,
     "traces": _read_traces,
+    "wide": _read_wide,
+    "swaps": _read_swaps,
+    "bleaching": _read_bleaching,
     "report": _read_report,
 }

@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from barlowtrack.data import StageCost
 from barlowtrack.errors import StorageError
 from barlowtrack.storage.artefacts import ARTEFACTS
 from barlowtrack.storage.atomic import remove, sync_tree, tree_digest, tree_size, write_bytes
@@ -251,6 +252,22 @@ class RunFolder:
         line = {"time": round(time.time(), 3), "stage": stage, "event": what, **values}
         with (self.path / "events.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+
+    def costs(self) -> dict[str, StageCost]:
+        """Returns by stage what events.jsonl says of the last time it ran to its end; lines that cannot be read say nothing."""
+        found: dict[str, StageCost] = {}
+        try:
+            lines = (self.path / "events.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            return found
+        for line in lines:
+            try:
+                said = json.loads(line)
+                if said["event"] == "finish":
+                    found[said["stage"]] = StageCost(str(said["stage"]), float(said["seconds"]), float(said["peak_mb"]))
+            except (*_NOT_JSON, KeyError):  # a machine that crashed leaves half a line
+                continue
+        return found
 
     def _arrive(self, partial: Path, record: StageRecord) -> None:
         keys = self.path / "keys"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
-from barlowtrack.data import CropBatch, Detections, FloatArray, Segmentation, Traces, Tracked, VolumeLooks
+from barlowtrack.data import CropBatch, Detections, FloatArray, Light, MeasuredVolume, Places, Segmentation, Traced, Tracked, VolumeLooks
 from barlowtrack.errors import StorageError
 from barlowtrack.storage.artefacts import ARTEFACTS
 from barlowtrack.storage.atomic import sync_tree, tree_size, write_bytes
@@ -236,10 +236,58 @@ class _Identities(_Parts):
         from safetensors.numpy import save
 
         who = part.identities
-        arrays = {"neuron": who.neuron, "probability": who.probability, "absent": who.absent}
+        arrays = {"neuron": who.neuron, "probability": who.probability, "absent": who.absent, "place_um": who.place_um}
         arrays |= {"candidates": who.candidates.neuron, "candidate_probability": who.candidates.probability}
         write_bytes(self.path("atlas"), part.learned.to_bytes())
         write_bytes(self.path("identities"), save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+
+
+class _MeasuredVolumes(_Parts):
+    makes = ("light", "places")
+
+    def __init__(self, partial: Path, inputs: Mapping[str, Any], config: Config) -> None:
+        super().__init__(partial, inputs, config)
+        self.detections: Detections = inputs["detections"]
+        self.volumes = partial / "volumes"
+        self.volumes.mkdir(exist_ok=True)
+        self.expect(self.done <= self.detections.n_volumes and all(self._is_safe(t) for t in range(self.done)))
+
+    def add(self, part: MeasuredVolume) -> None:
+        from safetensors.numpy import save
+
+        arrays = {f"light.{name}": array for name, array in vars(part.light).items()}
+        arrays |= {f"there.{name}": array for name, array in vars(part.places.light).items()}
+        arrays |= {name: getattr(part.places, name) for name in ("t", "entry", "position_um")}
+        write_bytes(self._path(part.t), save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+        self.count()
+
+    def finish(self) -> dict[str, int]:
+        from barlowtrack.io.activity import light_to_frame, places_to_frame
+        from barlowtrack.io.tables import write_table
+
+        parts = [self._read(t) for t in range(self.detections.n_volumes)]
+        light = Light.concatenate([part.light for part in parts])
+        write_table(light_to_frame(self.detections, light), self.path("light"))
+        write_table(places_to_frame(Places.concatenate([part.places for part in parts])), self.path("places"))
+        return super().finish()
+
+    def _path(self, t: int) -> Path:
+        return self.volumes / f"{t:08}.safetensors"
+
+    def _read(self, t: int) -> MeasuredVolume:
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        try:
+            arrays = load(self._path(t).read_bytes())
+        except SafetensorError as error:
+            raise StorageError(f"{self._path(t)}: {error}") from None
+        light, there = (Light(**{name: arrays[f"{of}.{name}"] for name in Light.__dataclass_fields__}) for of in ("light", "there"))
+        return MeasuredVolume(t, light, Places(arrays["t"], arrays["entry"], arrays["position_um"], there))
+
+    def _is_safe(self, t: int) -> bool:
+        rows = self.detections.rows_of(t)
+        return self._path(t).is_file() and len(self._read(t).light) == rows.stop - rows.start
 
 
 class _Tracks(_Parts):
@@ -259,17 +307,39 @@ class _Tracks(_Parts):
         write_table(absences_to_frame(part.neurons), self.path("absences"))
 
 
-class _Traces(_Parts):
-    makes = ("traces",)
+class _Traced(_Parts):
+    makes = ("traces", "wide", "swaps", "bleaching")
 
     def resume(self) -> dict[str, Any]:
         return {}
 
-    def add(self, part: Traces) -> None:
-        from barlowtrack.io.tables import traces_to_frame, write_table
+    def add(self, part: Traced) -> None:
+        from barlowtrack.io.activity import bleaching_to_frame, swaps_to_frame, traces_to_frame
+        from barlowtrack.io.columns import TABLES
+        from barlowtrack.io.tables import write_table
+        from barlowtrack.io.wide import write_wide
 
-        provenance = {"n_volumes": str(len(part.time_s)), "red": "reference channel", "green": "signal channel"}
-        write_table(traces_to_frame(part), self.path("traces"), provenance=provenance)
+        names = ["" if name is None or name != name else str(name) for name in self.inputs["neurons"]["name"]]
+        about = self._about(part)
+        provenance = {"n_volumes": str(len(part.traces.time_s)), "red": "reference channel", "green": "signal channel"}
+        provenance |= {name: said if isinstance(said, str) else json.dumps(said, sort_keys=True) for name, said in about.items()}
+        provenance["units"] = json.dumps({name: unit for name, (unit, _) in TABLES["traces"].items()})
+        write_table(traces_to_frame(part.traces, names), self.path("traces"), provenance=provenance)
+        write_wide(self.path("wide"), part.traces, names, about=about)
+        write_table(swaps_to_frame(part.swaps), self.path("swaps"))
+        write_table(bleaching_to_frame(part.bleaching), self.path("bleaching"))
+        sync_tree(self.partial)
+
+    def _about(self, part: Traced) -> dict[str, Any]:
+        """What the traces were made of, and how. Not the recording's name: renaming it does not make them others."""
+        recording, config = self.inputs["recording"], self.config
+        return {
+            "recording_fingerprint": recording.fingerprint,
+            "rate_hz": recording.rate_hz,
+            "voxel_size_um": list(recording.voxel_size_um),
+            "settings": {"measure": config.measure.model_dump(mode="json"), "trace": config.trace.model_dump(mode="json")},
+            "bleaching": dict(zip(("red", "green"), part.bleaching.kind, strict=True)),
+        }
 
 
 class _Report(_Parts):
@@ -288,7 +358,8 @@ _SINKS: dict[str, type[_Parts]] = {
     "train": _TrainStates,
     "embed": _Vectors,
     "identify": _Identities,
+    "measure": _MeasuredVolumes,
     "track": _Tracks,
-    "trace": _Traces,
+    "trace": _Traced,
     "report": _Report,
 }

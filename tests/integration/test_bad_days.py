@@ -27,10 +27,13 @@ MAKER = {
     "history.parquet": "train",
     "embeddings.npy": "embed",
     "identities.safetensors": "identify",
+    "light.parquet": "measure",
+    "places.parquet": "measure",
     "tracks.parquet": "track",
     "traces.parquet": "trace",
 }
-USER = dict(zip(MAKER, ["identify", "trace", "train", "embed", "report", "identify", "track", "trace", "report"], strict=True))
+USERS = ["identify", "measure", "train", "embed", "report", "identify", "track", "trace", "trace", "trace", "report"]
+USER = dict(zip(MAKER, USERS, strict=True))
 
 
 @pytest.fixture
@@ -136,6 +139,8 @@ HALF_MADE = {
     "table gone": ("segment", "tables/00000001.parquet", None),
     "chunk empty": ("segment", "labels.zarr/0/c/1/0/0/0", b""),
     "labels that are none": ("segment", "labels.zarr/0/zarr.json", b"{"),
+    "light cut off": ("measure", "volumes/00000001.safetensors", b"{"),
+    "light gone": ("measure", "volumes/00000000.safetensors", None),
     "more crops than there are": ("crop", "done", b"999"),
     "crops that are none": ("crop", "crops.zarr/zarr.json", b"{"),
     "state cut off": ("train", "state.safetensors", b"12345678{"),
@@ -148,7 +153,8 @@ HALF_MADE = {
 def half_made(folder: Path, stage: str, parts: int) -> tuple[Path, bytes]:
     """Stops a stage after some parts, as a kill would; returns its folder and the artefact it had made before."""
     key = folder / "keys" / f"{stage}.json"
-    artefact = {"segment": "detections.parquet", "crop": "crops.zarr", "train": "encoder.safetensors", "embed": "embeddings.npy"}[stage]
+    artefacts = {"segment": "detections.parquet", "crop": "crops.zarr", "train": "encoder.safetensors", "embed": "embeddings.npy"}
+    artefact = (artefacts | {"measure": "light.parquet"})[stage]
     digest = json.loads(key.read_bytes())["digests"][artefact]
     key.unlink()
 

@@ -5,12 +5,14 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import zarr
 
 import barlowtrack as bt
 from barlowtrack.data import UNKNOWN
 from barlowtrack.errors import ConfigError, StorageError
 from barlowtrack.evaluate import evaluate
-from barlowtrack.io.tables import TABLES, read_truth
+from barlowtrack.io.columns import TABLES
+from barlowtrack.io.tables import read_truth
 from barlowtrack.pipeline import STAGES
 from tests.conftest import FAST
 
@@ -34,6 +36,9 @@ def test_every_artefact_is_there_and_rows_line_up(tiny_run):
     assert len(detections) == len(tracks) == len(embeddings) > 100
     assert np.allclose(np.linalg.norm(embeddings.vectors, axis=1), 1, atol=1e-4)
     assert tiny_run.traces.red.shape == (tracks.n_neurons, detections.n_volumes) == (tracks.n_neurons, 8)
+    assert len(tiny_run.light) == len(detections)
+    assert tiny_run.bleaching.level.shape == (2, 8)
+    assert (tiny_run.places.entry < tiny_run.atlas.atlas.n_neurons).all()
     assert tiny_run.report.read_text().startswith("<!doctype html>")
 
 
@@ -43,13 +48,22 @@ def test_labels_hold_every_detection_and_nothing_else(tiny_run):
         assert set(np.unique(tiny_run.labels.read(t))) - {0} == set(tiny_run.detections.label[rows])
 
 
+def test_the_matrices_are_the_traces(tiny_run):
+    wide, traces = zarr.open_group(tiny_run.wide, mode="r"), tiny_run.traces
+    for name in ("red", "green", "ratio", "dr_over_r0", "df_over_f0", "probability", "source", "flags"):
+        np.testing.assert_array_equal(wide[name][:], getattr(traces, name), err_msg=name)
+    np.testing.assert_array_equal(wide["time_s"][:], traces.time_s)
+    assert wide.attrs["source_codes"]["predicted"] == 2
+    assert len(wide.attrs["names"]) == wide["neuron"].shape[0] == len(tiny_run.neurons)
+
+
 def test_no_neuron_twice_in_a_volume(tiny_run):
     known = tiny_run.tracks.neuron != UNKNOWN
     pairs = np.stack([tiny_run.detections.t[known], tiny_run.tracks.neuron[known]], axis=1)
     assert len(np.unique(pairs, axis=0)) == len(pairs) > 0
 
 
-@pytest.mark.parametrize("table", ["detections", "tracks", "traces"])
+@pytest.mark.parametrize("table", ["detections", "light", "places", "tracks", "traces", "swaps", "bleaching"])
 def test_tables_have_the_documented_columns(tiny_run, table):
     frame = pd.read_parquet(tiny_run.path / f"{table}.parquet")
     assert list(frame.columns) == list(TABLES[table])
@@ -71,9 +85,10 @@ def test_a_second_run_has_nothing_to_do(copied_run):
 
 STALE = {
     "segment.min_quality=20": NAMES,
-    "crop.training_volumes=3": ["crop", "train", "embed", "identify", "track", "trace", "report"],
-    "train.alpha=0.5": ["train", "embed", "identify", "track", "trace", "report"],
-    "track.appearance=false": ["identify", "track", "trace", "report"],
+    "crop.training_volumes=3": ["crop", "train", "embed", "identify", "measure", "track", "trace", "report"],
+    "train.alpha=0.5": ["train", "embed", "identify", "measure", "track", "trace", "report"],
+    "track.appearance=false": ["identify", "measure", "track", "trace", "report"],
+    "measure.shell_um=3": ["measure", "trace", "report"],
     "track.min_probability=0.5": ["track", "trace", "report"],
     "trace.r0_percentile=50": ["trace", "report"],
     "recording.rate_hz=7": ["trace", "report"],

@@ -9,7 +9,7 @@ from barlowtrack.errors import InputError
 from barlowtrack.io.segmenter import SHIPPED, model_digest
 from tests.conftest import FAST
 
-NAMES = ("segment", "crop", "train", "embed", "identify", "track", "trace", "report")
+NAMES = ("segment", "crop", "train", "embed", "identify", "measure", "track", "trace", "report")
 
 
 @pytest.fixture(scope="module")

@@ -48,6 +48,15 @@ def test_a_file_goes_over_defaults_and_overrides_over_the_file(tmp_path):
     assert loaded.crop == config.Config().crop
 
 
+def test_a_file_of_an_older_version_keeps_what_is_in_another_section_now(tmp_path):
+    path = tmp_path / "settings.toml"
+    path.write_text("[trace]\nshell_um = 3.5\nbackground_percentile = 7\nr0_percentile = 50\n[measure]\nbackground_percentile = 9\n")
+    read = config.load(path)
+    assert (read.measure.shell_um, read.measure.background_percentile, read.trace.r0_percentile) == (3.5, 9, 50)
+    with pytest.raises(ConfigError, match="shell_um is not a setting"):
+        config.load(None, ["trace.shell_um=3"])
+
+
 def test_an_error_in_a_file_names_the_file(tmp_path):
     path = tmp_path / "worm.toml"
     path.write_text("[track]\npositoin = true\n")

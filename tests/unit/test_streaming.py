@@ -202,3 +202,12 @@ def test_looks_that_are_none_are_refused(looks):
     for vectors in (np.full((2, 32), 1e200), np.full((2, 32), 1j), np.full((2, 32), "a")):
         with pytest.raises(InputError, match="vectors: expected"):
             tracker.update(np.zeros((2, 3)), vectors)
+
+
+@pytest.mark.parametrize(("factor", "warned"), [(1.0, False), (1.4, False), (10.0, True), (0.1, True)])
+def test_positions_in_another_unit_are_warned_of_once(folder, caplog, factor, warned):
+    tracker = bt.Tracker.load(folder)
+    place = cases.bend()[0].position_um[cases.bend()[0].rows_of(0)]
+    for _ in range(2):
+        tracker.update(factor * place)
+    assert [("expected positions in its unit" in record.getMessage()) for record in caplog.records] == [True] * warned

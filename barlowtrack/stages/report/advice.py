@@ -8,6 +8,9 @@ import numpy as np
 
 from barlowtrack.data import Detections, Recording, Traces
 from barlowtrack.embedding.health import Health, findings
+from barlowtrack.identity.review import Question
+from barlowtrack.stages.report.names import Names
+from barlowtrack.stages.report.shown import Shown
 from barlowtrack.stages.report.verdict import MANY_JUMPS, UNCERTAIN, Verdict
 from barlowtrack.stages.report.words import counted, percent
 
@@ -17,19 +20,19 @@ TOO_KIND = 4.0  # jumps for every error that the tracker admits; an error makes 
 BLEACHED = 0.5  # red at the end, of red at the start
 FEWEST_VOLUMES = 8  # to speak of bleaching
 SATURATED = 0.01  # of all nuclei
+WORTH_ASKING = 5.0  # identities put right by all answers together
 NO_CHANGE = 0.1  # of the points read in both channels, without dR/R0
 
 
-def advice(recording: Recording, detections: Detections, traces: Traces, verdict: Verdict, embedding: Sequence[str]) -> Iterator[str]:
+def advice(shown: Shown, embedding: Sequence[str], asked: Sequence[Question]) -> Iterator[str]:
     """Yields what to do now, most important first; nothing where nothing stands out.
 
     Args:
-        recording: What was tracked.
-        detections: Its nuclei.
-        traces: Of its neurons.
-        verdict: The run in numbers.
+        shown: The run.
         embedding: What to do about the embedding; see about_the_embedding and about_the_training.
+        asked: What a person may be asked.
     """
+    recording, detections, verdict = shown.recording, shown.detections, shown.verdict
     if any(not said.startswith("volumes a second") for said in recording.assumptions):  # of the rate the last line speaks
         yield "Check the assumptions below; if one is wrong, give the right value and run again: all that follows hangs on them."
     if not len(detections):
@@ -39,9 +42,13 @@ def advice(recording: Recording, detections: Detections, traces: Traces, verdict
         )
     elif not len(verdict.neurons.neuron):
         yield "Nuclei were found, but none was identified: look at the detections first, then at the embedding."
-    yield from embedding
-    yield from _about_identities(recording.n_volumes, verdict)
-    yield from _about_the_images(recording, detections, traces)
+    if recording.n_volumes == 1:
+        yield "Give a recording of more volumes: one cannot be tracked, so nothing below says who is who."
+    else:
+        yield from embedding
+        yield from _about_identities(recording.n_volumes, verdict, shown.names)
+        yield from _about_answers(shown, asked)
+    yield from _about_the_images(recording, detections, shown.traces)
     if recording.signal is None:
         yield "There is no signal channel, so there is no activity to read: the traces hold red only."
     if recording.rate_hz is None:
@@ -55,7 +62,7 @@ def about_the_embedding(health: Health, trained: bool) -> Iterator[str]:
             yield f"{finding.said} {finding.remedy}"
 
 
-def _about_identities(n_volumes: int, verdict: Verdict) -> Iterator[str]:
+def _about_identities(n_volumes: int, verdict: Verdict, names: Names) -> Iterator[str]:
     neurons, n_distrusted = verdict.neurons, int(verdict.distrusted.sum())
     if verdict.jumps > MANY_JUMPS:
         said = f"{percent(verdict.jumps)} of the steps between volumes go against the neighbours: identities change hands."
@@ -68,11 +75,24 @@ def _about_identities(n_volumes: int, verdict: Verdict) -> Iterator[str]:
         yield f"Look at the {counted(n_distrusted, 'distrusted volume')} listed below before using what was read there."
     if len(neurons.neuron) and neurons.probability.min() < UNCERTAIN:
         worst = neurons.neuron[np.argsort(neurons.probability, kind="stable")[:5]]
-        yield f"Look at the least certain neurons first: {', '.join(str(k) for k in worst)}."
+        yield f"Look at the least certain neurons first: {names.listed(worst)}."
     fragments = int(np.count_nonzero(neurons.seen < FRAGMENT * n_volumes))
     if fragments > MANY_FRAGMENTS * len(neurons.neuron):
         some = f"{counted(fragments, 'neuron')} of {len(neurons.neuron)} {'was' if fragments == 1 else 'were'}"
         yield f"{some} seen in less than half of the volumes: such may be one neuron under two names (see the map of coverage)."
+
+
+def _about_answers(shown: Shown, asked: Sequence[Question]) -> Iterator[str]:
+    if len(shown.swaps):
+        pairs = {(int(one), int(other)) for one, other in shown.swaps.neuron}
+        some = counted(len(pairs), "pair")
+        yield f"The traces of {some} of neurons may be exchanged for a while: look at the volumes in the table of exchanges."
+    gain = sum(question.gain for question in asked)
+    if gain >= WORTH_ASKING:
+        yield (
+            f"Answer the {counted(len(asked), 'question')} below: they promise to put about {gain:.0f} identities right, and applying them "
+            "takes seconds."
+        )
 
 
 def _about_the_images(recording: Recording, detections: Detections, traces: Traces) -> Iterator[str]:
@@ -84,8 +104,8 @@ def _about_the_images(recording: Recording, detections: Detections, traces: Trac
     without = float(np.mean(~np.isfinite(traces.dr_over_r0[read]))) if read.any() else 0.0
     if without > NO_CHANGE:
         yield (
-            f"{percent(without)} of the points read have no dR/R0, for their neuron's R0 is not positive: its green lies at or below the "
-            "background around it. Use the columns green and ratio there, or raise trace.r0_percentile."
+            f"{percent(without)} of the points read have no dR/R0, for their neuron's R0 is of too few values, or not clearly above zero: "
+            "its green does not stand out from what is around it. Use the columns green and ratio there, or raise trace.r0_percentile."
         )
     tenth = max(1, traces.red.shape[1] // 10)
     start, end = (part[np.isfinite(part)] for part in (traces.red[:, :tenth], traces.red[:, -tenth:]))

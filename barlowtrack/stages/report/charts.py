@@ -1,14 +1,13 @@
-"""Curves of the page: training, detections, probabilities, single traces."""
+"""Curves of the page: training, detections, probabilities."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from barlowtrack.data import UNKNOWN, FloatArray, IntArray, Traces, Tracks
+from barlowtrack.data import UNKNOWN, FloatArray, Tracks
 from barlowtrack.stages.report.drawing import (
     ACCENT,
     INK,
@@ -17,18 +16,16 @@ from barlowtrack.stages.report.drawing import (
     SOFT,
     WARN,
     TimeAxis,
-    as_png,
     as_svg,
     canvas,
     in_blocks,
-    ink_of,
-    probability_colours,
 )
 from barlowtrack.stages.report.page import Picture
 from barlowtrack.stages.report.verdict import Verdict
 from barlowtrack.stages.report.words import counted, percent
 
-TRACES_A_FIGURE = 10
+OUTLIER = 3.0
+"""The axis of contrast ends at so many times what is usual: one odd volume must not press all others flat."""
 
 
 def detections_chart(verdict: Verdict, time: TimeAxis) -> Picture:
@@ -54,7 +51,12 @@ def detections_chart(verdict: Verdict, time: TimeAxis) -> Picture:
     bottom.fill_between(x, low, high, color=SOFT, alpha=0.25, linewidth=0, label="middle 80 % of nuclei")
     bottom.plot(x, middle, style, color=SOFT, markersize=3, label="median")
     bottom.set(ylabel="contrast / noise")
-    bottom.set_ylim(bottom=0)
+    highest, usual = (
+        float(np.nanmax(high)) if np.isfinite(high).any() else 1.0,
+        float(np.nanmedian(high)) if np.isfinite(high).any() else 1.0,
+    )
+    bottom.set_ylim(0, max(min(1.08 * highest, OUTLIER * usual), 1e-3))
+    beyond = np.flatnonzero(volumes.quality[2] > OUTLIER * usual)
     _legend_above(bottom)
     time.finish(bottom)
     alt = (
@@ -65,6 +67,11 @@ def detections_chart(verdict: Verdict, time: TimeAxis) -> Picture:
         "A sudden drop in number, probability or contrast is a blurred, dropped or displaced volume; red ticks mark the volumes to "
         "distrust. A neuron jumps where it moves against its neighbours by more than the distance between nuclei. Tissue does not do "
         "that, so its identity changed hands: one wrong volume makes two jumps, and an exchange with the next neighbour may make none."
+        + (
+            f" The contrast of {counted(len(beyond), 'volume')} goes beyond its axis (the first is volume {beyond[0]})."
+            if len(beyond)
+            else ""
+        )
     )
     return Picture(as_svg(figure), alt, caption, wide=True)
 
@@ -87,11 +94,15 @@ def probability_histogram(tracks: Tracks) -> Picture:
     edges = np.linspace(0, 1, 21).tolist()
     stacks = [tracks.probability[known], tracks.probability[~known]]
     axes.hist(stacks, edges, stacked=True, color=[ACCENT, LINE], edgecolor="white", linewidth=0.5, label=["identified", "unknown"])
-    axes.set(xlabel="probability", ylabel="detections", xlim=(0, 1))
+    axes.set(xlabel="probability", ylabel="detections", xlim=(0, 1), yscale="log")
     axes.legend(loc="upper left", fontsize=7.5)
     high = float(np.mean(tracks.probability[known] >= 0.9)) if known.any() else float("nan")
     alt = f"Histogram of assignment probabilities: {percent(high)} of the identified detections are at .9 or above."
-    return Picture(as_svg(figure), alt, f"{percent(high)} of the identities have a probability of .9 or more.", wide=True)
+    caption = (
+        f"{percent(high)} of the identities have a probability of .9 or more. Each step of the scale is ten times as many. If much lies in "
+        "the middle, the tracker is undecided: answer questions, or leave doubtful ones out."
+    )
+    return Picture(as_svg(figure), alt, caption, wide=True)
 
 
 def training_chart(history: Mapping[str, FloatArray], best: int) -> Picture:
@@ -129,47 +140,3 @@ def training_chart(history: Mapping[str, FloatArray], best: int) -> Picture:
         "alike to the encoder."
     )
     return Picture(as_svg(figure), alt, caption, wide=True)
-
-
-def single_traces(traces: Traces, neurons: IntArray, time: TimeAxis) -> Iterator[Picture]:
-    """The traces of the most certain neurons, with the probability of every point as a strip below."""
-    has_signal = bool(np.isfinite(traces.dr_over_r0).any())
-    values = traces.dr_over_r0 if has_signal else traces.red
-    what = "dR/R0" if has_signal else "red"
-    for first in range(0, len(neurons), TRACES_A_FIGURE):
-        chosen = neurons[first : first + TRACES_A_FIGURE]
-        height = 0.55 + 0.52 * len(chosen)
-        figure = Figure(figsize=(6.2, height))  # laid out by hand: twenty axes cost the layout engine half a second
-        figure.subplots_adjust(left=0.13, right=0.985, top=1 - 0.06 / height, bottom=0.42 / height, hspace=0.25)
-        rows = figure.subplots(2 * len(chosen), 1, sharex=True, squeeze=False, height_ratios=[5, 1] * len(chosen))[:, 0]
-        for place, neuron in enumerate(chosen):
-            _one_trace(rows[2 * place], rows[2 * place + 1], int(neuron), values[neuron], traces.probability[neuron], time)
-        rows[-1].spines["bottom"].set_visible(True)
-        rows[-1].tick_params(bottom=True, labelbottom=True)
-        time.finish(rows[-1])
-        names = ", ".join(str(neuron) for neuron in chosen)
-        yield Picture(as_png(figure), f"Traces ({what}) of neurons {names}, each with its probability over time.")
-
-
-def _one_trace(curve: Axes, strip: Axes, neuron: int, values: FloatArray, probability: FloatArray, time: TimeAxis) -> None:
-    x, y = in_blocks(time.at), in_blocks(values)
-    alone = np.isfinite(y) & ~np.isfinite(np.append(y[1:], np.nan)) & ~np.isfinite(np.append(np.nan, y[:-1]))
-    curve.plot(x, y, color=ink_of(neuron), linewidth=1.0)
-    curve.plot(x[alone], y[alone], ".", color=ink_of(neuron), markersize=2.5)  # a point between two gaps has no line
-    strip.imshow(
-        in_blocks(probability)[None],
-        cmap=probability_colours(),
-        vmin=0,
-        vmax=1,
-        aspect="auto",
-        extent=(*time.bounds, 0, 1),
-        interpolation="nearest",
-    )
-    curve.set_ylabel(str(neuron), rotation=0, ha="right", va="center", labelpad=20)
-    curve.tick_params(labelsize=6.5, bottom=False, labelbottom=False)
-    curve.locator_params(axis="y", nbins=2)
-    curve.spines["bottom"].set_visible(False)
-    strip.set_yticks([])
-    strip.tick_params(bottom=False, labelbottom=False)
-    for side in strip.spines.values():
-        side.set_visible(False)

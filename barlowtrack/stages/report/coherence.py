@@ -6,20 +6,41 @@ more than the distance between nuclei, its identity has most likely changed hand
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.spatial import cKDTree
 
-from barlowtrack.data import UNKNOWN, Detections, FloatArray, IntArray, Tracks
+from barlowtrack.data import UNKNOWN, BoolArray, Detections, FloatArray, IntArray, Tracks
 
 NEIGHBOURS = 8
 FEWEST_NEURONS = 12
 """With fewer in two successive volumes, neighbours are too far to say where the tissue goes."""
+MANY_NEURONS = 30
+"""From so many on a bend of the whole can be told from the steps of single neurons."""
+FAR = 3.0  # of the median
 
 
-def jumps(detections: Detections, tracks: Tracks) -> tuple[IntArray, IntArray]:
-    """Counts neurons that moved against their neighbours since the volume before.
+@dataclass(frozen=True)
+class Steps:
+    """Neurons on their way from one volume to the next, M of them.
 
-    A neuron's own step is compared with the median step of its eight nearest neighbours; a difference above the median distance
+    Attributes:
+        t: (M,) volume in which each ends, rising.
+        doubt: (M,) probability that the identity at one of its ends is wrong at least, as the tracker says.
+        jumps: (M,) whether it goes against its neighbours.
+    """
+
+    t: IntArray
+    doubt: FloatArray
+    jumps: BoolArray
+
+
+def steps(detections: Detections, tracks: Tracks) -> Steps:
+    """Finds the neurons that moved against their neighbours since the volume before.
+
+    A neuron's own step is compared with the median step of its eight nearest neighbours, also after a smooth motion of the
+    whole was taken out; a difference above the median distance
     of nearest neighbours is a jump. An identity that is wrong in a single volume makes two jumps, one that stays wrong makes
     one, and one that was never right makes none.
 
@@ -28,30 +49,54 @@ def jumps(detections: Detections, tracks: Tracks) -> tuple[IntArray, IntArray]:
         tracks: Whose they are.
 
     Returns:
-        (T,) steps looked at, and (T,) jumps among them; volume 0 has none, nor has a volume with too few common neurons.
+        The steps that could be looked at: none into volume 0, nor into a volume with too few common neurons.
     """
-    looked, jumped = np.zeros(detections.n_volumes, np.int64), np.zeros(detections.n_volumes, np.int64)
-    before = _positions(detections, tracks, 0)
+    when, doubts, jumping = [np.zeros(0, np.int64)], [np.zeros(0)], [np.zeros(0, bool)]
+    before = _known(detections, tracks, 0)
     for t in range(1, detections.n_volumes):
-        now = _positions(detections, tracks, t)
-        _, first, second = np.intersect1d(before[0], now[0], return_indices=True)
+        now = _known(detections, tracks, t)
+        _, first, second = np.intersect1d(tracks.neuron[before], tracks.neuron[now], return_indices=True)
         if len(first) >= FEWEST_NEURONS:
-            looked[t] = len(first)
-            jumped[t] = np.count_nonzero(_residual(before[1][first], now[1][second]) > 1)
+            start, end = before[first], now[second]
+            when.append(np.full(len(first), t))
+            doubts.append(1 - tracks.probability[start].astype(np.float64) * tracks.probability[end])
+            jumping.append(_residual(detections.position_um[start], detections.position_um[end]) > 1)
         before = now
-    return looked, jumped
+    return Steps(np.concatenate(when), np.concatenate(doubts), np.concatenate(jumping))
 
 
-def _positions(detections: Detections, tracks: Tracks, t: int) -> tuple[IntArray, FloatArray]:
+def _known(detections: Detections, tracks: Tracks, t: int) -> IntArray:
     rows = detections.rows_of(t)
-    known = tracks.neuron[rows] != UNKNOWN
-    return tracks.neuron[rows][known], detections.position_um[rows][known]
+    found: IntArray = np.arange(rows.start, rows.stop)[tracks.neuron[rows] != UNKNOWN]
+    return found
 
 
 def _residual(before_um: FloatArray, now_um: FloatArray) -> FloatArray:
-    """Returns how far each step lies from that of its neighbours, in median neighbour distances: (n,)."""
+    """Returns how far each step lies from that of its neighbours, in median neighbour distances: (n,).
+
+    The lesser of two: as it is, and after a smooth motion of the whole was taken out. Many errors spoil the second, a fast bend the first.
+    """
     step = now_um - before_um  # (n, 3)
     distance, neighbour = (np.asarray(found) for found in cKDTree(before_um).query(before_um, k=NEIGHBOURS + 1))
-    usual = np.median(step[neighbour[:, 1:]], axis=1)  # (n, 3)
-    away: FloatArray = np.linalg.norm(step - usual, axis=1) / max(float(np.median(distance[:, 1])), 1e-9)
-    return away
+    away = [np.linalg.norm(left - np.median(left[neighbour[:, 1:]], axis=1), axis=1) for left in (step, _without_whole(before_um, step))]
+    found: FloatArray = np.minimum(*away) / max(float(np.median(distance[:, 1])), 1e-9)
+    return found
+
+
+def _without_whole(before_um: FloatArray, step_um: FloatArray) -> FloatArray:
+    """Takes from steps (n, 3) what a smooth motion of the whole explains.
+
+    A fast bend carries neighbours apart by more than the distance between nuclei, and would count as jumps. The motion is a polynomial of
+    the place, of second order where neurons are many; steps that lie far from it have no say.
+    """
+    place = (before_um - before_um.mean(axis=0)) / max(float(before_um.std()), 1e-9)
+    terms = [np.ones((len(place), 1)), place]
+    if len(place) >= MANY_NEURONS:
+        terms += [place**2, place * np.roll(place, 1, axis=1)]
+    design, use = np.concatenate(terms, axis=1), np.ones(len(place), bool)
+    left = step_um
+    for _ in range(3):
+        left = step_um - design @ np.linalg.lstsq(design[use], step_um[use], rcond=None)[0]
+        off = np.linalg.norm(left, axis=1)
+        use = off <= FAR * max(float(np.median(off)), 1e-9)
+    return left

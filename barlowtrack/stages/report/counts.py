@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from barlowtrack.data import UNKNOWN, Detections, FloatArray, IntArray, Traces, Tracks
-from barlowtrack.stages.report.coherence import jumps
+from barlowtrack.stages.report.coherence import Steps, steps
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class VolumeCounts:
         quality: (3, T) 10th, 50th and 90th percentile of the nuclei's contrast; NaN without any.
         steps: (T,) neurons seen here and in the volume before, as far as their neighbours can be asked.
         jumped: (T,) of them against their neighbours; see coherence.
+        step: Those steps, one by one.
     """
 
     detections: IntArray
@@ -29,6 +30,7 @@ class VolumeCounts:
     quality: FloatArray
     steps: IntArray
     jumped: IntArray
+    step: Steps
 
     @property
     def jumps(self) -> FloatArray:
@@ -65,7 +67,9 @@ def count_by_volume(detections: Detections, tracks: Tracks) -> VolumeCounts:
         if len(values):
             quality[:, t] = np.percentile(values, [10, 50, 90])
     probability = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    return VolumeCounts(np.bincount(detections.t, minlength=n), count, probability, quality, *jumps(detections, tracks))
+    found = steps(detections, tracks)
+    looked, jumped = np.bincount(found.t, minlength=n), np.bincount(found.t[found.jumps], minlength=n)
+    return VolumeCounts(np.bincount(detections.t, minlength=n), count, probability, quality, looked, jumped, found)
 
 
 def count_by_neuron(tracks: Tracks, traces: Traces) -> NeuronCounts:

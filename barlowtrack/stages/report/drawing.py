@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import colorsys
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,13 +17,21 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from barlowtrack.data import FloatArray, IntArray
 
 INK, SOFT, LINE = "#16202c", "#66727f", "#dde2e8"
 ACCENT, SECOND, WARN = "#0b63a5", "#c2571a", "#c0392b"
+RED, GREEN = "#c0392b", "#1f8a4c"
+"""The two channels."""
+FLAGGED, ABSENT = "#d97a00", "#eef0f3"
 MOST_POINTS = 1500
 """Points along time that a figure shows; more are averaged in blocks, as no page is wider."""
+
+MOST_NAMED_ROWS, FEW_ROWS = 40, 12
+ROW_NAME_INCHES = 0.085
+"""That a name takes beside an image, at its size of letters."""
 
 _RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",
@@ -69,6 +77,13 @@ def as_png(figure: Figure, dpi: int = 130) -> str:
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
+def as_jpeg(figure: Figure, dpi: int = 130) -> str:
+    """Returns a figure that is mostly a photograph as a data address: a quarter of the size."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="jpeg", dpi=dpi, pil_kwargs={"quality": 88, "subsampling": 0})
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
+
+
 def as_svg(figure: Figure) -> str:
     """Returns the figure as a data address, without date or version in it."""
     stream = io.BytesIO()
@@ -99,7 +114,24 @@ def colours_of(neurons: IntArray) -> FloatArray:
 def probability_colours() -> Colormap:
     """Returns orange for doubtful, blue for certain, light grey for absent: told apart by every eye."""
     colours = LinearSegmentedColormap.from_list("probability", ["#c8384f", "#ee9b2f", "#86bfae", "#3f8fc0", "#12507f"])
-    return colours.with_extremes(bad="#f0f2f4")
+    return colours.with_extremes(bad=ABSENT)
+
+
+def name_rows(axes: Axes, called: Sequence[str], height: float, *, pad: float = 1, along: str = "y") -> None:
+    """Names the rows of an image of height rows, each 1 high: all, or every second, third ... as far as there is room.
+
+    Args:
+        axes: Row r of the image lies from r to r + 1.
+        called: What the rows are called.
+        height: Of the axes, in inches.
+        pad: Space to leave beside the axes, in points.
+        along: "x": the same for columns, names upright.
+    """
+    step = -(-len(called) // max(1, min(MOST_NAMED_ROWS, int(height / ROW_NAME_INCHES))))
+    at = range(0, len(called), max(step, 1))
+    axis = axes.yaxis if along == "y" else axes.xaxis
+    axis.set_ticks([k + 0.5 for k in at], [called[k] for k in at])
+    axis.set_tick_params(length=0, pad=pad, labelsize=5 if len(called) > FEW_ROWS else 6.5, labelrotation=0 if along == "y" else 90)
 
 
 def in_blocks(values: FloatArray | IntArray, most: int = MOST_POINTS) -> FloatArray:
@@ -127,5 +159,7 @@ class TimeAxis:
 
     def finish(self, axes: Axes, *, named: bool = True) -> None:
         axes.set_xlim(*self.bounds)
+        if self.label == "volume":
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1) if len(self.at) > 1 else FixedLocator([0]))
         if named:
             axes.set_xlabel(self.label)

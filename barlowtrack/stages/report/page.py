@@ -39,24 +39,39 @@ nav { margin: 12px 0 0; font-size: .92rem; display: flex; flex-wrap: wrap; gap: 
 a { color: var(--mark); }
 .grid { display: grid; gap: 14px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 430px), 1fr)); align-items: start; }
 .grid.kept { grid-template-columns: repeat(auto-fill, minmax(min(100%, 430px), 1fr)); }
+.cards { display: grid; gap: 14px; grid-template-columns: repeat(auto-fill, minmax(min(100%, 430px), 1fr)); }
+.card { border: 1px solid var(--line); border-radius: 8px; padding: 10px 14px; min-width: 0; }
+.card h3 { margin: 2px 0 4px; overflow-wrap: anywhere; }
+.card p { margin: 4px 0 8px; font-size: .92rem; }
+.card pre { margin: 0; padding: 8px 10px; font-size: .76rem; white-space: pre-wrap; }
+pre .word { white-space: nowrap; }
 figure { margin: 8px 0; min-width: 0; }
-.frame { background: #fff; border-radius: 6px; overflow-x: auto; }
-.frame img { display: block; width: 100%; height: auto; min-width: 340px; }
-.frame.wide img { min-width: 620px; }
+.frame { background: #fff; border-radius: 6px; overflow-x: auto; scrollbar-width: thin; }
+.frame img { display: block; width: 100%; max-width: 100%; height: auto; }
 ol, ul { margin: 4px 0 10px; padding-left: 22px; } li { margin: 3px 0; max-width: 80ch; }
 table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: 4px 16px 4px 0; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
-th { color: var(--soft); font-weight: 600; }
+th { color: var(--soft); font-weight: 600; overflow-wrap: normal; }
 .scroll { overflow-x: auto; }
 .swatch { display: inline-block; width: .8em; height: .8em; border-radius: 50%; margin-right: .45em; border: 1px solid var(--line); }
 pre { background: var(--page); border: 1px solid var(--line); border-radius: 6px; padding: 12px; overflow-x: auto; font-size: .84rem; }
 summary { cursor: pointer; color: var(--mark); padding: 4px 0; }
+@media (prefers-color-scheme: dark) { .frame img { filter: brightness(.9); } }
 @media (max-width: 560px) { main { padding: 16px 10px 40px; } section, .verdict { padding: 14px 12px; } .tile dd { font-size: 1.3rem; }
-  .tiles { grid-template-columns: 1fr 1fr; } }
+  .frame.wide img { width: 580px; max-width: none; }
+  .frame.wide::before { content: "swipe sideways for the rest \N{RIGHTWARDS ARROW}"; display: block; position: sticky; left: 0;
+    width: max-content; padding: 2px 8px; font-size: .78rem; color: #566373; }
+  .tiles { grid-template-columns: 1fr 1fr; } .tile:last-child:nth-child(odd) { grid-column: 1 / -1; } }
 @media print { :root { --page: #fff; --card: #fff; --ink: #000; --soft: #444; --line: #bbb; --good: #0a7d55; --care: #a85b00;
   --poor: #b42318; } body { font-size: 10.5pt; } main { max-width: none; padding: 0; } nav { display: none; }
-  section { border: 0; padding: 0; } figure, .verdict, tr { break-inside: avoid; } h2, h3 { break-after: avoid; }
-  .grid { grid-template-columns: 1fr 1fr; } .frame img, .frame.wide img { min-width: 0; } }
+  section { border: 0; padding: 0; } figure, .verdict, .card, .tile, tr { break-inside: avoid; }
+  .frame img { filter: none; max-height: 22cm; object-fit: contain; object-position: left; }
+  .cards { grid-template-columns: 1fr 1fr; } h2, h3 { break-after: avoid; }
+  .grid, .grid.kept { grid-template-columns: 1fr 1fr; } section > .soft { break-after: avoid; }
+  details::details-content { content-visibility: visible; display: block; } details > summary { list-style: none; }
+  p, li, figcaption { break-inside: avoid; } p:has(+ figure), p:has(+ .grid), p:has(+ .cards) { break-after: avoid; }
+  figcaption { break-before: avoid; }
+  pre { white-space: pre-wrap; } .frame { overflow: visible; } .scroll { overflow: visible; } }
 """
 
 
@@ -125,18 +140,30 @@ def tiles(entries: Sequence[tuple[str, str, str]]) -> str:
     return '<dl class="tiles">' + "".join(parts) + "</dl>"
 
 
+def cards(entries: Iterable[str]) -> str:
+    """Returns cards side by side where there is room."""
+    return '<div class="cards">\n' + "\n".join(entries) + "\n</div>"
+
+
+def card(title: str, *content: str) -> str:
+    """Returns a frame around what belongs together. Title is text; content is HTML."""
+    return f'<div class="card"><h3>{escape(title)}</h3>\n' + "\n".join(content) + "\n</div>"
+
+
 def listing(texts: Sequence[str], *, numbered: bool = False) -> str:
     """Returns a list of texts."""
     tag = "ol" if numbered else "ul"
     return f"<{tag}>" + "".join(f"<li>{escape(text)}</li>" for text in texts) + f"</{tag}>"
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], swatches: Sequence[str] = ()) -> str:
-    """Returns a table of texts; swatches: a colour in front of every row's first cell."""
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], swatches: Sequence[str | tuple[str, ...]] = ()) -> str:
+    """Returns a table of texts; swatches: a colour, or several, in front of every row's first cell."""
     top = f"<thead><tr>{''.join(f'<th>{escape(name)}</th>' for name in head)}</tr></thead>" if head else ""
     lines = []
     for number, row in enumerate(rows):
-        dot = f'<span class="swatch" style="background:{escape(swatches[number])}"></span>' if swatches else ""
+        colours = swatches[number] if swatches else ()
+        several = (colours,) if isinstance(colours, str) else colours
+        dot = "".join(f'<span class="swatch" style="background:{escape(colour)}"></span>' for colour in several)
         cells = "".join(f"<td>{dot if place == 0 else ''}{escape(text)}</td>" for place, text in enumerate(row))
         lines.append(f"<tr>{cells}</tr>")
     return f'<div class="scroll"><table>{top}<tbody>{"".join(lines)}</tbody></table></div>'
@@ -150,3 +177,10 @@ def folded(title: str, *content: str) -> str:
 def code(text: str) -> str:
     """Returns text exactly as it is."""
     return f"<pre>{escape(text)}</pre>"
+
+
+def commands(lines: Iterable[str]) -> str:
+    """Returns what is to be typed; where a line has no room it breaks between words, never inside an option."""
+    return (
+        "<pre>" + "\n".join(" ".join(f'<span class="word">{escape(word)}</span>' for word in line.split(" ")) for line in lines) + "</pre>"
+    )

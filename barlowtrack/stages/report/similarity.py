@@ -29,6 +29,7 @@ def layout_chart(layout: Layout, tracks: Tracks) -> Picture:
     shown = f"{len(layout.row)} of {n} nuclei" if len(layout.row) < n else f"{n} nuclei"
     method = "no layout" if layout.method == "none" else layout.method
     axes.set(xticks=[], yticks=[], xlabel=f"{method}: {shown}, one colour a neuron")
+    axes.spines[["left", "bottom"]].set_visible(False)
     alt = f"Embedding of {shown} in two dimensions ({method}), coloured by neuron."
     why = f" {method}, for {layout.reason}." if layout.reason else ""
     caption = (

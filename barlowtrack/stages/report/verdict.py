@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from barlowtrack.data import UNKNOWN, Detections, Traces, Tracks, VolumeLooks
+from barlowtrack.data import UNKNOWN, Detections, IntArray, Traces, Tracks, VolumeLooks
 from barlowtrack.identity.estimate import ErrorEstimate, estimate_error
 from barlowtrack.stages.report.counts import NeuronCounts, VolumeCounts, count_by_neuron, count_by_volume
 from barlowtrack.stages.report.words import counted, percent
@@ -20,6 +20,10 @@ GOOD_COVERAGE = 0.8
 MANY_JUMPS = 0.1  # of all steps
 JUMPY = 0.3  # of the steps into one volume
 FEWEST_TO_COMPARE = 4  # volumes, below which none is unusual
+FEW_VOLUMES = 20  # below which what volumes say of each other is little, and an estimate rough
+SURE, MANY_UNSURE = 0.9, 0.3  # probability from which on the tracker is sure, and share of all nuclei that it is not sure of
+FOUND = "\N{OBJECT REPLACEMENT CHARACTER}"
+"""Stands for the number of nuclei until stretches of volumes are known."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,8 @@ def judge(detections: Detections, looks: VolumeLooks, tracks: Tracks, traces: Tr
     reasons = _reasons(volumes, looks)
     distrusted = np.array([bool(why) for why in reasons], bool)
     return Verdict(
-        grade=_grade(n_neurons, right, coverage, jumping),
-        headline=_headline(n_neurons, n_volumes, coverage, wrong, int(distrusted.sum())),
+        grade=_grade(n_neurons, n_volumes, right, coverage, jumping),
+        headline=_headline(n_neurons, n_volumes, coverage, wrong, int(distrusted.sum()), _unsure(tracks)),
         coverage=coverage,
         estimated_right=right,
         wrong=wrong,
@@ -79,7 +83,7 @@ def judge(detections: Detections, looks: VolumeLooks, tracks: Tracks, traces: Tr
         volumes=volumes,
         neurons=neurons,
         distrusted=distrusted,
-        distrust=list(_stretches(reasons)),
+        distrust=list(_stretches(reasons, volumes.detections)),
     )
 
 
@@ -100,9 +104,9 @@ def _reasons(volumes: VolumeCounts, looks: VolumeLooks) -> list[tuple[str, ...]]
             why.append("no nucleus found")
         elif compare:
             if volumes.detections[t] < FEW_NUCLEI * usual:
-                why.append(f"few nuclei ({usual:.0f} are usual)")
+                why.append(f"few nuclei ({FOUND}; {usual:.0f} are usual)")
             if volumes.detections[t] > MANY_NUCLEI * usual:
-                why.append(f"many nuclei ({usual:.0f} are usual), some of them surely noise")
+                why.append(f"many nuclei ({FOUND}; {usual:.0f} are usual), some of them surely noise")
             if volumes.quality[1, t] < DULL * usual_quality:
                 why.append("dim or blurred")
         if junk[t] and not why:
@@ -117,26 +121,38 @@ def _reasons(volumes: VolumeCounts, looks: VolumeLooks) -> list[tuple[str, ...]]
     return reasons
 
 
-def _stretches(reasons: list[tuple[str, ...]]) -> Iterator[tuple[int, int, str]]:
-    """Yields runs of volumes with the same reasons."""
+def _stretches(reasons: list[tuple[str, ...]], detections: IntArray) -> Iterator[tuple[int, int, str]]:
+    """Yields runs of volumes with the same reasons; detections: (T,) how many were found."""
     start = 0
     for t in range(1, len(reasons) + 1):
         if t == len(reasons) or reasons[t] != reasons[start]:
             if reasons[start]:
-                yield start, t - 1, "; ".join(reasons[start])
+                least, most = int(detections[start:t].min()), int(detections[start:t].max())
+                yield start, t - 1, "; ".join(reasons[start]).replace(FOUND, str(least) if least == most else f"{least} to {most}")
             start = t
 
 
-def _grade(n_neurons: int, right: float, coverage: float, jumping: float) -> str:
-    if not n_neurons or right < POOR:
+def _unsure(tracks: Tracks) -> float:
+    """Returns the share of all nuclei that have no identity that the tracker is sure of; NaN without any."""
+    sure = (tracks.neuron != UNKNOWN) & (tracks.probability >= SURE)
+    return 1 - float(np.mean(sure)) if len(sure) else float("nan")
+
+
+def _grade(n_neurons: int, n_volumes: int, right: float, coverage: float, jumping: float) -> str:
+    if not n_neurons or n_volumes == 1 or right < POOR:
         return "poor"
-    sound = right >= GOOD and coverage >= GOOD_COVERAGE and not jumping > MANY_JUMPS
+    sound = n_volumes >= FEW_VOLUMES and right >= GOOD and coverage >= GOOD_COVERAGE and not jumping > MANY_JUMPS
     return "good" if sound else "care"
 
 
-def _headline(n_neurons: int, n_volumes: int, coverage: float, wrong: ErrorEstimate, n_distrusted: int) -> str:
+def _headline(n_neurons: int, n_volumes: int, coverage: float, wrong: ErrorEstimate, n_distrusted: int, unsure: float) -> str:
     if not n_neurons:
         return f"No neuron was identified in {counted(n_volumes, 'volume')}."
+    if n_volumes == 1:
+        return (
+            f"{counted(n_neurons, 'neuron')} found in 1 volume, and one volume cannot be tracked: there is no other to find them again in. "
+            "The identities and their probabilities on this page say nothing."
+        )
     followed = (
         f"{counted(n_neurons, 'neuron')} found in {counted(n_volumes, 'volume')}, each seen in {percent(coverage)} of them on average."
     )
@@ -146,4 +162,12 @@ def _headline(n_neurons: int, n_volumes: int, coverage: float, wrong: ErrorEstim
         f"By the tracker's own estimate {roughly} of the identities are right ({percent(1 - wrong.high)} to {percent(1 - wrong.low)})."
     )
     trust = "No volume stands out." if not n_distrusted else f"{counted(n_distrusted, 'volume')} should not be trusted blindly."
-    return f"{followed} {estimate} {trust}"
+    return " ".join([followed, estimate, *_caveats(n_volumes, unsure), trust])
+
+
+def _caveats(n_volumes: int, unsure: float) -> Iterator[str]:
+    """Yields why the estimate may be worth little."""
+    if n_volumes < FEW_VOLUMES:
+        yield f"From so few volumes ({n_volumes}) such estimates are rough, and may be far too kind."
+    if unsure > MANY_UNSURE:
+        yield f"Of {percent(unsure)} of all nuclei the tracker is not sure (nobody we know, or a probability below {SURE:g})."

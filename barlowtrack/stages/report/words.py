@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -20,3 +22,8 @@ def percent(share: float) -> str:
 def counted(n: int, noun: str, many: str | None = None) -> str:
     """Returns "1 neuron", "2 neurons"."""
     return f"{n} {noun}" if n == 1 else f"{n} {many or noun + 's'}"
+
+
+def by(sizes: Sequence[float]) -> str:
+    """Returns "2 x 3 x 4", with the sign for times."""
+    return " \N{MULTIPLICATION SIGN} ".join(f"{size:g}" for size in sizes)

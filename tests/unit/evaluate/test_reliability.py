@@ -68,7 +68,7 @@ def test_trace_correlation_follows_the_mapping():
     truth = Truth(t, neuron + 5, np.zeros((60, 3)), activity.ravel())
     ours = np.stack([activity[2] * 3 + 1, -activity[0], np.full(20, 1.0), activity[1]])
     ours[0, 4:7] = np.nan
-    traces = Traces(np.arange(20.0), ours, ours, ours, ours, ours)
+    traces = Traces.of_seen(np.arange(20.0), ours, ours, ours, ours, ours)
     r = trace_correlation(traces, truth, {0: 7, 1: 5, 2: 6})
     assert r[:2] == pytest.approx([1.0, -1.0])
     assert np.isnan(r[2])  # constant

@@ -88,4 +88,5 @@ def identities_of(detections: Detections, entry: np.ndarray, probability: float 
     absent = np.full((detections.n_volumes, K), 0.8, np.float32)
     absent[detections.t[known], entry[known]] = np.nan
     sure = np.full(len(entry), probability, np.float32)
-    return Identities(entry.astype(np.int32), sure, Candidates(who.astype(np.int32), share.astype(np.float32)), absent)
+    nowhere = np.full((*absent.shape, 3), np.nan, np.float32)
+    return Identities(entry.astype(np.int32), sure, Candidates(who.astype(np.int32), share.astype(np.float32)), absent, nowhere)

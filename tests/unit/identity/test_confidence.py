@@ -25,9 +25,9 @@ K, T = 60, 40
 
 
 def rater(right: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(T, K) names of all neurons in all volumes, of which a share `right` (T, K) is right; the others are shuffled among themselves."""
-    named = np.tile(np.arange(K), (T, 1))
-    for volume in range(T):
+    """(len(right), K) names of all neurons in all volumes, of which a share `right` is right; the others are shuffled among themselves."""
+    named = np.tile(np.arange(K), (len(right), 1))
+    for volume in range(len(right)):
         wrong = np.flatnonzero(rng.random(K) > right[volume])
         named[volume, wrong] = np.roll(wrong, 1 + volume % 7)
     return named
@@ -93,6 +93,34 @@ def test_without_second_opinions_the_posterior_is_all_there_is() -> None:
     calibration, votes, _ = calibrate(claims, np.full((2, K * T), NOT_ASKED), K, T)
     assert np.all(votes == NO_VOTE)
     assert np.allclose(calibration.probability(claims, votes), claims.posterior * calibration.worth[claims.neuron], atol=1e-6)
+
+
+@pytest.mark.parametrize("n_volumes", [2, 5, 40])
+def test_what_second_opinions_said_holds_no_prior(n_volumes: int) -> None:
+    rng = np.random.default_rng(n_volumes)
+    right = np.full((n_volumes, K), 0.9)
+    ours, others = np.tile(np.arange(K), (n_volumes, 1)), [rater(right * rng.random(K), rng).ravel() for _ in range(2)]
+    claims = claims_by(ours, np.full((n_volumes, K), 0.9))
+    calibration, votes, _ = calibrate(claims, np.stack(others), K, n_volumes)
+    asked, share = calibration.said(n_volumes)
+    assert np.all(asked == n_volumes)
+    assert share == pytest.approx((votes == YES).mean(axis=0).reshape(n_volumes, K).mean(axis=0), abs=1e-12)
+
+
+@pytest.mark.parametrize("n_volumes", [1, 30])
+def test_who_was_never_asked_said_nothing(n_volumes: int) -> None:
+    claims = claims_by(np.tile(np.arange(K), (n_volumes, 1)), np.full((n_volumes, K), 0.9))
+    nobody = claims.neuron if n_volumes == 1 else np.full(K * n_volumes, NOT_ASKED)
+    asked, share = calibrate(claims, np.tile(nobody, (2, 1)), K, n_volumes)[0].said(n_volumes)
+    assert not asked.any()
+    assert np.isnan(share).all()
+
+
+def test_two_that_always_agree_with_us_were_asked_all_the_same() -> None:
+    claims = claims_by(np.tile(np.arange(K), (T, 1)), np.full((T, K), 0.9))
+    asked, share = calibrate(claims, np.tile(claims.neuron, (2, 1)), K, T)[0].said(T)
+    assert np.all(asked == T)
+    assert share == pytest.approx(np.ones(K))
 
 
 def test_of_few_volumes_agreement_says_less() -> None:

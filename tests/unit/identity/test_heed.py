@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from barlowtrack.config import TrackConfig
-from barlowtrack.data import UNKNOWN, Correction, Tracked
+from barlowtrack.data import UNKNOWN, Correction, Corrections, Tracked
 from barlowtrack.errors import InputError
-from barlowtrack.identity.rulings import witnesses_of
+from barlowtrack.identity.heed import heed
+from barlowtrack.identity.rulings import rule, witnesses_of
 from barlowtrack.identity.solve import sight
 from tests.cases import detections_at
 from tests.unit.identity.scenes import K, Scene, T, identities_of, scene
@@ -57,6 +58,18 @@ def test_how_sure_one_wants_to_be_moves_no_id(plain) -> None:
     found = unsure.tracked(config=TrackConfig(min_probability=0.5))
     assert np.array_equal(found.tracks.neuron, np.where(plain.true < 3, UNKNOWN, plain.true))
     assert found.tracks.n_neurons == K
+
+
+def test_a_neuron_should_lie_where_its_entry_does_and_one_that_people_added_anywhere(plain) -> None:
+    place_um = np.random.default_rng(0).normal(size=(T, K, 3)).astype(np.float32)
+    known = replace(plain.identities, place_um=place_um)
+    row = int(np.flatnonzero(plain.true == UNKNOWN)[0])
+    said = Corrections((plain.on(row, "extra"),), {})
+    rulings = rule(said, plain.detections, known)
+    heard = heed(rulings, plain.detections, np.ones((len(plain.detections), 1), np.float32), plain.learned, known)
+    assert np.array_equal(heard.place_um[:, :K], place_um[:, rulings.entry[:K]])
+    assert np.isnan(heard.place_um[:, K:]).all()
+    assert heard.place_um.shape[1] == K + 1
 
 
 def test_a_correction_that_agrees_changes_nothing_but_its_own_probability(plain) -> None:

@@ -13,7 +13,7 @@ from barlowtrack.data import UNKNOWN
 from barlowtrack.identity.appearance import components, first_matches, fit_logistic, learn_appearance
 from barlowtrack.identity.assign import assign, pair_up
 from barlowtrack.identity.atlas import Sighting, carry_over, learn_shape, revise, smooth_shape, to_rest, to_volume
-from barlowtrack.identity.registration import Alignment, align, log_likelihood, log_prior, rigid_motion, soft_match
+from barlowtrack.identity.registration import Alignment, align, laid_back, log_likelihood, log_prior, rigid_motion, soft_match
 from tests.cases import arrangement
 
 
@@ -96,6 +96,15 @@ def test_rigid_motion_is_undone_and_never_mirrors() -> None:
     assert np.allclose((np.stack([points, aim]) - middle) @ turn + centre, aim)
     _, turn, _ = rigid_motion(aim * [1, 1, -1], aim)
     assert np.linalg.det(turn) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("n", [20, 4, 3, 2, 1], ids=["body", "few", "plane", "line", "point"])
+def test_a_fitted_shape_is_laid_back_among_the_detections_as_they_were(n: int) -> None:
+    rng = np.random.default_rng(0)
+    points, fitted = rng.normal(0, 3, (n, 3)), rng.normal(0, 3, (7, 3))
+    turn = turn_about_x(70) if n > 2 else np.eye(3)  # what two detections leave open is not turned
+    laid = Alignment((points @ turn + 5).astype(np.float32), fitted @ turn + 5, np.zeros((7, n)), 0.0)
+    assert np.allclose(laid_back(laid, points), fitted, atol=1e-3)
 
 
 def test_align_from_where_it_lay_stays_there() -> None:

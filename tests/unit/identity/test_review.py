@@ -104,3 +104,48 @@ def test_two_halves_of_one_neuron_are_asked_about_once_for_all() -> None:
     ids = {int(k) for k in np.unique(halves.tracked().tracks.neuron[many.identities.neuron == 0])}
     assert len(ids) == 2
     assert {question.neuron, question.other} == ids
+
+
+def with_nobody(here: Scene, neuron: int, left: float) -> Scene:
+    """A scene whose detections of one neuron are nobody we know with some probability."""
+    who = here.identities
+    rows = here.true == neuron
+    share = who.candidates.probability.copy()
+    share[rows] = 0
+    share[rows, 0] = 1 - left
+    candidates = replace(who.candidates, probability=share)
+    sure = np.where(rows, 1 - left, 1.0).astype(np.float32)
+    return replace(here, identities=replace(who, probability=sure, candidates=candidates))
+
+
+def test_whether_a_neuron_is_one_at_all_is_asked_once_for_all_volumes(plain) -> None:
+    (question,) = asked(with_nobody(plain, 5, 0.7))
+    assert (question.kind, question.neuron) == ("nobody", 5)
+    assert question.gain == pytest.approx(0.7 * (plain.true == 5).sum(), rel=1e-5)
+    assert "5" in question.text
+    assert not any(question.kind == "nobody" for question in asked(with_nobody(plain, 5, 0.04)))
+
+
+def test_a_neuron_that_a_person_named_or_pinned_is_one(plain) -> None:
+    doubtful = with_nobody(plain, 5, 0.7)
+    named = Correction("name", neuron="5", other="AVAL", line=2)
+    assert not any(question.kind == "nobody" for question in asked(doubtful, named))
+    assert not any(question.kind == "nobody" for question in asked(doubtful, plain.on(plain.row(3, 5), 5)))
+
+
+def test_one_volume_that_is_nobody_does_not_make_a_neuron_none(plain) -> None:
+    share = plain.identities.candidates.probability.copy()
+    row = plain.row(3, 5)
+    share[row] = 0
+    sure = np.ones(len(plain.true))
+    sure[row] = 0.1
+    here = with_probability(plain, sure)
+    candidates = replace(here.identities.candidates, probability=share)
+    (question,) = asked(replace(here, identities=replace(here.identities, candidates=candidates)))
+    assert question.kind == "who"
+
+
+def test_doubt_that_a_neuron_has_everywhere_is_no_question_about_a_volume(plain) -> None:
+    assert asked(with_nobody(plain, 5, 0.04)) == ()
+    named = Correction("name", neuron="5", other="AVAL", line=2)
+    assert asked(with_nobody(plain, 5, 0.7), named) == ()

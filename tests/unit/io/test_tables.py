@@ -1,23 +1,35 @@
 """Tables: nouns and back, CSV and parquet, same bytes, and errors that name the row."""
 
+import csv
 import hashlib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
-from barlowtrack.data import UNKNOWN, Detections, Traces, Tracks, Truth
+from barlowtrack.data import UNKNOWN, Bleaching, Detections, Light, Places, Swaps, Traces, Tracks, Truth
 from barlowtrack.errors import InputError
+from barlowtrack.io.activity import (
+    bleaching_from_frame,
+    bleaching_to_frame,
+    light_from_frame,
+    light_to_frame,
+    places_from_frame,
+    places_to_frame,
+    swaps_from_frame,
+    swaps_to_frame,
+    traces_from_frame,
+    traces_to_frame,
+)
+from barlowtrack.io.columns import TABLES, TableName
 from barlowtrack.io.tables import (
-    TABLES,
     detections_from_frame,
     detections_to_frame,
     read_provenance,
     read_table,
     read_truth,
-    traces_from_frame,
-    traces_to_frame,
     tracks_from_frame,
     tracks_to_frame,
     truth_from_frame,
@@ -41,9 +53,11 @@ def tracks() -> Tracks:
 
 
 def traces() -> Traces:
-    grids = np.random.default_rng(2).random((5, 3, 4), dtype=np.float32)
+    grids = np.random.default_rng(2).random((6, 3, 4), dtype=np.float32)
     grids[:, 1, 2] = np.nan
-    return Traces(np.arange(4) / 5, *grids)
+    source = np.array([[1, 1, 2, 1], [3, 1, 0, 1], [1, 1, 1, 1]], np.uint8)
+    flags = np.array([[0, 0, 63, 0], [1, 2, 0, 0], [8, 4, 16, 32]], np.uint8)
+    return Traces(np.arange(4) / 5, *grids, source, flags)
 
 
 def truth(activity: bool = True) -> Truth:
@@ -53,6 +67,10 @@ def truth(activity: bool = True) -> Truth:
 
 def same(a: object, b: object) -> bool:
     return all(np.array_equal(getattr(a, k), getattr(b, k), equal_nan=np.asarray(getattr(a, k)).dtype.kind == "f") for k in vars(a))
+
+
+def close(a: object, b: object) -> bool:
+    return all(np.allclose(getattr(a, k), getattr(b, k), rtol=1e-6, equal_nan=True) for k in vars(a))
 
 
 @pytest.mark.parametrize("extension", ["parquet", "csv"])
@@ -95,6 +113,54 @@ def test_traces_lie_neuron_by_neuron() -> None:
     assert same(traces_from_frame(shuffled), traces())
     with pytest.raises(InputError, match="11 rows"):
         traces_from_frame(frame.iloc[1:])
+    named = traces_to_frame(traces(), ["", "AVAL", "=A1"])
+    assert named["name"].tolist() == [""] * 4 + ["AVAL"] * 4 + ["=A1"] * 4
+
+
+def light(n: int, seed: int = 4) -> Light:
+    rng = np.random.default_rng(seed)
+    readings = rng.random((6, 2, n), dtype=np.float32)
+    readings[:, 1] = np.nan  # no signal channel
+    share = rng.random((2, n), dtype=np.float32)
+    return Light(*readings, rng.integers(1, 900, n).astype(np.int32), share[0], rng.random(n) < 0.5, share[1])
+
+
+def places(m: int) -> Places:
+    rng = np.random.default_rng(5)
+    t, entry = np.sort(rng.integers(0, 4, m)).astype(np.int32), rng.integers(0, 9, m).astype(np.int32)
+    return Places(t, entry, rng.random((m, 3), dtype=np.float32), light(m))
+
+
+def bleaching() -> Bleaching:
+    return Bleaching(np.array([[1, np.nan, 0.9], [1, 0.8, 0.5]]), np.array([[1, 1, 1], [1, 0.7, 0.5]]), ("none", "bi"))
+
+
+def swaps(n: int) -> Swaps:
+    first = np.arange(n, dtype=np.int32)
+    return Swaps(first, first + 3, np.stack([first, first + 1], axis=1), np.linspace(9, 3, n))
+
+
+@pytest.mark.parametrize("extension", ["parquet", "csv"])
+@pytest.mark.parametrize("n", [0, 5])
+def test_light_and_what_is_found_in_traces_survive_the_disk(tmp_path: Path, extension: str, n: int) -> None:
+    def through(name: TableName, frame: pd.DataFrame) -> pd.DataFrame:
+        path = tmp_path / f"{name}.{extension}"
+        assert list(frame.columns) == list(TABLES[name])
+        write_table(frame, path)
+        return read_table(path, name)
+
+    found = detections() if n else Detections.empty(3)
+    assert close(light_from_frame(through("light", light_to_frame(found, light(n)))), light(n))
+    there = places_from_frame(through("places", places_to_frame(places(n))))
+    assert close(there.light, places(n).light)
+    for name in ("t", "entry", "position_um"):
+        np.testing.assert_allclose(getattr(there, name), getattr(places(n), name), rtol=1e-6)
+    assert close(swaps_from_frame(through("swaps", swaps_to_frame(swaps(n)))), swaps(n))
+    faded = bleaching_from_frame(through("bleaching", bleaching_to_frame(bleaching())))
+    assert faded.kind == ("none", "bi")
+    np.testing.assert_allclose([faded.level, faded.fit], [bleaching().level, bleaching().fit])
+    with pytest.raises(InputError, match="one a detection, got"):
+        light_to_frame(found, light(n + 1))
 
 
 @pytest.mark.parametrize("extension", ["parquet", "csv"])
@@ -142,6 +208,8 @@ def test_tables_of_nothing(tmp_path: Path, n: int) -> None:
         ("a.csv", "t,neuron,z_um,y_um,x_um\n0,1,0,0,0,9\n0,2,0,0,0,9\n", "expected rows of 5 cells, as the header has, got rows of 6"),
         ("a.csv", "t,neuron,z_um,y_um,x_um\n0,1,0,0,0\n0,2,0,0,0,9\n", "expected a csv table"),
         ("a.csv", "t,neuron,z_um,y_um,x_um,t\n0,1,0,0,0,1\n", "every column once, got t several times"),
+        ("a.csv", "t;neuron;z_um;y_um;x_um\n0;1;0,5;0;0\n", "commas between cells, got semicolons"),
+        ("a.csv", "t\tneuron\tz_um\ty_um\tx_um\n0\t1\t0\t0\t0\n", "commas between cells, got tabs"),
         ("a.parquet", "t,neuron", "expected a parquet table"),
         ("a.xlsx", "", r"\.csv or \.parquet, got \.xlsx"),
         ("a", "", "got no extension"),
@@ -190,3 +258,44 @@ def test_real_points() -> None:
     assert set(worm.t.tolist()) == {0, 1, 2, 3, 4}
     nerve = read_truth(REAL_POINTS / "nerve_worm1_points/points.csv", (1, 1, 1))
     assert len(np.unique(nerve.neuron)) == 78  # of the 79 of the whole recording
+
+
+@pytest.mark.parametrize(
+    "name", ["NA", "None", "nan", "null", "007", "1e5", "true", "=1+1", "-A", "'=x", "'", 'a,b"c', "", " x ", "@A", "é"]
+)
+def test_names_survive_every_table(tmp_path: Path, name: str) -> None:
+    for extension in ("csv", "parquet"):
+        path = tmp_path / f"traces.{extension}"
+        write_table(traces_to_frame(traces(), [name, "", "AVAL"]), path)
+        read = read_table(path, "traces")
+        assert read["name"].tolist() == [name] * 4 + [""] * 4 + ["AVAL"] * 4
+        assert read["neuron"].tolist() == [0] * 4 + [1] * 4 + [2] * 4
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+A", "-A", "@A", "\tA", "'=x"])
+def test_no_spreadsheet_computes_a_name(tmp_path: Path, name: str) -> None:
+    write_table(traces_to_frame(traces(), [name, "", "AVAL"]), tmp_path / "traces.csv")
+    with (tmp_path / "traces.csv").open(newline="") as file:
+        written = {row["name"] for row in csv.DictReader(file)}
+    assert written == {f"'{name}", "", "AVAL"}
+
+
+def test_every_column_of_a_known_table_says_its_unit(tmp_path: Path) -> None:
+    frames = {
+        "detections": detections_to_frame(detections()),
+        "tracks": tracks_to_frame(detections(), tracks()),
+        "light": light_to_frame(detections(), light(5)),
+        "places": places_to_frame(places(4)),
+        "traces": traces_to_frame(traces()),
+        "swaps": swaps_to_frame(swaps(3)),
+        "truth": truth_to_frame(truth(activity=False)),
+    }
+    for name, frame in frames.items():
+        path = tmp_path / f"{name}.parquet"
+        write_table(frame, path, provenance={"key": "abc"})
+        for field in pq.read_schema(path):
+            unit, meaning = TABLES[name][field.name]
+            assert field.metadata[b"unit"].decode() == unit
+            assert field.metadata[b"meaning"].decode() == meaning
+        assert read_provenance(path) == {"key": "abc"}
+        assert read_table(path, name).columns.tolist() == frame.columns.tolist()

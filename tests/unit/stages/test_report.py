@@ -1,4 +1,6 @@
 import re
+from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import matplotlib as mpl
@@ -6,14 +8,35 @@ import numpy as np
 import pytest
 
 from barlowtrack.config import ReportConfig, TrainConfig
-from barlowtrack.data import UNKNOWN, Detections, Embeddings, Recording, Traces, Tracks, VolumeLooks
+from barlowtrack.data import (
+    UNKNOWN,
+    Bleaching,
+    Candidates,
+    Correction,
+    Corrections,
+    Detections,
+    Embeddings,
+    Identities,
+    Recording,
+    StageCost,
+    Swaps,
+    Traces,
+    Tracks,
+    VolumeLooks,
+)
 from barlowtrack.embedding import health
 from barlowtrack.errors import InputError
-from barlowtrack.stages.report import report
+from barlowtrack.identity.learned import Learned
+from barlowtrack.identity.solve import Atlas
+from barlowtrack.identity.volumes import Preparation
+from barlowtrack.stages.report import page, report
 from barlowtrack.stages.report.advice import about_the_embedding, advice
-from barlowtrack.stages.report.charts import probability_histogram
-from barlowtrack.stages.report.drawing import TimeAxis, in_blocks
+from barlowtrack.stages.report.charts import detections_chart, probability_histogram
+from barlowtrack.stages.report.drawing import TimeAxis, canvas, house_style, in_blocks, name_rows
+from barlowtrack.stages.report.made import corrections_in_words, people_in_words
+from barlowtrack.stages.report.names import Names
 from barlowtrack.stages.report.pictures import choose_volumes
+from barlowtrack.stages.report.shown import Shown
 from barlowtrack.stages.report.training import about_the_training, is_trained
 from barlowtrack.stages.report.verdict import judge
 from barlowtrack.stages.report.words import percent
@@ -22,6 +45,8 @@ from tests.cases import looks_of
 COLUMNS = ("epoch", "loss", "feature_term", "object_term", "held_out_agreement", "effective_rank", "round_trips")
 HISTORY = dict(zip(COLUMNS, np.linspace([0, 1, 1, 1, 0.4, 8, 0.3], [5, 0.2, 0.1, 0.3, 0.9, 12, 0.8], 6).T, strict=True))
 SCRATCH = TrainConfig(mode="scratch")
+NO_SWAPS = Swaps(np.zeros(0, int), np.zeros(0, int), np.zeros((0, 2), int), np.zeros(0))
+COSTS = (StageCost("segment", 125.0, 900.0), StageCost("trace", 5.0, 1000.0))
 
 
 class Noise:
@@ -73,13 +98,46 @@ def case(n_volumes: int = 6, n_neurons: int = 5, n_channels: int = 2, keep: np.n
         "volumes": looks_of(detections),
         "embeddings": Embeddings((vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)),
         "tracks": Tracks(neuron, 0.95 * ones, n_neurons),
-        "traces": Traces(time_s, red, green, green / red, green / red - 0.5, probability),
+        "traces": Traces.of_seen(time_s, red, green, green / red, green / red - 0.5, probability),
         "history": HISTORY,
     }
 
 
+def identities_of(tracks: Tracks, n_volumes: int, t: np.ndarray) -> Identities:
+    """What the atlas must have said, where nobody was heard."""
+    absent = np.full((n_volumes, tracks.n_neurons), 0.5, np.float32)
+    known = tracks.neuron != UNKNOWN
+    absent[t[known], tracks.neuron[known]] = np.nan
+    candidates = Candidates(tracks.neuron[:, None], np.where(known, tracks.probability, 0)[:, None])
+    nowhere = np.full((*absent.shape, 3), np.nan, np.float32)
+    return Identities(tracks.neuron, tracks.probability, candidates, absent, nowhere)
+
+
+def whole(run: dict) -> dict:
+    """The run with all that the page needs beside; what stands there already stays."""
+    n_volumes = run["recording"].n_volumes
+    level = np.ones((2, n_volumes))
+    others = {
+        "atlas": Learned(Preparation(1.0), Atlas(None, None, 0)),  # nobody was asked for a second opinion
+        "corrections": Corrections(),
+        "swaps": NO_SWAPS,
+        "bleaching": Bleaching(level, level, ("none", "none")),
+        "costs": COSTS,
+    }
+    if "identities" not in run:
+        others["identities"] = identities_of(run["tracks"], n_volumes, run["detections"].t)
+    return others | run
+
+
+def shown_of(run: dict, names: tuple[str, ...] | None = None) -> Shown:
+    recording, detections, tracks, traces = (run[name] for name in ("recording", "detections", "tracks", "traces"))
+    given = ("",) * tracks.n_neurons if names is None else names
+    swaps, time = run.get("swaps", NO_SWAPS), TimeAxis(traces.time_s)
+    return Shown(recording, detections, tracks, traces, swaps, verdict_of(run), Names(given), time)
+
+
 def page_of(run: dict, settings: str = "seed = 0", **more) -> str:
-    return report(**run, config=more.pop("config", ReportConfig(max_traces=2)), settings=settings, **more)
+    return report(**whole(run), config=more.pop("config", ReportConfig(max_traces=2)), settings=settings, **more)
 
 
 class Tags(HTMLParser):
@@ -168,7 +226,7 @@ def test_nobody_identified():
     run = case()
     none = np.full((0, 6), np.nan)
     run["tracks"] = Tracks(np.full(30, UNKNOWN), np.full(30, 0.5), 0)
-    run["traces"] = Traces(run["traces"].time_s, none, none, none, none, none)
+    run["traces"] = Traces.of_seen(run["traces"].time_s, none, none, none, none, none)
     html = page_of(run)
     assert "No neuron was identified in 6 volumes." in html
     assert "Do not rely on this" in html
@@ -179,7 +237,11 @@ def test_traces_without_a_number_and_ids_that_nobody_carries():
     run = case()
     nan = np.full((7, 6), np.nan)  # ids 5 and 6 were merged away
     run["tracks"] = Tracks(run["tracks"].neuron, run["tracks"].probability, 7)
-    run["traces"] = Traces(np.full(6, np.nan), nan, nan, nan, nan, nan)
+    split = np.where(run["detections"].t < 2, run["tracks"].neuron % 2 + 5, UNKNOWN)  # two entries that nobody is any more
+    split[run["detections"].label > 2] = UNKNOWN
+    split = np.where(split == UNKNOWN, run["tracks"].neuron, split)
+    run["identities"] = identities_of(Tracks(split, run["tracks"].probability, 7), 6, run["detections"].t)
+    run["traces"] = Traces.of_seen(np.full(6, np.nan), nan, nan, nan, nan, nan)
     html = page_of(run)
     assert "5 neurons found" in html
     assert "Show 5 neurons" in html
@@ -191,17 +253,22 @@ def test_points_that_were_read_but_have_no_change_are_told_from_those_not_seen()
     dark = run["traces"].dr_over_r0.copy()
     dark[0] = np.nan
     traces = run["traces"]
-    run["traces"] = Traces(traces.time_s, traces.red, traces.green, traces.ratio, dark, traces.probability)
+    run["traces"] = Traces.of_seen(traces.time_s, traces.red, traces.green, traces.ratio, dark, traces.probability)
     html = page_of(run)
     assert "of the points read have no dR/R0" in html
-    assert "Grey: the neuron was not seen, or has no positive R0 to divide by." in html
+    assert "White: the neuron was not seen, or has no positive R0 to divide by." in html
 
 
 def test_only_a_few_volumes_are_read():
     run = case(n_volumes=40)
+    who, t = run["tracks"].neuron, run["detections"].t
+    doubtful = np.where((who == t % 5) & (t < 20), 0.6, 0.95)  # one in each of twenty volumes, four of each neuron
+    run["tracks"] = Tracks(who, doubtful, 5)
     page_of(run)
     shown, compared = [0, 13, 26, 39], [0, 6, 13, 20, 26, 32, 39]
-    assert sorted(run["recording"].source.reads) == sorted(shown + compared)
+    reads = Counter(run["recording"].source.reads) - Counter(shown + compared)
+    assert max(reads.values()) == 1  # for the questions, once each: of twelve volumes, and of a few to compare with
+    assert set(range(12)) <= set(reads) <= set(range(12)) | set(shown)
     assert choose_volumes(run["detections"]) == [0, 13, 26, 39]
     assert choose_volumes(Detections.empty(3)) == [0, 1, 2]
 
@@ -214,10 +281,13 @@ def test_every_part_reports_progress():
 
 def test_inputs_of_different_runs_are_refused():
     run = case()
-    with pytest.raises(InputError, match="30, 1 and 30"):
+    with pytest.raises(InputError, match="30, 1, 30 and 30"):
         page_of(run | {"embeddings": Embeddings(np.ones((1, 4)))})
     with pytest.raises(InputError, match=r"traces of shape \(5, 6\)"):
         page_of(run | {"traces": case(n_volumes=5)["traces"]})
+    four = Tracks(run["tracks"].neuron % 4, run["tracks"].probability, 4)
+    with pytest.raises(InputError, match="tracks of 4 neurons, as corrections say, got 5"):
+        page_of(run | {"identities": identities_of(four, 6, run["detections"].t)})
 
 
 def verdict_of(run: dict):
@@ -227,7 +297,7 @@ def verdict_of(run: dict):
 def steps_of(run: dict, training: TrainConfig = SCRATCH) -> list[str]:
     sound = health(run["embeddings"].vectors, run["detections"].t)
     embedding = [*about_the_embedding(sound, is_trained(run["history"])), *about_the_training(run["history"], training)]
-    return list(advice(run["recording"], run["detections"], run["traces"], verdict_of(run), embedding))
+    return list(advice(shown_of(run), embedding, ()))
 
 
 def test_the_verdict_counts():
@@ -235,7 +305,8 @@ def test_the_verdict_counts():
     verdict = verdict_of(run)
     assert verdict.coverage == pytest.approx(0.9)
     assert verdict.estimated_right == pytest.approx(0.95)
-    assert verdict.grade == "good"
+    assert verdict.grade == "care"  # ten volumes are few, however sure the tracker is
+    assert verdict_of(case(n_volumes=20)).grade == "good"
     assert verdict.distrust == [(7, 7, "no nucleus found")]
     assert verdict.neurons.seen.tolist() == [9] * 4
     assert verdict_of(run | {"tracks": Tracks(run["tracks"].neuron, np.full(36, 0.7), 4)}).grade == "care"
@@ -257,9 +328,98 @@ def test_volumes_that_stand_out_are_named_with_their_reason():
         (3, 4, "identities uncertain"),
         (6, 6, "dim or blurred"),
         (9, 9, "nobody identified"),
-        (11, 11, "few nuclei (10 are usual)"),
+        (11, 11, "few nuclei (4; 10 are usual)"),
     ]
     assert verdict_of(run).distrust == []
+
+
+def test_few_nuclei_in_a_row_are_one_stretch_with_all_their_numbers():
+    run = case(n_volumes=12, n_neurons=10)
+    t, label = run["detections"].t, run["detections"].label
+    keep = ~(((t == 5) & (label > 4)) | ((t == 6) & (label > 6)))
+    few = run["detections"].subset(np.flatnonzero(keep))
+    tracks = Tracks(run["tracks"].neuron[keep], run["tracks"].probability[keep], 10)
+    assert verdict_of(run | {"detections": few, "tracks": tracks}).distrust == [(5, 6, "few nuclei (4 to 6; 10 are usual)")]
+
+
+@pytest.mark.parametrize(("n_volumes", "rough"), [(2, True), (19, True), (20, False)])
+def test_estimates_from_few_volumes_are_called_rough(n_volumes: int, rough: bool):
+    verdict = verdict_of(case(n_volumes=n_volumes))
+    assert (f"From so few volumes ({n_volumes}) such estimates are rough" in verdict.headline) == rough
+    assert "the tracker is not sure" not in verdict.headline
+
+
+def test_nuclei_that_the_tracker_is_not_sure_of_are_in_the_verdict():
+    run = case(n_volumes=30)
+    unsure = np.where(run["tracks"].neuron < 2, 0.6, 0.95)
+    nobody = np.where(run["tracks"].neuron < 2, UNKNOWN, run["tracks"].neuron)
+    for tracks in (Tracks(run["tracks"].neuron, unsure, 5), Tracks(nobody, run["tracks"].probability, 5)):
+        assert "Of 40\xa0% of all nuclei the tracker is not sure" in verdict_of(run | {"tracks": tracks}).headline
+
+
+def test_one_volume_is_not_tracked_and_the_page_says_so():
+    html = page_of(case(n_volumes=1))
+    for said in (
+        "one volume cannot be tracked",
+        "Do not rely on this",
+        "One volume is one point in time",
+        "Give a recording of more volumes",
+    ):
+        assert said in html
+    assert "1 volumes" not in html
+    assert "estimated, without truth" not in html
+
+
+def test_the_axis_of_volumes_has_whole_numbers_only():
+    for n_volumes in (1, 2, 6):
+        figure = canvas(4, 2)
+        axes = figure.subplots()
+        time = TimeAxis(np.full(n_volumes, np.nan))
+        time.finish(axes)
+        ticks = np.array([at for at in axes.get_xticks() if time.bounds[0] <= at <= time.bounds[1]])
+        assert set(ticks) <= set(range(n_volumes))
+        assert len(ticks) >= 1
+
+
+def test_people_who_corrected_are_counted_and_not_named():
+    rows = [
+        Correction("name", neuron=str(line % 5), other=f"N{line}", who=who, line=line)
+        for line, who in ((2, "Ann L."), (3, "Bo"), (4, "Ann L."))
+    ]
+    html = page_of(case(n_volumes=1) | {"corrections": Corrections(tuple(rows))})
+    assert html.count("People corrected this run: 3 rows in force, by 2 people.") == 2
+    assert "<td>corrections by people</td><td>3 rows in force, by 2 people</td>" in html
+    assert "Ann L." not in html
+    assert corrections_in_words(Corrections()) == "none in force"
+    assert people_in_words(Corrections()) == ""
+
+
+def test_rows_of_maps_are_named_as_far_as_there_is_room():
+    axes = canvas(4, 2).subplots()
+    name_rows(axes, [str(k) for k in range(125)], 5.0)
+    named = [label.get_text() for label in axes.get_yticklabels()]
+    assert named == [str(k) for k in range(0, 125, 4)]
+    assert axes.get_yticks()[1] == 4.5
+    name_rows(axes, "ab", 1.2)
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
+
+
+def test_one_odd_volume_does_not_press_the_contrast_of_others_flat():
+    run = case(n_volumes=20)
+    quality = np.where(run["detections"].t == 7, 50.0, 1.0) * run["detections"].quality
+    odd = replace(run["detections"], quality=quality)
+    with house_style():
+        assert (
+            "The contrast of 1 volume goes beyond its axis (the first is volume 7)."
+            in detections_chart(verdict_of(run | {"detections": odd}), TimeAxis(np.arange(20))).caption
+        )
+        assert "goes beyond" not in detections_chart(verdict_of(run), TimeAxis(np.arange(20))).caption
+
+
+def test_a_command_breaks_between_words_only():
+    html = page.commands(["barlowtrack correct RUN --not-a-neuron <x>"])
+    assert re.findall(r'<span class="word">([^ ]*)</span>', html) == ["barlowtrack", "correct", "RUN", "--not-a-neuron", "&lt;x&gt;"]
+    assert Tags(html).text == "barlowtrack correct RUN --not-a-neuron <x>"
 
 
 def test_the_neuron_to_correct_first_is_the_least_certain():
@@ -277,7 +437,7 @@ def test_neurons_in_pieces_are_noticed():
     late = run["detections"].t >= 7
     neuron[late & (neuron == 2)] = 5  # the same neuron under another name
     traces = [np.zeros((6, 10))] * 5
-    steps = steps_of(run | {"tracks": Tracks(neuron, run["tracks"].probability, 6), "traces": Traces(np.arange(10.0), *traces)})
+    steps = steps_of(run | {"tracks": Tracks(neuron, run["tracks"].probability, 6), "traces": Traces.of_seen(np.arange(10.0), *traces)})
     assert any(step.startswith("1 neuron of 6 was seen in less than half") for step in steps)
 
 
@@ -313,7 +473,9 @@ def test_bleaching_saturation_and_collapse_are_noticed():
     run = case(n_volumes=20)
     assert steps_of(run) == []
     traces = run["traces"]
-    faded = Traces(traces.time_s, traces.red * np.linspace(1, 0.3, 20), traces.green, traces.ratio, traces.dr_over_r0, traces.probability)
+    faded = Traces.of_seen(
+        traces.time_s, traces.red * np.linspace(1, 0.3, 20), traces.green, traces.ratio, traces.dr_over_r0, traces.probability
+    )
     assert any("bleaching" in step for step in steps_of(run | {"traces": faded}))
     columns = {name: getattr(run["detections"], name) for name in Detections.__dataclass_fields__}
     bright = Detections(**columns | {"red_peak": np.full(100, 65535.0)})

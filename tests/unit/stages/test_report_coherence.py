@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from barlowtrack.data import UNKNOWN, Detections, Tracks
-from barlowtrack.stages.report.coherence import FEWEST_NEURONS, jumps
+from barlowtrack.stages.report.coherence import FEWEST_NEURONS, steps
 
 
 def moving(n_volumes: int = 8, n_neurons: int = 40, seed: int = 0) -> tuple[Detections, Tracks]:
@@ -19,6 +19,13 @@ def moving(n_volumes: int = 8, n_neurons: int = 40, seed: int = 0) -> tuple[Dete
     ones = np.ones(len(t))
     detections = Detections(n_volumes, t, neuron + 1, np.concatenate(places), ones, ones, ones, ones, ones, ones, ones)
     return detections, Tracks(neuron, ones, n_neurons)
+
+
+def jumps(detections: Detections, tracks: Tracks) -> tuple[np.ndarray, np.ndarray]:
+    """Steps, and jumps among them, by volume."""
+    found = steps(detections, tracks)
+    n = detections.n_volumes
+    return np.bincount(found.t, minlength=n), np.bincount(found.t[found.jumps], minlength=n)
 
 
 def exchanged(tracks: Tracks, rows: np.ndarray) -> Tracks:
@@ -54,6 +61,19 @@ def test_moving_the_whole_worm_and_naming_it_anew_change_nothing():
     names = np.random.default_rng(1).permutation(40)
     after = jumps(moved, Tracks(names[wrong.neuron], wrong.probability, 40))
     np.testing.assert_array_equal(before, after)
+
+
+def test_a_fast_bend_is_no_jump_and_an_exchange_in_it_is():
+    """The tail whips: neighbours part by more than the distance between nuclei."""
+    rng = np.random.default_rng(4)
+    rest = rng.uniform([0, 0, 0], [8, 30, 100], (120, 3))
+    bent = rest + np.array([0, 1.0, 0]) * 0.02 * np.maximum(rest[:, 2:] - 20, 0) ** 2
+    t, neuron = np.repeat([0, 1], 120), np.tile(np.arange(120), 2)
+    ones = np.ones(240)
+    detections = Detections(2, t, neuron + 1, np.concatenate([rest, bent]), ones, ones, ones, ones, ones, ones, ones)
+    assert jumps(detections, Tracks(neuron, ones, 120))[1].tolist() == [0, 0]
+    far = np.argsort(rest[:, 2])[[30, 90]] + 120
+    assert jumps(detections, exchanged(Tracks(neuron, ones, 120), far))[1].tolist() == [0, 2]
 
 
 def test_too_few_neurons_say_nothing():

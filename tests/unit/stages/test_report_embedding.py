@@ -9,8 +9,9 @@ from barlowtrack.data import UNKNOWN, Detections, Embeddings, Traces, Tracks
 from barlowtrack.embedding import drift, health, retrieval, tsne, two_volumes
 from barlowtrack.stages.report.drawing import TimeAxis, house_style
 from barlowtrack.stages.report.embedding import embedding_part
-from barlowtrack.stages.report.retrieved import PIXELS, _crops, retrieval_picture
+from barlowtrack.stages.report.retrieved import retrieval_picture
 from barlowtrack.stages.report.similarity import drift_chart, layout_chart, matrices_chart
+from barlowtrack.stages.report.thumbnails import PIXELS, thumbnails
 from tests.unit.stages.test_report import HISTORY, Tags, case, page_of, steps_of
 
 
@@ -39,7 +40,10 @@ def part_alone(run: dict) -> str:
 def unidentified(run: dict) -> dict:
     n, n_volumes = len(run["detections"]), run["recording"].n_volumes
     none = np.full((0, n_volumes), np.nan)
-    changed = {"tracks": Tracks(np.full(n, UNKNOWN), np.full(n, 0.5), 0), "traces": Traces(np.arange(float(n_volumes)), *(none,) * 5)}
+    changed = {
+        "tracks": Tracks(np.full(n, UNKNOWN), np.full(n, 0.5), 0),
+        "traces": Traces.of_seen(np.arange(float(n_volumes)), *(none,) * 5),
+    }
     return run | changed
 
 
@@ -111,7 +115,7 @@ def test_a_crop_shows_its_nucleus_in_the_middle_whatever_is_not_finite_elsewhere
 
     source.read = read
     answers = retrieval(run["embeddings"].vectors, run["detections"].t, run["tracks"].neuron)
-    images = _crops(run["recording"], run["detections"], answers)
+    images = thumbnails(run["recording"], run["detections"], np.concatenate([answers.query, answers.found.ravel()]))
     assert sorted(images) == [0, 1]
     for image in images.values():
         assert image.shape == (PIXELS, PIXELS)

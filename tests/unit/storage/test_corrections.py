@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from barlowtrack.data import Correction, Corrections, Witnesses
 from barlowtrack.data.corrections import LONGEST, cleaned
 from barlowtrack.errors import InputError
-from barlowtrack.io.tables import TABLES
+from barlowtrack.io.columns import TABLES
 from barlowtrack.storage import append_correction, read_corrections, write_corrections
 from barlowtrack.storage.corrections import COLUMNS, NAME
 

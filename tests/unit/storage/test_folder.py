@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from barlowtrack.data import StageCost
 from barlowtrack.errors import StorageError
 from barlowtrack.storage import RunFolder, StageRecord
 from barlowtrack.storage.atomic import write_bytes
@@ -240,3 +241,15 @@ def test_a_folder_of_a_newer_format_is_refused(folder):
     (folder.path / "run.json").write_text('{"format": 99}')
     with pytest.raises(StorageError, match="format 99"):
         folder.about()
+
+
+def test_costs_are_those_of_the_last_time_a_stage_ended(folder):
+    assert folder.costs() == {}
+    folder.event("segment", "start")
+    folder.event("segment", "finish", seconds=3.0, peak_mb=100)
+    folder.event("track", "finish", seconds=1.0, peak_mb=120)
+    folder.event("segment", "finish", seconds=5.5, peak_mb=90)
+    folder.event("track", "start")  # killed since
+    with (folder.path / "events.jsonl").open("a") as file:
+        file.write('[1]\n{"event": "finish", "stage": "crop"}\n\n{"event": "fin')  # a machine that crashed
+    assert folder.costs() == {"segment": StageCost("segment", 5.5, 90.0), "track": StageCost("track", 1.0, 120.0)}
