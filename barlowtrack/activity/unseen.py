@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from barlowtrack.activity.robust import medians
-from barlowtrack.data import UNKNOWN, BoolArray, Detections, FloatArray, IntArray, Places, Tracks
+from barlowtrack.data import UNKNOWN, BoolArray, Detections, FloatArray, IntArray, Places, Tracks, medians_by
 
 CONFIDENT = 0.5
 """Detections that are less surely a neuron say nothing of how well its place is known."""
@@ -78,11 +78,7 @@ def aim_of(detections: Detections, tracks: Tracks, place_um: FloatArray, entry: 
     off = np.full(len(detections), np.nan)
     off[known] = np.linalg.norm(detections.position_um[known] - place_um[detections.t[known], entry_of[known]], axis=1)
     radius = np.cbrt(3 / (4 * np.pi) * np.asarray(detections.volume_um3, np.float64))
-    typical = np.full(n_neurons, np.nan)
-    order = np.argsort(tracks.neuron, kind="stable")
-    bounds = np.searchsorted(tracks.neuron[order], np.arange(n_neurons + 1))
-    for neuron in np.flatnonzero(np.diff(bounds)):
-        typical[neuron] = np.median(radius[order[bounds[neuron] : bounds[neuron + 1]]])
+    typical = medians_by(radius, tracks.neuron, n_neurons)
     sure = np.flatnonzero(np.isfinite(off) & (tracks.probability >= CONFIDENT))
     who = tracks.neuron[sure]
     close = off[sure] <= typical[who]

@@ -4,7 +4,7 @@ Row i of Detections, Embeddings, Identities and Tracks is the same nucleus. Axes
 and the centre of voxel (0, 0, 0) lies at 0 um. Volumes and neurons count from 0.
 """
 
-from barlowtrack.data.arrays import UNKNOWN, BoolArray, FloatArray, IntArray, VoxelArray
+from barlowtrack.data.arrays import UNKNOWN, BoolArray, FloatArray, IntArray, VoxelArray, medians_by
 from barlowtrack.data.corrections import Correction, Corrections, Witnesses
 from barlowtrack.data.costs import StageCost
 from barlowtrack.data.crops import CropBatch, Crops, CropSource, Embeddings
@@ -52,5 +52,6 @@ __all__ = [
     "VolumeSource",
     "VoxelArray",
     "Witnesses",
+    "medians_by",
     "silent",
 ]

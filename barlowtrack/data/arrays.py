@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -28,3 +29,11 @@ def expect_rows(what: str, n: int, **columns: NDArray[Any]) -> None:
     """Raises InputError unless every column has n rows."""
     for name, column in columns.items():
         expect(len(column) == n, f"{what}.{name}", f"{n} rows", f"{len(column)}")
+
+
+def medians_by(values: FloatArray, group: IntArray, n_groups: int) -> FloatArray:
+    """Returns (n_groups,) median of the values (N,) of each group (N,), whose numbers below 0 belong to none; NaN of an empty one."""
+    order = np.argsort(group, kind="stable")
+    bounds = np.searchsorted(group[order], np.arange(n_groups + 1))
+    parts = [values[order[start:stop]] for start, stop in pairwise(bounds)]
+    return np.array([np.median(part) if len(part) else np.nan for part in parts], np.float64)

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from barlowtrack.data import UNKNOWN, Detections, FloatArray, Identities
+from barlowtrack.data import UNKNOWN, Detections, FloatArray, Identities, medians_by
 from barlowtrack.identity.rulings import Rulings
 from barlowtrack.identity.volumes import neighbour_distance_um
 
@@ -85,7 +84,9 @@ def review(detections: Detections, identities: Identities, rulings: Rulings, n: 
     doubt = doubts(detections, identities)
     doubt[rulings.row] = 0
     left = np.clip(np.minimum(1 - identities.probability, 1 - identities.candidates.probability.sum(1)), 0, 1)
-    none = np.append(_medians(left, identities), 0.0)  # (K + 1,) the last is of whom we do not know
+    none = np.append(
+        np.nan_to_num(medians_by(left, identities.neuron, identities.n_neurons)), 0.0
+    )  # (K + 1,) the last is of whom we do not know
     nobodies = list(_nobodies(detections, identities, rulings, left, none))
     # Doubt that a neuron has everywhere is no doubt about a volume; one answer about the neuron settles all of it.
     doubt = np.maximum(doubt - none[identities.neuron], 0)
@@ -133,14 +134,6 @@ def _best_of(t: int, detections: Detections, identities: Identities, doubt: Floa
     best = int(np.argmax(gain))
     row = part.start + int(asked[best])
     return _question("anchor" if gain[best] > 2 * here[asked[best]] else "who", row, detections, identities, float(gain[best]))
-
-
-def _medians(values: FloatArray, identities: Identities) -> FloatArray:
-    """Returns (K,) median over the detections of each neuron; 0 of one without any."""
-    order = np.argsort(identities.neuron, kind="stable")
-    bounds = np.searchsorted(identities.neuron[order], np.arange(identities.n_neurons + 1))
-    parts = [values[order[start:stop]] for start, stop in pairwise(bounds)]
-    return np.array([np.median(part) if len(part) else 0.0 for part in parts])
 
 
 def _nobodies(detections: Detections, identities: Identities, rulings: Rulings, left: FloatArray, none: FloatArray) -> Iterator[Question]:

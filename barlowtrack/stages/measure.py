@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
-from itertools import pairwise
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from barlowtrack.data import (
     Places,
     Progress,
     Recording,
+    medians_by,
     silent,
 )
 from barlowtrack.detect.light import Volume, nuclei_light, places_light
@@ -80,13 +80,8 @@ def measure(
 def typical_radius_um(detections: Detections, identities: Identities) -> FloatArray:
     """Returns (K,) radius of the ball as large as each entry's nuclei usually are; of one never seen, as nuclei are; NaN without any."""
     radius = np.cbrt(3 / (4 * np.pi) * detections.volume_um3.astype(np.float64))
-    typical = np.full(identities.n_neurons, np.median(radius) if len(radius) else np.nan)
-    order = np.argsort(identities.neuron, kind="stable")
-    of_entry = np.searchsorted(identities.neuron[order], np.arange(identities.n_neurons + 1))
-    for entry, (first, last) in enumerate(pairwise(of_entry)):
-        if first < last:
-            typical[entry] = np.median(radius[order[first:last]])
-    return typical
+    typical = medians_by(radius, identities.neuron, identities.n_neurons)
+    return np.where(np.isfinite(typical), typical, np.median(radius) if len(radius) else np.nan)
 
 
 def camera_end(recording: Recording, detections: Detections) -> FloatArray:

@@ -121,10 +121,10 @@ def trace(
         InputError: if the inputs are not of one recording, or a neuron is twice in one volume.
     """
     _check(recording, light, detections, identities, tracks, neurons)
-    read = _seen(light, detections, tracks, config)
-    closed = _closed(detections, identities, tracks, _entries(neurons), absences)
+    read, entry = _seen(light, detections, tracks, config), _entries(neurons)
+    closed = _closed(detections, identities, tracks, entry, absences)
     if config.unseen == "predicted":
-        there = _stand_ins(read, places, detections, identities, tracks, _entries(neurons), absences, closed)
+        there = _stand_ins(read, places, detections, identities, tracks, entry, absences, closed)
         wanted, unwanted = there.split_at(config.min_probability)
         closed[places.t[unwanted.row], unwanted.neuron] = True
         read = read.and_also(_predicted(read, places, wanted, config))
@@ -150,7 +150,7 @@ def trace(
         "dr_over_r0": relative_changes(ratio, np.where(lit.all(0), baselines(ratio, config.r0_percentile, seen), np.nan)),
         "df_over_f0": relative_changes(still, percentiles(still, config.r0_percentile, seen), np.where(lit[1], f0, np.nan)),
     }
-    swaps = _swaps(seen, red, green, detections, identities, tracks, _entries(neurons)) if config.swaps else NO_SWAPS
+    swaps = _swaps(seen, red, green, detections, identities, tracks, entry) if config.swaps else NO_SWAPS
     swaps = unsettled(swaps, seen, seen & (probability == SETTLED))
     flags = np.where(has, grid(flag_light(read.light), empty=0), np.uint8(0))
     bridged = bridge(values, probability, source, time_s, config.max_gap, closed.T)

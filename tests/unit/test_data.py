@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from barlowtrack.data import Detections
+from barlowtrack.data import Detections, medians_by
 from barlowtrack.errors import InputError
 from tests.cases import CASES
 
@@ -32,3 +32,11 @@ def test_rows_of_a_subset_rise() -> None:
     detections, _, _ = CASES["still"](0)
     with pytest.raises(InputError, match="rows sorted by t"):
         detections.subset(np.array([3, 2]))
+
+
+def test_medians_by_group_are_those_of_each_group_alone():
+    rng = np.random.default_rng(0)
+    values, group = rng.normal(size=50), rng.integers(-1, 4, 50)
+    found = medians_by(values, group, 6)
+    assert found[:4].tolist() == [np.median(values[group == k]) for k in range(4)]
+    assert np.isnan(found[4:]).all()
