@@ -375,7 +375,7 @@ class Run:
         """
         from barlowtrack.data import silent
         from barlowtrack.movie import film, refuse_file
-        from barlowtrack.stages.report.names import Names
+        from barlowtrack.showing.names import Names
         from barlowtrack.storage.outputs import refuse_output, writing
 
         refuse_file(Path(path))  # said before anything is read

@@ -1,0 +1,90 @@
+"""What is open, which volume is shown and who is chosen: the one thing that viewer and panels share. Knows neither."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from psygnal import Signal
+
+from barlowtrack.plugin.solution import Solution
+from barlowtrack.plugin.stops import Stop
+
+
+class Session:
+    """Whoever changes something says it here; whoever shows something listens here. All of it in the thread of the window.
+
+    Signals:
+        solved: (new, old) another solution is shown; old is None where another run was opened, new None where none is open any more.
+        moved: (t,) another volume is shown.
+        chosen_changed: (neurons,) others are chosen.
+        looked: (place,) somebody wants to see a place of the volume that is shown: z, y, x in um.
+        said: () corrections.csv of the run has changed.
+    """
+
+    solved = Signal(object, object)
+    moved = Signal(int)
+    chosen_changed = Signal(tuple)
+    looked = Signal(tuple)
+    said = Signal()
+
+    def __init__(self) -> None:
+        self._solution: Solution | None = None
+        self._t = 0
+        self._chosen: tuple[int, ...] = ()
+
+    @property
+    def solution(self) -> Solution | None:
+        """What is shown; None where no run is open."""
+        return self._solution
+
+    @property
+    def path(self) -> Path | None:
+        """The run folder that is open."""
+        return None if self._solution is None else self._solution.path
+
+    @property
+    def t(self) -> int:
+        """The volume that is shown."""
+        return self._t
+
+    @property
+    def chosen(self) -> tuple[int, ...]:
+        """Neurons, in the order in which they were chosen."""
+        return self._chosen
+
+    def take(self, solution: Solution | None) -> None:
+        """Shows a solution: of another run, or of the same one solved again; then who was chosen stays so as far as they are there."""
+        old = self._solution
+        same = old is not None and solution is not None and old.path == solution.path
+        self._solution = solution
+        self.solved.emit(solution, old if same else None)
+        if solution is not None:
+            self.show(self._t)
+            self.choose(neuron for neuron in self._chosen if same and neuron < solution.n_neurons)
+
+    def show(self, t: int) -> None:
+        """Goes to a volume; to the nearest one where there is none of that number."""
+        last = max(0, self._solution.n_volumes - 1) if self._solution is not None else 0
+        t = min(max(int(t), 0), last)
+        if t != self._t:
+            self._t = t
+            self.moved.emit(t)
+
+    def choose(self, neurons: Iterable[int], *, add: bool = False) -> None:
+        """Chooses neurons; those that were chosen stay so, where add is said."""
+        chosen = tuple(dict.fromkeys([*(self._chosen if add else ()), *(int(neuron) for neuron in neurons)]))
+        if chosen != self._chosen:
+            self._chosen = chosen
+            self.chosen_changed.emit(chosen)
+
+    def look(self, stop: Stop) -> None:
+        """Goes where somebody should look: shows the volume, chooses the neurons, and has the place moved into sight."""
+        self.show(stop.t)
+        self.choose(stop.neurons)
+        if stop.position_um is not None:
+            self.looked.emit(stop.position_um)
+
+    def tell(self) -> None:
+        """Says that corrections.csv has changed."""
+        self.said.emit()
