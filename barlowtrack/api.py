@@ -93,6 +93,17 @@ class Job:
         folder = RunFolder(self.folder, create=True)
         return pipeline.run(recording, self.location, folder, self.config, only=only, upto=upto, listener=listener)
 
+    def run_piece(self, stage: str, volumes: range, listener: pipeline.Listener | None = None) -> pipeline.PlannedStage:
+        """Makes some volumes of one stage, beside other jobs that make others; see pipeline.run_piece."""
+        from barlowtrack.storage import RunFolder
+
+        recording = self.recording()
+        pipeline.refuse_piece(stage, volumes, recording.n_volumes)
+        if not self.folder.exists():
+            pipeline.refuse_before(recording, self.config, only=stage)
+        folder = RunFolder(self.folder, create=True)
+        return pipeline.run_piece(recording, self.location, folder, self.config, stage, volumes, listener)
+
 
 def prepare(
     target: Path | str, *, out: Path | str | None = None, config: Config | Path | str | None = None, overrides: Sequence[str] = ()

@@ -40,6 +40,7 @@ class Stage:
         aspects: What it uses of the recording beside voxels, voxel size and the roles of the channels.
         sections: Sections of the settings it reads, or single settings of one ("track.position"); the first one's section is its config.
         seeded: Whether the run's seed changes its result.
+        by_volume: Whether its parts are volumes, so that pieces can be made by jobs of their own.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Stage:
     aspects: tuple[str, ...] = ()
     sections: tuple[str, ...] = ()
     seeded: bool = False
+    by_volume: bool = False
 
     def function(self) -> Callable[..., Any]:
         """Imports the stage's function."""
@@ -65,6 +67,7 @@ STAGES = (
         does="Find the nuclei of every volume.",
         version=2,
         sections=("segment",),
+        by_volume=True,
     ),
     Stage(
         "crop",
@@ -89,6 +92,7 @@ STAGES = (
         makes=("embeddings",),
         does="Describe every nucleus by a vector.",
         sections=("embed",),
+        by_volume=True,
     ),
     Stage(
         "identify",
@@ -106,6 +110,7 @@ STAGES = (
         does="Read the light of every nucleus, and where neurons should be that were not found.",
         version=2,
         sections=("measure",),
+        by_volume=True,
     ),
     Stage(
         "track",
@@ -243,6 +248,58 @@ def run(
                 _run_stage(item, recording, folder, config, listener)
             listener.finished(item)
     return planned
+
+
+def run_piece(
+    recording: Recording, location: Path, folder: RunFolder, config: Config, stage: str, volumes: range, listener: Listener | None = None
+) -> PlannedStage:
+    """Makes some volumes of one stage, while other jobs make others in the same run folder; whoever runs the stage next puts them together.
+
+    Args:
+        recording: To work on.
+        location: Where it lies.
+        folder: Where results go.
+        config: Settings; a piece counts only for a run with the same ones.
+        stage: One whose parts are volumes; what it needs must be there.
+        volumes: Which ones.
+        listener: Hears of it.
+
+    Returns:
+        What was carried out; cached where the whole stage is done already.
+
+    Raises:
+        StorageError: somebody has the folder alone, makes this piece already, or it lacks what the stage needs.
+        InputError: no such volumes, a stage that is made of the whole recording, or a recording that cannot be used.
+    """
+    from barlowtrack.config import to_toml
+
+    listener = listener or Listener()
+    listener.opened(recording)
+    refuse_piece(stage, volumes, recording.n_volumes)
+    with folder.share():
+        card = recording_card(recording)
+        with folder.beginning():
+            refuse_another(folder, location, card)
+            if folder.is_new:
+                folder.describe(location, card, to_toml(config))
+        [item] = _chosen(plan(folder, card, config), stage, None)
+        if item.state != "cached":
+            _make_piece(item, volumes, recording, folder, config, listener)
+        listener.finished(item)
+    return item
+
+
+def refuse_piece(stage: str, volumes: range, n_volumes: int) -> None:
+    """Refuses a piece that cannot be made.
+
+    Raises:
+        InputError: a stage that is made of the whole recording, or no such volumes.
+    """
+    if not stage_named(stage).by_volume:
+        able = ", ".join(row.name for row in STAGES if row.by_volume)
+        raise InputError(f"{stage}: is made of the whole recording; stages that can be made in pieces: {able}")
+    if not 0 <= volumes.start < volumes.stop <= n_volumes or volumes.step != 1:
+        raise InputError(f"{stage}: volumes: expected some of 0:{n_volumes}, got {volumes.start}:{volumes.stop}")
 
 
 def refuse_before(recording: Recording, config: Config, *, only: str | None = None, upto: str | None = None) -> None:
@@ -450,19 +507,67 @@ def _refuse_early(planned: list[PlannedStage], config: Config) -> None:
 def _run_stage(item: PlannedStage, recording: Recording, folder: RunFolder, config: Config, listener: Listener) -> None:
     stage, began = item.stage, time.monotonic()
     folder.event(stage.name, "start")
-    inputs = {
-        name: _given(name, recording, config, item, folder) if name in GIVEN else read(name, folder, whole=True) for name in stage.needs
-    }
+    inputs = _inputs(item, recording, folder, config, whole=True)
     sink, resume = _open_sink(item, inputs, folder, config)
-    for part in _parts(stage, inputs, config, listener.started(item), resume):
-        sink.add(part)
+    progress = listener.started(item)
+    for span in _spans(item, sink, folder, resume):
+        for part in _parts(stage, inputs, config, progress, span):
+            sink.add(part)
     sizes = sink.finish()
     for name in sizes:
         if (folder.path / name).exists():
             log.info("%s: replacing %s", stage.name, name)
     folder.publish(replace(item.record, artefacts=sizes))
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    folder.event(stage.name, "finish", seconds=round(time.monotonic() - began, 3), peak_mb=round(peak_mb))
+    folder.event(stage.name, "finish", key=item.record.key, seconds=round(time.monotonic() - began, 3), peak_mb=round(peak_mb))
+
+
+def _make_piece(item: PlannedStage, volumes: range, recording: Recording, folder: RunFolder, config: Config, listener: Listener) -> None:
+    from barlowtrack.storage.sinks import open_piece
+
+    stage, key, began = item.stage, item.record.key, time.monotonic()
+    inputs = _inputs(item, recording, folder, config, whole=False)  # whoever puts the pieces together looks whether they are whole
+    with folder.piece(stage.name, key, volumes) as partial:
+        try:
+            sink = open_piece(stage.name, partial, inputs, config, volumes)
+        except _DAMAGED as error:
+            log.warning("%s: half-made work cannot be used (%s); starting over", partial, error)
+            folder.empty(partial, key)
+            sink = open_piece(stage.name, partial, inputs, config, volumes)
+        resume = sink.resume()
+        if resume["start"] < resume["stop"]:
+            for part in _parts(stage, inputs, config, listener.started(item), resume):
+                sink.add(part)
+        peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        folder.event(stage.name, "piece", key=key, seconds=round(time.monotonic() - began, 3), peak_mb=round(peak_mb))
+
+
+def _inputs(item: PlannedStage, recording: Recording, folder: RunFolder, config: Config, *, whole: bool) -> dict[str, Any]:
+    return {
+        name: _given(name, recording, config, item, folder) if name in GIVEN else read(name, folder, whole=whole)
+        for name in item.stage.needs
+    }
+
+
+def _spans(item: PlannedStage, sink: Sink, folder: RunFolder, resume: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """What is left to be made once all pieces that other jobs made are taken over: with these arguments the stage is to be called."""
+    from barlowtrack.storage.volume_sinks import VolumeParts
+
+    if not isinstance(sink, VolumeParts):
+        yield resume
+        return
+    pieces = folder.pieces(item.stage.name, item.record.key)
+    while sink.next < sink.volumes.stop:
+        here = next((piece for piece in pieces if sink.next in piece.safe), None)
+        if here is None:
+            later = [piece.volumes.start for piece in pieces if piece.volumes.start > sink.next]
+            yield {"start": sink.next, "stop": min(later, default=sink.volumes.stop)}
+            continue
+        try:
+            sink.adopt(here.path, here.volumes)
+        except _DAMAGED as error:
+            log.warning("%s: cannot be used (%s); its volumes are made again", here.path, error)
+            pieces.remove(here)
 
 
 def _given(name: str, recording: Recording, config: Config, item: PlannedStage, folder: RunFolder) -> Any:
@@ -485,6 +590,10 @@ def _given(name: str, recording: Recording, config: Config, item: PlannedStage, 
     from barlowtrack.io.segmenter import open_segmenter
 
     return open_segmenter(config.segment)
+
+
+_DAMAGED = (BarlowtrackError, ValueError, TypeError, KeyError, IndexError, EOFError)
+"""What opening half-made work ends with that is not what it should be."""
 
 
 def read(name: str, folder: RunFolder, *, whole: bool = False) -> Any:
@@ -526,7 +635,7 @@ def _open_sink(item: PlannedStage, inputs: Mapping[str, Any], folder: RunFolder,
     try:
         sink = open_sink(name, folder.partial(name, key), inputs, config)
         return sink, sink.resume()
-    except (BarlowtrackError, ValueError, TypeError, KeyError, IndexError, EOFError) as error:
+    except _DAMAGED as error:
         log.warning("%s: half-made work cannot be used (%s); starting over", name, error)
     sink = open_sink(name, folder.start_over(name, key), inputs, config)
     return sink, sink.resume()

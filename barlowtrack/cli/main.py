@@ -18,6 +18,7 @@ from barlowtrack.cli.options import (
     job_options,
     make_job,
     make_overrides,
+    piece_option,
     points_options,
     refuse_settings,
     settings_options,
@@ -147,11 +148,27 @@ def _add_verb(stage: Stage) -> None:
         stage.name, help=f"{stage.does} Needs {', '.join(_told(stage.needs))}; makes {', '.join(stage.makes)}.", short_help=stage.does
     )
     @job_options
+    @piece_option(stage.by_volume)
     @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
     @click.option("--csv", is_flag=True, help="Write the tables as CSV too.")
     @click.option("--quiet", is_flag=True, help="No bars.")
-    def verb(dry_run: bool, csv: bool, quiet: bool, **given: Any) -> None:
-        _run(given, stage.name, None, dry_run=dry_run, csv=csv, quiet=quiet)
+    def verb(dry_run: bool, csv: bool, quiet: bool, volumes: str | None = None, **given: Any) -> None:
+        if volumes is None:
+            _run(given, stage.name, None, dry_run=dry_run, csv=csv, quiet=quiet)
+            return
+        if dry_run or csv:
+            raise InputError(f"{stage.name}: --volumes makes a piece of a result, so it takes no {'--dry-run' if dry_run else '--csv'}")
+        _make_piece(given, stage.name, volumes, Bars(quiet=quiet))
+
+
+def _make_piece(given: dict[str, Any], stage: str, volumes: str, bars: Bars) -> None:
+    from barlowtrack.data import span_of
+
+    job = make_job(given)
+    try:
+        job.run_piece(stage, span_of(volumes, job.recording().n_volumes, stage), bars)
+    finally:
+        bars.close()
 
 
 def _show_defaults(context: click.Context, _: click.Parameter, wanted: bool) -> None:

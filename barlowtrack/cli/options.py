@@ -51,6 +51,12 @@ _COMPARE = click.option(
     help="Instead of RECORDING, two runs of one recording: a page of what differs, in --out FILE; default: compare.html in A's run folder.",
 )
 
+_PIECE = click.option(
+    "--volumes",
+    metavar="FROM:TO",
+    help="Make these volumes only, TO not included, such as 0:400, beside other jobs that make others; without it, put them together.",
+)
+
 # flag of the CLI -> setting it stands for
 _FLAGS = {
     "voxel_size": "recording.voxel_size_um",
@@ -79,6 +85,11 @@ def job_options(command: Command) -> Command:
 def points_options(command: Command) -> Command:
     """Adds RECORDING or --points, --out and the options of settings."""
     return _TARGET_OR_POINTS(_POINTS(_OUT(settings_options(command))))
+
+
+def piece_option(wanted: bool) -> Callable[[Command], Command]:
+    """Returns what adds --volumes, where it is wanted."""
+    return _PIECE if wanted else lambda command: command
 
 
 def comparing_options(command: Command) -> Command:

@@ -13,6 +13,7 @@ from barlowtrack.data.identities import Candidates, Identities, Neurons, Tracked
 from barlowtrack.data.light import Light, MeasuredVolume, Places
 from barlowtrack.data.progress import Progress, silent
 from barlowtrack.data.recording import Labels, Recording, VolumeSource
+from barlowtrack.data.span import span_of
 from barlowtrack.data.traces import Bleaching, Flag, Source, Swaps, Traced, Traces, Truth
 
 __all__ = [
@@ -54,4 +55,5 @@ __all__ = [
     "Witnesses",
     "medians_by",
     "silent",
+    "span_of",
 ]

@@ -27,6 +27,7 @@ def embed(
     config: EmbedConfig,
     compute: ComputeConfig,
     start: int = 0,
+    stop: int | None = None,
     progress: Progress = silent,
 ) -> Iterator[FloatArray]:
     """Embeds all detections, volume by volume, while the next volumes are read and cropped.
@@ -40,10 +41,11 @@ def embed(
         config: Crops a forward pass.
         compute: Device, threads and memory budget.
         start: Volumes already done; they are not made again.
+        stop: The volume before which to end; the recording's end where not given.
         progress: Told after every volume.
 
     Yields:
-        (n_t, D) float32, unit length, for every volume from start on; (0, D) where a volume has no detection.
+        (n_t, D) float32, unit length, for every volume from start to stop; (0, D) where a volume has no detection.
 
     Raises:
         InputError: the two disagree on the number of volumes, or voxels or weights are not finite.
@@ -53,7 +55,7 @@ def embed(
     device = pick_device(compute)
     encoder = copy.deepcopy(encoder).to(device).eval()  # the caller's stays where it is
     spec = encoder.spec
-    volumes = range(start, recording.n_volumes)
+    volumes = range(start, recording.n_volumes if stop is None else stop)
     for batch in read_crops_ahead(recording, detections, volumes, spec.size_um, spec.window, compute):
         vectors = np.zeros((len(batch.row), spec.embedding_dim), dtype=np.float32)
         for first in range(0, len(vectors), config.batch):

@@ -40,6 +40,7 @@ def measure(
     config: MeasureConfig,
     compute: ComputeConfig,
     start: int = 0,
+    stop: int | None = None,
     progress: Progress = silent,
 ) -> Iterator[MeasuredVolume]:
     """Reads light, volume by volume; nothing that people correct later changes it.
@@ -57,6 +58,7 @@ def measure(
         config: Shell, percentile, number of brightest voxels, end of the camera.
         compute: Number of threads and memory; neither changes the result.
         start: First volume: where a run that was cut off goes on.
+        stop: The volume before which to end; the recording's end where not given.
         progress: Told after every volume.
 
     Yields:
@@ -70,7 +72,7 @@ def measure(
     read = partial(_read, recording, labels, detections, identities, typical_radius_um(detections, identities), config, end)
     with (
         ThreadPoolExecutor(_workers(recording, compute)) as pool,
-        closing(pool.map(read, range(start, recording.n_volumes))) as done,  # type: ignore[type-var]
+        closing(pool.map(read, range(start, recording.n_volumes if stop is None else stop))) as done,  # type: ignore[type-var]
     ):
         for found in done:
             yield found
