@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from barlowtrack import __version__
+from barlowtrack.cli.batching import batch
 from barlowtrack.cli.correcting import correct, review
 from barlowtrack.cli.options import (
     comparing_options,
@@ -285,6 +286,7 @@ def evaluate(run_folder: Path, truth: Path, voxel_size: Any, gate_um: float | No
     click.echo(evaluate_run(run_folder, truth, voxel_size, gate_um, as_json=as_json))
 
 
+cli.add_command(batch)
 cli.add_command(review)
 cli.add_command(correct)
 
