@@ -15,7 +15,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
-from barlowtrack.data import CropBatch, Detections, FloatArray, Light, MeasuredVolume, Places, Segmentation, Traced, Tracked, VolumeLooks
+from barlowtrack.data import (
+    AmendedVolume,
+    CropBatch,
+    Detections,
+    FloatArray,
+    Light,
+    MeasuredVolume,
+    Places,
+    Segmentation,
+    Traced,
+    Tracked,
+    VolumeLooks,
+)
 from barlowtrack.errors import StorageError
 from barlowtrack.storage.artefacts import ARTEFACTS
 from barlowtrack.storage.atomic import sync_tree, tree_size, write_bytes
@@ -255,9 +267,9 @@ class _MeasuredVolumes(_Parts):
     def add(self, part: MeasuredVolume) -> None:
         from safetensors.numpy import save
 
-        arrays = {f"light.{name}": array for name, array in vars(part.light).items()}
-        arrays |= {f"there.{name}": array for name, array in vars(part.places.light).items()}
-        arrays |= {name: getattr(part.places, name) for name in ("t", "entry", "position_um")}
+        from barlowtrack.storage.amendments import light_arrays
+
+        arrays = light_arrays(part.light, part.places)
         write_bytes(self._path(part.t), save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
         self.count()
 
@@ -278,16 +290,51 @@ class _MeasuredVolumes(_Parts):
         from safetensors import SafetensorError
         from safetensors.numpy import load
 
+        from barlowtrack.storage.amendments import light_from
+
         try:
             arrays = load(self._path(t).read_bytes())
         except SafetensorError as error:
             raise StorageError(f"{self._path(t)}: {error}") from None
-        light, there = (Light(**{name: arrays[f"{of}.{name}"] for name in Light.__dataclass_fields__}) for of in ("light", "there"))
-        return MeasuredVolume(t, light, Places(arrays["t"], arrays["entry"], arrays["position_um"], there))
+        return MeasuredVolume(t, *light_from(arrays))
 
     def _is_safe(self, t: int) -> bool:
         rows = self.detections.rows_of(t)
         return self._path(t).is_file() and len(self._read(t).light) == rows.stop - rows.start
+
+
+class _AmendedVolumes(_Parts):
+    """No part at all where nobody changed a detection: then the file says so."""
+
+    makes = ("amendments",)
+
+    def __init__(self, partial: Path, inputs: Mapping[str, Any], config: Config) -> None:
+        super().__init__(partial, inputs, config)
+        self.volumes = partial / "volumes"
+        self.volumes.mkdir(exist_ok=True)
+        self.expect(len(self._read()) == self.done)
+
+    def add(self, part: AmendedVolume) -> None:
+        from barlowtrack.storage.amendments import to_bytes
+
+        write_bytes(self.volumes / f"{self.done:08}.safetensors", to_bytes([part]))
+        self.count()
+
+    def finish(self) -> dict[str, int]:
+        from barlowtrack.storage.amendments import to_bytes
+
+        write_bytes(self.path("amendments"), to_bytes(self._read()))
+        return super().finish()
+
+    def _read(self) -> list[AmendedVolume]:
+        from safetensors import SafetensorError
+
+        from barlowtrack.storage.amendments import from_bytes
+
+        try:
+            return [from_bytes((self.volumes / f"{part:08}.safetensors").read_bytes()).volumes[0] for part in range(self.done)]
+        except (SafetensorError, OSError) as error:
+            raise StorageError(f"{self.volumes}: {error}") from None
 
 
 class _Tracks(_Parts):
@@ -359,6 +406,7 @@ _SINKS: dict[str, type[_Parts]] = {
     "embed": _Vectors,
     "identify": _Identities,
     "measure": _MeasuredVolumes,
+    "amend": _AmendedVolumes,
     "track": _Tracks,
     "trace": _Traced,
     "report": _Report,
