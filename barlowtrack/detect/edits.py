@@ -133,7 +133,7 @@ def _divide(found: EditedVolume, row: Correction, scale: _Scale, red: FloatArray
     label = _divided(found, row, places, scale)
     if label is None:
         return
-    box = ndimage.find_objects(found.labels == label)[0]
+    box = ndimage.find_objects((found.labels == label).astype(np.uint8))[0]
     mask = found.labels[box] == label
     seeds = [int(np.argmin(np.where(mask, scale.distance(box, place), np.inf))) for place in places]
     if seeds[0] == seeds[1]:
