@@ -420,6 +420,9 @@ def _why(old: StageRecord, new: StageRecord) -> Iterator[str]:
         yield f"{new.stage} version {old.version} -> {new.version}"
     if old.seed != new.seed:
         yield f"seed {old.seed} -> {new.seed}"
+    if UNAMENDED in (old.inputs.get("edits"), new.inputs.get("edits")):  # one of them did nothing, whatever the rest was
+        yield _said_why(_SAID["edits"], old.inputs.get("edits", UNAMENDED), new.inputs["edits"])
+        return
     changed = differences(old.recording, new.recording, "recording ")
     yield from (text for text in changed if not text.startswith("recording content"))
     if old.recording.get("content") != new.recording.get("content"):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
 from barlowtrack.data import (
-    UNKNOWN,
     AmendedVolume,
     Amendments,
     Correction,
@@ -22,11 +23,26 @@ from barlowtrack.data import (
     Places,
 )
 from barlowtrack.data.corrections import edits_by_volume, edits_digest
-from barlowtrack.detect.edits import EditedVolume, edit, usual_radius_um
+from barlowtrack.detect.edits import edit, usual_radius_um
 from barlowtrack.errors import InputError, StorageError
 from barlowtrack.identity.rulings import locate, number
 from barlowtrack.pipeline import AMENDMENTS, UNAMENDED, edition, read
 from barlowtrack.storage import RunFolder
+
+
+@dataclass(frozen=True)
+class Made:
+    """What edits make of a volume that no run has looked at yet.
+
+    Attributes:
+        volume: Without light and embeddings; what people made lies about where it will.
+        label: Line of each edit -> label that it adds, or divides.
+        idle: Line of each edit that says what is so already -> in what way.
+    """
+
+    volume: AmendedVolume
+    label: dict[int, int]
+    idle: dict[int, str]
 
 
 @dataclass(frozen=True)
@@ -38,7 +54,7 @@ class Edition:
         identities: What the atlas says of them.
         origin: (N,) row of the found detections that each is; UNKNOWN of those that people made.
         amendments: What all edits make of the found detections.
-        edited: Volume -> what its edits made of it, of those whose edits have changed since the last run.
+        edited: Volume -> what its edits make of it, of those whose edits have changed since the last run.
         pending: These volumes, and those of which all edits were taken back.
     """
 
@@ -46,7 +62,7 @@ class Edition:
     identities: Identities
     origin: IntArray
     amendments: Amendments
-    edited: dict[int, EditedVolume]
+    edited: dict[int, Made]
     pending: frozenset[int]
 
 
@@ -69,7 +85,7 @@ class Seen:
         if older or track.inputs.get(AMENDMENTS, UNAMENDED) != amended:
             what = "the atlas" if older else "the detections"
             raise StorageError(f"{folder.path}: tracks are older than {what}; run 'barlowtrack run' first, and look at them again")
-        self._folder = folder
+        self._folder, self._key = folder, segment.key
         self._found: Detections = read("detections", folder, amended=False)
         self._said: Identities = read("identities", folder, amended=False)
         self._heeded: Amendments = Amendments() if amended == UNAMENDED else read(AMENDMENTS, folder)
@@ -82,14 +98,15 @@ class Seen:
         """
         heeded = {volume.t: volume for volume in self._heeded.volumes}
         wanted = edits_by_volume(table.edits)
-        volumes, edited = [], {}
+        volumes: list[AmendedVolume] = []
+        edited: dict[int, Made] = {}
         for t, rows in wanted.items():
             locate(rows[0], self._found)  # refuses a volume that is not there
             if t in heeded and heeded[t].said == edits_digest(rows):
                 volumes.append(heeded[t])
             else:
-                volume, edited[t] = self._made(t, rows)
-                volumes.append(volume)
+                edited[t] = _made(self._folder.path, self._key, t, rows)
+                volumes.append(edited[t].volume)
         amendments = Amendments(tuple(volumes))
         identities = self._said
         if volumes:
@@ -113,37 +130,42 @@ class Seen:
         ]
         return Amendments(tuple(volumes)).embeddings(self._found, found).vectors
 
-    def _made(self, t: int, rows: tuple[Correction, ...]) -> tuple[AmendedVolume, EditedVolume]:
-        """Makes what can be known of an edited volume without its light."""
-        found, part = self._found, self._found.rows_of(t)
-        labels: Labels = read("labels", self._folder, amended=False)
-        size = np.asarray(self._folder.about()["card"]["voxel_size_um"], np.float64)
-        before = labels.read(t)
-        edited = edit(before.astype(np.int32), rows, size.tolist(), usual_radius_um(found))
-        fresh = np.array(sorted(edited.made), np.int32)
-        stays = np.arange(part.start, part.stop)[~np.isin(found.label[part], fresh)]
-        label = np.concatenate([found.label[stays], fresh])
-        order = np.argsort(label, kind="stable")
-        columns = {
-            name: np.concatenate([getattr(found, name)[stays], np.full(len(fresh), np.nan, np.float32)])[order]
-            for name in ("red_mean", "red_peak", "green_mean", "green_peak", "quality", "probability")
-        }
-        where = [np.argwhere(edited.labels == one) for one in fresh]
-        middle = np.array([at.mean(0) * size for at in where], np.float32).reshape(-1, 3)
-        volume_um3 = np.array([len(at) * size.prod() for at in where], np.float32)
-        detections = Detections(
-            found.n_volumes,
-            t=np.full(len(label), t, np.int32),
-            label=label[order].astype(np.int32),
-            position_um=np.concatenate([found.position_um[stays], middle])[order],
-            volume_um3=np.concatenate([found.volume_um3[stays], volume_um3])[order],
-            **columns,
-        )
-        origin = np.concatenate([stays, np.full(len(fresh), UNKNOWN)])[order]
-        changed = np.flatnonzero(edited.labels != before)
-        dark, nowhere, unlike = Light.dark(len(label)), Places.concatenate([]), np.zeros((len(label), 0), np.float32)
-        values = edited.labels.ravel()[changed]
-        return AmendedVolume(t, edits_digest(rows), origin, detections, unlike, dark, nowhere, changed, values), edited
+
+@lru_cache(maxsize=512)
+def _made(path: Path, key: str, t: int, rows: tuple[Correction, ...]) -> Made:  # noqa: ARG001 - the key tells one segmentation from another
+    """Makes what can be known of an edited volume without its light; kept, for who gives many answers gives them before the next run.
+
+    Args:
+        path: Of the run folder.
+        key: Of its segmentation.
+        t: Volume.
+        rows: Its edits.
+    """
+    folder = RunFolder(path)
+    found: Detections = read("detections", folder, amended=False)
+    labels: Labels = read("labels", folder, amended=False)
+    part, size = found.rows_of(t), np.asarray(folder.about()["card"]["voxel_size_um"], np.float64)
+    before = labels.read(t)
+    edited = edit(before.astype(np.int32), rows, size.tolist(), usual_radius_um(found))
+    fresh = np.array(sorted(edited.made), np.int32)
+    stays = np.arange(part.start, part.stop)[~np.isin(found.label[part], fresh)]
+    where = [np.argwhere(edited.labels == one) for one in fresh]
+    middle = np.array([at.mean(0) * size for at in where], np.float32).reshape(-1, 3)
+    unknown = dict.fromkeys(("red_mean", "red_peak", "green_mean", "green_peak", "quality", "probability"), np.full(len(fresh), np.nan))
+    people = Detections(
+        found.n_volumes,
+        t=np.full(len(fresh), t, np.int32),
+        label=fresh,
+        position_um=middle,
+        volume_um3=np.array([len(at) * size.prod() for at in where], np.float32),
+        **unknown,
+    )
+    detections, origin = found.subset(stays).joined(people, stays)
+    changed, n = np.flatnonzero(edited.labels != before), len(detections)
+    dark, nowhere, unlike = Light.dark(n), Places.concatenate([]), np.zeros((n, 0), np.float32)
+    values = edited.labels.ravel()[changed]
+    volume = AmendedVolume(t, edits_digest(rows), origin, detections, unlike, dark, nowhere, changed, values)
+    return Made(volume, edited.label, edited.idle)
 
 
 def astray(table: Corrections, t: int, before: Edition, after: Edition) -> Correction | None:

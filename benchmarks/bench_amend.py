@@ -4,7 +4,8 @@ python benchmarks/bench_amend.py RUN --truth truth.csv --cases 20 --jitter-um 0.
 
 RUN is a finished run folder beside its recording; both are copied into a folder that is removed afterwards. The truth chooses the clicks,
 each off by --jitter-um along every axis, and judges. A neuron that no detection is counts as missed where no nucleus of the volume
-holds its true place, and as under-segmented where one does that is another true neuron. At most one case a volume.
+holds its true place, and as under-segmented where one does that is another true neuron. At most one case a volume. A neuron that was never
+found is not in the atlas: nothing but a person can tell who it is, so these are counted, too.
 """
 
 from __future__ import annotations
@@ -161,7 +162,8 @@ def main() -> None:
         for kind in ("divide", "add"):
             rows = [i for i, case in enumerate(done) if case.kind == kind]
             asked = sum(case.kind == kind for case in chosen)
-            print(f"{kind}: {asked} asked, {len(rows)} taken; right {sum(before[i][0] for i in rows)} before, "
+            known = [i for i in rows if done[i].neuron in ours_of]
+            print(f"{kind}: {asked} asked, {len(rows)} taken, {len(known)} of neurons that the atlas knows; right {sum(before[i][0] for i in rows)} before, "
                   f"{sum(after[i][0] for i in rows)} after", end="")  # fmt: skip
             print(f"; the other part right {sum(before[i][1] for i in rows)} before, {sum(after[i][1] for i in rows)} after"
                   if kind == "divide" else "")  # fmt: skip

@@ -16,6 +16,8 @@ LITTLE = 0.5
 """How far outside of a nucleus a click may lie that means it, in usual radii; half a voxel's diagonal more."""
 LEAST_ROOM = 0.2
 """Share of a nucleus of usual size that must be free of others where one is added."""
+LEAST_PART = 0.5
+"""A part of a divided nucleus that is smaller, as a share of the usual size, is completed with what is free around it."""
 SMOOTH = 0.3
 """Standard deviation of the smoothing before a nucleus is cut, in usual radii: less than a nucleus, more than the noise of one voxel."""
 MOVES = 5
@@ -81,8 +83,8 @@ def edit(
     """Adds and divides nuclei of one volume, one row after the other.
 
     An added nucleus is a ball of usual size, moved by up to a radius to where the light is, without the voxels of others. A divided one is
-    cut by a watershed from both places, over darkness and the distance from them. New nuclei get the largest label of the volume and one;
-    of two parts the first keeps the label.
+    cut by a watershed from both places, over darkness and the distance from them; a part of less than half the usual size is completed with
+    free voxels, as an added nucleus is made. New nuclei get the largest label of the volume and one; of two parts the first keeps the label.
 
     Args:
         labels: (Z, Y, X) as they were found; left as they are.
@@ -122,8 +124,7 @@ def _add(found: EditedVolume, row: Correction, scale: _Scale, red: FloatArray | 
         moved, where, left = _body(found.labels, _lit(found.labels, red, place, scale), scale)
         if left >= LEAST_ROOM:
             body, box = moved, where
-    _give(found, row, body, box)
-    found.label[row.line] = int(found.labels.max())
+    found.label[row.line] = _give(found, row, body, box)
 
 
 def _divide(found: EditedVolume, row: Correction, scale: _Scale, red: FloatArray | None) -> None:
@@ -140,8 +141,10 @@ def _divide(found: EditedVolume, row: Correction, scale: _Scale, red: FloatArray
         raise row.refused(f"both places are one voxel of label {label} of volume {row.t}; expected one in each nucleus")
     second = _cut(mask, seeds, scale, box, None if red is None else red[box])
     found.label[row.line] = label
-    _give(found, row, second, box)
+    new = _give(found, row, second, box)
     found.made[label] = row.line
+    for part, place in zip((label, new), places, strict=True):
+        _complete(found.labels, part, place, scale, red)
 
 
 def _inside(row: Correction, place_um: Sequence[float], shape: tuple[int, ...], scale: _Scale) -> tuple[int, int, int]:
@@ -218,11 +221,22 @@ def _cut(mask: BoolArray, seeds: Sequence[int], scale: _Scale, box: Box, red: Fl
     return np.asarray(mask & ((part == 2) | unreached))
 
 
-def _give(found: EditedVolume, row: Correction, body: BoolArray, box: Box) -> None:
-    """Makes a new nucleus of voxels of a box."""
+def _complete(labels: IntArray, part: int, place_um: FloatArray, scale: _Scale, red: FloatArray | None) -> None:
+    """Gives a part that is but the rim of a nucleus what is free of others around it: the detector drew the other nucleus, and a bit of it."""
+    own = labels == part
+    if own.sum() * scale.size.prod() >= LEAST_PART * 4 / 3 * np.pi * scale.radius_um**3:
+        return
+    others = np.where(own, 0, labels)
+    body, box, _ = _body(others, place_um if red is None else _lit(others, red, place_um, scale), scale)
+    labels[box][body] = part
+
+
+def _give(found: EditedVolume, row: Correction, body: BoolArray, box: Box) -> int:
+    """Makes a new nucleus of voxels of a box; returns its label."""
     label = int(found.labels.max()) + 1
     found.labels[box][body] = label
     found.made[label] = row.line
+    return label
 
 
 def _clash(line: int, row: Correction, why: str) -> InputError:

@@ -12,7 +12,6 @@ import torch
 
 from barlowtrack.config import ComputeConfig, MeasureConfig
 from barlowtrack.data import (
-    UNKNOWN,
     AmendedVolume,
     Correction,
     Detections,
@@ -129,10 +128,10 @@ def _amended(made: _Made, reader: Reader, t: int, rows: tuple[Correction, ...]) 
     fresh = np.array(sorted(edited.made), np.int64)
     stays = np.arange(part.start, part.stop)[~np.isin(found.label[part], fresh)]
     people = _measured(volume, red, edited.labels, fresh, t, recording, found)
-    order = np.argsort(np.concatenate([found.label[stays], people.label]), kind="stable")
-    now = _in_order(found.subset(stays), people, order)
-    vectors = np.concatenate([made.embeddings.vectors[stays], _embedded(made, volume, people, found.red_peak[part])])[order]
-    origin = np.concatenate([stays, np.full(len(people), UNKNOWN)])[order]
+    now, origin = found.subset(stays).joined(people, stays)
+    vectors = np.empty((len(now), made.embeddings.vectors.shape[1]), np.float32)
+    vectors[origin >= 0] = made.embeddings.vectors[stays]
+    vectors[origin < 0] = _embedded(made, volume, people, found.red_peak[part])
     shown = reader.read(t, volume, edited.labels, now.label)
     changed = np.flatnonzero(edited.labels != before)
     values = edited.labels.ravel()[changed]
@@ -162,8 +161,3 @@ def _embedded(made: _Made, volume: VoxelArray, people: Detections, red_peak: Flo
     place, spec = torch.as_tensor(people.position_um.astype(np.float64)), made.encoder.spec
     crops = crop_volume(torch.from_numpy(scaled), place, made.recording.voxel_size_um, spec.size_um, spec.window)
     return embed_crops(made.encoder, crops, made.device)
-
-
-def _in_order(found: Detections, people: Detections, order: IntArray) -> Detections:
-    columns = [name for name in Detections.__dataclass_fields__ if name != "n_volumes"]
-    return Detections(found.n_volumes, **{name: np.concatenate([getattr(found, name), getattr(people, name)])[order] for name in columns})
