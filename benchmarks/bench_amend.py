@@ -163,10 +163,11 @@ def main() -> None:
             rows = [i for i, case in enumerate(done) if case.kind == kind]
             asked = sum(case.kind == kind for case in chosen)
             known = [i for i in rows if done[i].neuron in ours_of]
-            print(f"{kind}: {asked} asked, {len(rows)} taken, {len(known)} of neurons that the atlas knows; right {sum(before[i][0] for i in rows)} before, "
-                  f"{sum(after[i][0] for i in rows)} after", end="")  # fmt: skip
-            print(f"; the other part right {sum(before[i][1] for i in rows)} before, {sum(after[i][1] for i in rows)} after"
-                  if kind == "divide" else "")  # fmt: skip
+            right = [sum(judged[i][0] for i in rows) for judged in (before, after)]
+            print(f"{kind}: {asked} asked, {len(rows)} taken, {len(known)} of them of neurons that the atlas knows; "
+                  f"right {right[0]} before, {right[1]} after", end="")  # fmt: skip
+            other = [sum(judged[i][1] for i in rows) for judged in (before, after)] if kind == "divide" else []
+            print(f"; the other part right {other[0]} before, {other[1]} after" if other else "")
         print(f"after: {figures(run, truth)}")
 
 

@@ -84,7 +84,7 @@ def edit(
 
     An added nucleus is a ball of usual size, moved by up to a radius to where the light is, without the voxels of others. A divided one is
     cut by a watershed from both places, over darkness and the distance from them; a part of less than half the usual size is completed with
-    free voxels, as an added nucleus is made. New nuclei get the largest label of the volume and one; of two parts the first keeps the label.
+    free voxels that shine as it does. New nuclei get the largest label of the volume and one; of two parts the first keeps the label.
 
     Args:
         labels: (Z, Y, X) as they were found; left as they are.
@@ -143,8 +143,9 @@ def _divide(found: EditedVolume, row: Correction, scale: _Scale, red: FloatArray
     found.label[row.line] = label
     new = _give(found, row, second, box)
     found.made[label] = row.line
-    for part, place in zip((label, new), places, strict=True):
-        _complete(found.labels, part, place, scale, red)
+    if red is not None:
+        for part, place in zip((label, new), places, strict=True):
+            _complete(found.labels, part, place, scale, red)
 
 
 def _inside(row: Correction, place_um: Sequence[float], shape: tuple[int, ...], scale: _Scale) -> tuple[int, int, int]:
@@ -211,7 +212,7 @@ def _cut(mask: BoolArray, seeds: Sequence[int], scale: _Scale, box: Box, red: Fl
     first, second = (scale.distance(box, place) for place in at)
     height = np.minimum(first, second) / (np.linalg.norm(at[1] - at[0]) / 2)  # 1 half-way between them
     if red is not None:
-        smooth = ndimage.gaussian_filter(red.astype(np.float32), SMOOTH * scale.radius_um / scale.size, mode="nearest")
+        smooth = _smoothed(red, scale)
         dim, bright = np.percentile(smooth[mask], [5, 95])
         height = height + np.clip((bright - smooth) / max(float(bright - dim), 1e-12), 0, 1)
     marks = np.zeros(mask.shape, np.int32)
@@ -221,14 +222,24 @@ def _cut(mask: BoolArray, seeds: Sequence[int], scale: _Scale, box: Box, red: Fl
     return np.asarray(mask & ((part == 2) | unreached))
 
 
-def _complete(labels: IntArray, part: int, place_um: FloatArray, scale: _Scale, red: FloatArray | None) -> None:
-    """Gives a part that is but the rim of a nucleus what is free of others around it: the detector drew the other nucleus, and a bit of it."""
+def _complete(labels: IntArray, part: int, place_um: FloatArray, scale: _Scale, red: FloatArray) -> None:
+    """Gives a part that is but the rim of a nucleus what shines around it and is free: the detector drew the other one, and a bit of it.
+
+    What shines is brighter than half-way from what lies around to the part itself: a nucleus that is small stays so.
+    """
     own = labels == part
     if own.sum() * scale.size.prod() >= LEAST_PART * 4 / 3 * np.pi * scale.radius_um**3:
         return
     others = np.where(own, 0, labels)
-    body, box, _ = _body(others, place_um if red is None else _lit(others, red, place_um, scale), scale)
-    labels[box][body] = part
+    body, box, _ = _body(others, _lit(others, red, place_um, scale), scale)
+    around = scale.box(place_um[None], 3 * scale.radius_um, labels.shape)
+    smooth = _smoothed(red, scale)
+    half = (np.median(smooth[around][labels[around] == 0]) + np.median(smooth[own])) / 2 if (labels[around] == 0).any() else np.inf
+    labels[box][body & (smooth[box] > half)] = part
+
+
+def _smoothed(red: FloatArray, scale: _Scale) -> FloatArray:
+    return np.asarray(ndimage.gaussian_filter(red.astype(np.float32), SMOOTH * scale.radius_um / scale.size, mode="nearest"))
 
 
 def _give(found: EditedVolume, row: Correction, body: BoolArray, box: Box) -> int:

@@ -20,7 +20,6 @@ from barlowtrack.evaluate import evaluate, trace_correlation
 from barlowtrack.io.tables import read_truth
 from barlowtrack.stages import segment as segmenting
 from barlowtrack.stages.measure import measure
-from tests.conftest import FAST
 
 MERGED, MISSED = 3, 5
 """The volume in which two nuclei are found as one, and the one in which a nucleus is missed."""
@@ -59,7 +58,7 @@ def finished(tiny_worm, tmp_path_factory):
     with_mistakes.__signature__ = inspect.signature(segment)  # by which the pipeline knows what to hand over
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(segmenting, "segment", with_mistakes)
-        bt.prepare(folder / "recording", overrides=FAST).run(upto="trace")
+        bt.prepare(folder / "recording", overrides=["compute.workers=2"]).run(upto="trace")
     return folder
 
 
