@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from barlowtrack.config import Config
     from barlowtrack.data import (
+        Amendments,
         Bleaching,
         Correction,
         Corrections,
@@ -221,6 +222,16 @@ class Run:
     def places(self) -> Places:
         """Where the atlas expects neurons that no detection is, and the light there."""
         found: Places = self._load("places")
+        return found
+
+    @property
+    def amendments(self) -> Amendments:
+        """What people added and divided: the volumes that it concerns, as they are now. All other results have it already."""
+        from barlowtrack.data import Amendments
+
+        if pipeline.edition(self.folder) == pipeline.UNAMENDED:
+            return Amendments()
+        found: Amendments = self._load("amendments")
         return found
 
     @property

@@ -113,10 +113,10 @@ def judge(run: bt.Run, truth: Truth, case: Case, ours_of: dict[int, int]) -> lis
     return [got.get(k, UNKNOWN) == ours_of.get(k, -2) for k in who]
 
 
-def solved(run: bt.Run) -> float:
-    began = time.perf_counter()
+def solved(run: bt.Run) -> str:
+    wall, busy = time.perf_counter(), time.process_time()
     bt.prepare(run.path).run(upto="trace")
-    return time.perf_counter() - began
+    return f"{time.perf_counter() - wall:.2f} s ({time.process_time() - busy:.2f} s of one core)"
 
 
 def figures(run: bt.Run, truth: Truth) -> str:
@@ -153,11 +153,11 @@ def main() -> None:
                 answered = time.perf_counter() - began
                 seconds = solved(run)
                 run.undo_correction(run.corrections.rows[-1].line)
-                print(f"one {kind}: {answered:.2f} s to answer, {seconds:.2f} s until traces; {solved(run):.2f} s until it is undone")
+                print(f"one {kind}: {answered:.2f} s to answer, {seconds} until traces; {solved(run)} until it is undone")
         done = [case for case in chosen if say(run, case, arguments.jitter_um, rng)]
         before = [judge(run, truth, case, ours_of) for case in done]
         seconds = solved(run)
-        print(f"{len(done)} edits in {len({case.t for case in done})} volumes: {seconds:.2f} s until traces")
+        print(f"{len(done)} edits in {len({case.t for case in done})} volumes: {seconds} until traces")
         after = [judge(run, truth, case, ours_of) for case in done]
         for kind in ("divide", "add"):
             rows = [i for i, case in enumerate(done) if case.kind == kind]

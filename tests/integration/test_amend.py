@@ -147,7 +147,8 @@ def test_rows_of_all_tables_line_up_and_nothing_else_has_changed(run, clicks):
     new = {name: pipeline.read(name, run.folder) for name in AMENDED}
     n = len(old["detections"]) + 2
     assert {len(new[name]) for name in ("detections", "embeddings", "identities", "light")} == {n} == {len(run.tracks)}
-    origin = pipeline.read("amendments", run.folder).origin(old["detections"])
+    assert [volume.t for volume in run.amendments.volumes] == [MERGED, MISSED]
+    origin = run.amendments.origin(old["detections"])
     stays, elsewhere = origin >= 0, ~np.isin(new["detections"].t, [MERGED, MISSED])
     assert (~stays).sum() == 3
     for column in ("t", "label", "position_um", "red_peak", "quality"):
