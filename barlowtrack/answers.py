@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from barlowtrack.data import UNKNOWN, Correction, Corrections, Detections, Identities
-from barlowtrack.data.corrections import FIRST_LINE, LONGEST, cleaned, is_id
+from barlowtrack.data.corrections import FIRST_LINE, LONGEST, cleaned, is_id, place_text
 from barlowtrack.errors import InputError, StorageError
 from barlowtrack.identity.heed import heed
 from barlowtrack.identity.review import Question, review
 from barlowtrack.identity.rulings import Rulings, locate, rule, witnesses_of
 from barlowtrack.identity.statements import merge_corrections
 from barlowtrack.pipeline import read
+from barlowtrack.seen import Edition, Seen, astray
 from barlowtrack.storage import RunFolder, append_correction, read_corrections
 from barlowtrack.storage.corrections import NAME as TABLE
 
@@ -27,14 +28,15 @@ class Answer:
     """What a person says; see data.Correction.
 
     Attributes:
-        what: is, not-a-neuron, absent, name, merge or split.
+        what: is, not-a-neuron, absent, name, merge, split, add or divide.
         t: Volume.
         until: Last volume of a split.
         label: Of the detection.
-        position_um: z, y, x; the nearest detection is meant.
+        position_um: z, y, x; the nearest detection is meant. Of add, where the nucleus lies; of divide, where the first of two does.
         neuron: Id as tracks show it, or name.
         other: Name, or the other neuron.
         new: Whether a name that nobody has may begin a new neuron.
+        other_um: Of divide, where the second nucleus lies.
     """
 
     what: str
@@ -45,10 +47,11 @@ class Answer:
     neuron: int | str | None = None
     other: int | str | None = None
     new: bool = False
+    other_um: Sequence[float] | None = None
 
 
 def give(folder: RunFolder, answer: Answer, who: str | None = None) -> Correction:
-    """Writes an answer down; 'track' heeds it from its next run on.
+    """Writes an answer down; the next run heeds it. Of an edit of detections, the labels of its volume are read.
 
     Args:
         folder: A run folder whose tracks are not older than its atlas.
@@ -62,8 +65,9 @@ def give(folder: RunFolder, answer: Answer, who: str | None = None) -> Correctio
         InputError: it speaks of what is not there, or contradicts an earlier line; nothing was written.
         StorageError: there are no tracks to correct.
     """
-    detections, identities = _seen(folder)
-    known = read_corrections(folder.path)
+    seen, known = Seen(folder), read_corrections(folder.path)
+    before = seen.edition(known)
+    detections, identities = before.detections, before.identities
     rulings = rule(known, detections, identities)
     try:
         row = _row(answer, rulings, identities, who, known.next_line)
@@ -71,27 +75,58 @@ def give(folder: RunFolder, answer: Answer, who: str | None = None) -> Correctio
         if at is not None:
             place = tuple(round(float(axis), 4) for axis in detections.position_um[at])
             row = replace(row, label=int(detections.label[at]), position_um=place)  # type: ignore[arg-type]
+        if row.is_edit:
+            row = _stands(row, known, seen, before)
     except InputError as error:
         raise _unwritten(error, known.next_line) from None
     if row.what == "is" and answer.new and is_id(row.neuron):
         raise InputError(f"a new neuron: expected a name, got the number {row.neuron}; 'track' numbers it (nothing was written)")
 
     def check(table: Corrections) -> None:
-        *before, last = table.rows
+        *earlier, last = table.rows
         try:
-            rule(table, detections, identities)
+            now = seen.edition(table)
+            rule(table, now.detections, now.identities)
         except InputError as error:
             raise _unwritten(error, last.line) from None
-        if last.what == "is" and not is_id(last.neuron) and not answer.new and not _is_known(last.neuron, Corrections(tuple(before))):
+        if last.what == "is" and not is_id(last.neuron) and not answer.new and not _is_known(last.neuron, Corrections(tuple(earlier))):
             raise InputError(_nobody_yet(last, rulings, detections, identities, at))
 
     return append_correction(folder.path, row, witnesses_of(detections, identities), check)
 
 
+def _stands(row: Correction, known: Corrections, seen: Seen, before: Edition) -> Correction:
+    """Returns an edit with the label that it divides.
+
+    Raises:
+        InputError: it cannot be, says what is so already, or takes a detection away of which something was said.
+    """
+    after = seen.edition(Corrections((*known.rows, row), known.witnesses))
+    t = row.t or 0
+    edited = after.edited.get(t)
+    if edited is None:  # it was said before, and is heeded
+        raise row.refused("this was said already")
+    if row.line in edited.idle:
+        raise row.refused(edited.idle[row.line])
+    label = edited.label[row.line]
+    if row.label is not None and row.label != label:
+        raise row.refused(f"label {row.label} of volume {t} does not hold both places; label {label} does")
+    spoken = astray(known, t, before, after)
+    if spoken is not None:
+        who = f"is {spoken.neuron}" if spoken.what == "is" else "is no neuron"
+        raise InputError(
+            f"corrections.csv: lines {spoken.line} and {row.line} clash: one detection of volume {t} {who} and is two; undo one of them"
+        )
+    return replace(row, label=label) if row.what == "divide" else row
+
+
 def whole_neuron(folder: RunFolder, row: Correction) -> int | None:
     """Returns the neuron that a detection which is none was surely followed as: likely none either, in all volumes."""
-    detections, identities = _seen(folder)
-    at = locate(row, detections) if row.what == "not-a-neuron" else None
+    if row.what != "not-a-neuron":
+        return None
+    now = Seen(folder).edition(read_corrections(folder.path))
+    detections, identities = now.detections, now.identities
+    at = locate(row, detections)
     if at is None or identities.neuron[at] < 0 or identities.probability[at] < SURELY_FOLLOWED:
         return None
     found = int(rule(Corrections(), detections, identities).meaning(detections.t[at : at + 1], identities.neuron[at : at + 1])[0])
@@ -111,22 +146,32 @@ def take_back(folder: RunFolder, line: int, who: str | None = None) -> Correctio
         before = Corrections(table.rows[:-1], table.witnesses)
         if any(row.what == "undo" and row.other == str(line) for row in before.rows):
             raise InputError(f"corrections.csv: line {line} is undone already")
-        needing = _refusal(folder, table)
-        if needing is not None and _refusal(folder, before) is None:
-            raise InputError(f"{needing} once line {line} is undone; undo that one first (nothing was written)")
+        was, now = _standing(folder, before), _standing(folder, table)
+        if isinstance(was, InputError) or was is None:
+            return
+        if isinstance(now, InputError):
+            raise InputError(f"{now} once line {line} is undone; undo that one first (nothing was written)")
+        undone = next(row for row in before.rows if row.line == line)
+        spoken = astray(table, undone.t or 0, was, now) if undone.is_edit and now is not None else None
+        if spoken is not None:
+            what = f"line {spoken.line} speaks of a detection that line {line} made"
+            raise InputError(f"corrections.csv: {what}; undo that one first (nothing was written)")
 
     return append_correction(folder.path, Correction("undo", other=str(line), who=who, when=when, line=known.next_line), check=check)
 
 
-def _refusal(folder: RunFolder, table: Corrections) -> InputError | None:
-    """Why the table cannot stand; None where it can, or where there is nothing to hold it against: undoing must always be possible."""
+def _standing(folder: RunFolder, table: Corrections) -> Edition | InputError | None:
+    """What a table makes of the detections, or why it cannot stand; None where there is nothing to hold it against: undoing must always be
+    possible.
+    """
     try:
-        rule(table, *_seen(folder))
+        now = Seen(folder).edition(table)
+        rule(table, now.detections, now.identities)
     except InputError as error:
         return error
     except StorageError:
         return None
-    return None
+    return now
 
 
 def _unwritten(error: InputError, line: int) -> InputError:
@@ -150,7 +195,11 @@ def take_over(folder: RunFolder, other: Path) -> int:
         rows = {row.line: row for row in both.rows}
         speakers = [f"{rows[line].who or 'somebody'}'s {rows[line].what} of {rows[line].when or 'some time'}" for line in clashes[0].lines]
         raise InputError(f"{other}: {speakers[0]} and {speakers[1]} clash: {clashes[0].why}; undo one of them (nothing was written)")
-    rule(both, *_seen(folder))
+    try:
+        now = Seen(folder).edition(both)
+        rule(both, now.detections, now.identities)
+    except InputError as error:
+        raise InputError(f"{other}: {error} (lines of both tables, ours first; nothing was written)") from None
     lines = [row.line for row in ours.rows]
 
     def check(table: Corrections) -> None:
@@ -168,30 +217,29 @@ def take_over(folder: RunFolder, other: Path) -> int:
 def queue(folder: RunFolder, n: int) -> tuple[Question, ...]:
     """Returns the n questions whose answers promise most; what was said since the last run counts already.
 
+    A volume whose detections were edited since is asked about again once a run has looked at them.
+
     Raises:
         StorageError: there are no tracks yet.
         InputError: the corrections cannot stand.
     """
-    detections, identities = _seen(folder)
-    rulings = rule(read_corrections(folder.path), detections, identities)
-    learned, vectors = read("atlas", folder), read("embeddings", folder).vectors
-    return review(detections, heed(rulings, detections, vectors, learned, identities), rulings, n)
-
-
-def _seen(folder: RunFolder) -> tuple[Detections, Identities]:
-    """What a person who looks at the tracks of a run folder speaks of."""
-    track, identify, segment = (folder.record(stage) for stage in ("track", "identify", "segment"))
-    if track is None or identify is None or segment is None:
-        raise StorageError(f"{folder.path}: has no tracks to correct yet; run 'barlowtrack run'")
-    if track.inputs.get("identities") != identify.key or identify.inputs.get("detections") != segment.key:
-        raise StorageError(f"{folder.path}: tracks are older than the atlas; run 'barlowtrack run' first, and look at them again")
-    return read("detections", folder), read("identities", folder)
+    known = read_corrections(folder.path)
+    seen = Seen(folder)
+    now = seen.edition(known)
+    rulings = rule(known, now.detections, now.identities)
+    heard = heed(rulings, now.detections, seen.vectors(now), read("atlas", folder), now.identities)
+    asked = review(now.detections, heard, rulings, n + len(now.pending))
+    return tuple(question for question in asked if question.t not in now.pending)[:n]
 
 
 def _row(answer: Answer, rulings: Rulings, identities: Identities, who: str | None, line: int) -> Correction:
     neuron, other = (_called(called, rulings) for called in (answer.neuron, answer.other))
     if answer.what == "split" and not other:
         other = f"{neuron}-from-{answer.t}"
+    if answer.what == "divide" and answer.other_um is not None:
+        other = place_text(answer.other_um)
+    elif answer.other_um is not None:
+        raise InputError(f"{answer.what}: expected no second place, got one; only divide takes it")
     who, when = _signed(who)
     place = None if answer.position_um is None else tuple(float(axis) for axis in answer.position_um)
     return Correction(

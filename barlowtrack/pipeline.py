@@ -21,7 +21,7 @@ from barlowtrack.errors import BarlowtrackError, InputError, StorageError
 
 if TYPE_CHECKING:
     from barlowtrack.config import Config
-    from barlowtrack.data import Progress, Recording
+    from barlowtrack.data import Amendments, Progress, Recording
     from barlowtrack.storage import RunFolder, Sink, StageRecord
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,9 @@ class Stage:
         sections: Sections of the settings it reads, or single settings of one ("track.position"); the first one's section is its config.
         seeded: Whether the run's seed changes its result.
         by_volume: Whether its parts are volumes, so that pieces can be made by jobs of their own.
+        amends: Artefacts of which it makes another edition, by what it makes: whoever comes later, and everybody outside, gets that one;
+            whoever comes before gets what was made first. Where nobody edits, it does nothing, and there is one edition.
+        whole: Whether what it needs is read through before, and held against what was made; not where it looks at a few volumes.
     """
 
     name: str
@@ -52,6 +55,8 @@ class Stage:
     sections: tuple[str, ...] = ()
     seeded: bool = False
     by_volume: bool = False
+    amends: tuple[str, ...] = ()
+    whole: bool = True
 
     def function(self) -> Callable[..., Any]:
         """Imports the stage's function."""
@@ -113,6 +118,15 @@ STAGES = (
         by_volume=True,
     ),
     Stage(
+        "amend",
+        needs=("recording", "labels", "detections", "embeddings", "encoder", "identities", "light", "edits"),
+        makes=("amendments",),
+        does="Add and divide nuclei where people say so.",
+        sections=("measure",),
+        amends=("labels", "detections", "embeddings", "identities", "light", "places"),
+        whole=False,
+    ),
+    Stage(
         "track",
         needs=("detections", "embeddings", "atlas", "identities", "corrections"),
         makes=("tracks", "candidates", "neurons", "absences"),
@@ -155,12 +169,17 @@ STAGES = (
     ),
 )
 
-GIVEN = ("recording", "segmenter", "start", "corrections", "costs")
+GIVEN = ("recording", "segmenter", "start", "edits", "corrections", "costs")
 """What stages need and no stage makes: the recording, the star-convex model of the settings, and the encoder that training starts from
-(each None where the settings ask for none), what people said in the run folder's corrections.csv, and what the stages cost, which is
-part of no key: the same result may cost more or less."""
+(each None where the settings ask for none), what people said in the run folder's corrections.csv, once the rows that change detections,
+once all of them, and what the stages cost, which is part of no key: the same result may cost more or less."""
 
 MAKER = {artefact: stage.name for stage in STAGES for artefact in stage.makes}
+
+AMENDMENTS = "amendments"
+_AMEND = next(stage for stage in STAGES if stage.amends)
+UNAMENDED = "none"
+"""Edition of what was made first, and digest of no edits."""
 
 
 @dataclass(frozen=True)
@@ -195,6 +214,7 @@ def plan(folder: RunFolder | None, card: Mapping[str, Any], config: Config) -> l
     keys = {
         "segmenter": _segmenter_digest(folder, config),
         "start": _start_digest(folder, config),
+        "edits": _edits_digest(folder),
         "corrections": _corrections_digest(folder),
         "costs": _OF_EVERY_RUN,
     }
@@ -348,6 +368,10 @@ _ALWAYS = ("content", "shape", "voxel_size_um", "reference", "signal")
 def _expected(stage: Stage, card: Mapping[str, Any], config: Config, keys: Mapping[str, str]) -> StageRecord:
     from barlowtrack.storage import StageRecord
 
+    edited = keys["edits"] != UNAMENDED
+    inputs = {name: keys[name] for name in stage.needs if name != "recording"}
+    if edited and AMENDMENTS in keys and set(stage.needs) & set(_AMEND.amends):  # where nobody edits, keys are as if nobody could
+        inputs[AMENDMENTS] = keys[AMENDMENTS]
     record = StageRecord(
         stage=stage.name,
         key="",
@@ -355,9 +379,11 @@ def _expected(stage: Stage, card: Mapping[str, Any], config: Config, keys: Mappi
         seed=config.seed if stage.seeded else None,
         settings=json.loads(config.model_dump_json(include=_included(stage.sections))),
         recording={name: card[name] for name in (*_ALWAYS, *stage.aspects)} if "recording" in stage.needs else {},
-        inputs={name: keys[name] for name in stage.needs if name != "recording"},
+        inputs=inputs,
         artefacts={},
     )
+    if stage.amends and not edited:  # nothing is done, whatever the rest is
+        record = replace(record, settings={}, recording={}, inputs={"edits": UNAMENDED})
     return replace(record, key=hashlib.blake2b(_keyed(stage, record).to_bytes(), digest_size=16).hexdigest())
 
 
@@ -417,6 +443,14 @@ def _corrections_digest(folder: RunFolder | None) -> str:
     return "none" if folder is None else read_corrections(folder.path).digest
 
 
+def _edits_digest(folder: RunFolder | None) -> str:
+    """Returns how many edits of detections are in force, and a hash of them."""
+    from barlowtrack.data.corrections import edits_digest
+    from barlowtrack.storage import read_corrections
+
+    return UNAMENDED if folder is None else edits_digest(read_corrections(folder.path).edits)
+
+
 def _compare(folder: RunFolder | None, stage: Stage, expected: StageRecord) -> PlannedStage:
     from barlowtrack.storage import ARTEFACTS
 
@@ -443,31 +477,37 @@ def _why(old: StageRecord, new: StageRecord) -> Iterator[str]:
         yield f"{new.stage} version {old.version} -> {new.version}"
     if old.seed != new.seed:
         yield f"seed {old.seed} -> {new.seed}"
+    if UNAMENDED in (old.inputs.get("edits"), new.inputs.get("edits")):  # one of them did nothing, whatever the rest was
+        yield _said_why(_SAID["edits"], old.inputs.get("edits", UNAMENDED), new.inputs["edits"])
+        return
     changed = differences(old.recording, new.recording, "recording ")
     yield from (text for text in changed if not text.startswith("recording content"))
     if old.recording.get("content") != new.recording.get("content"):
         yield "the recording's files changed"
     yield from differences(old.settings, new.settings)
     for name, key in new.inputs.items():
-        if old.inputs.get(name, key) != key:  # what an older version did not need has not changed
-            if name == "corrections":
-                yield _corrections_why(old.inputs[name], key)
+        if name != AMENDMENTS and old.inputs.get(name, key) != key:  # what an older version did not need has not changed
+            if name in _SAID:
+                yield _said_why(_SAID[name], old.inputs[name], key)
             else:
                 yield f"other {name} ({MAKER[name]})" if name in MAKER else _ANOTHER[name]
+    if old.inputs.get(AMENDMENTS) != new.inputs.get(AMENDMENTS):
+        yield f"other detections ({_AMEND.name})"
 
 
-def _corrections_why(old: str, new: str) -> str:
-    """Compares two digests of corrections, which begin with how many there are."""
+def _said_why(what: str, old: str, new: str) -> str:
+    """Compares two digests of rows that people wrote, which begin with how many there are."""
     counts = [digest.partition(" ")[0] for digest in (old, new)]
     before, now = (int(count) if count.isdecimal() else 0 for count in counts)
     if now == before:
-        return "corrections changed"
-    return f"corrections changed: {now - before} added" if now > before else f"corrections changed: {before - now} taken back"
+        return f"{what} changed"
+    return f"{what} changed: {now - before} added" if now > before else f"{what} changed: {before - now} taken back"
 
 
 _OF_EVERY_RUN = "of every run"
 """Stands in keys for what a run cost: no key may hang on it, or no result would ever be found again."""
 
+_SAID = {"corrections": "corrections", "edits": "edits of detections"}
 _ANOTHER = {"segmenter": "another segmenter model", "start": "another encoder to start from"}
 
 
@@ -486,8 +526,10 @@ def _chosen(planned: list[PlannedStage], only: str | None, upto: str | None) -> 
     if only is None:
         return planned
     chosen = planned[names.index(only)]
-    for item in planned:
-        lacking = [name for name in item.stage.makes if name in chosen.stage.needs]
+    for item in planned[: names.index(only)]:
+        lacking = [name for name in item.stage.makes if name in chosen.record.inputs]
+        if item.state == "stale" and set(item.stage.amends) & set(chosen.stage.needs):
+            lacking = [*item.stage.makes]  # also where edits were taken back: else rows of tables would not line up any more
         if lacking and item.state != "cached":
             why = "; ".join(item.reasons)
             hint = f"run 'barlowtrack {item.stage.name}' first, or 'barlowtrack run' for everything"
@@ -507,10 +549,11 @@ def _refuse_early(planned: list[PlannedStage], config: Config) -> None:
 def _run_stage(item: PlannedStage, recording: Recording, folder: RunFolder, config: Config, listener: Listener) -> None:
     stage, began = item.stage, time.monotonic()
     folder.event(stage.name, "start")
-    inputs = _inputs(item, recording, folder, config, whole=True)
-    sink, resume = _open_sink(item, inputs, folder, config)
     progress = listener.started(item)
-    for span in _spans(item, sink, folder, resume):
+    idle = bool(stage.amends) and item.record.inputs["edits"] == UNAMENDED
+    inputs = {} if idle else _inputs(item, recording, folder, config, whole=stage.whole)
+    sink, resume = _open_sink(item, inputs, folder, config)
+    for span in () if idle else _spans(item, sink, folder, resume):
         for part in _parts(stage, inputs, config, progress, span):
             sink.add(part)
     sizes = sink.finish()
@@ -542,13 +585,6 @@ def _make_piece(item: PlannedStage, volumes: range, recording: Recording, folder
         folder.event(stage.name, "piece", key=key, seconds=round(time.monotonic() - began, 3), peak_mb=round(peak_mb))
 
 
-def _inputs(item: PlannedStage, recording: Recording, folder: RunFolder, config: Config, *, whole: bool) -> dict[str, Any]:
-    return {
-        name: _given(name, recording, config, item, folder) if name in GIVEN else read(name, folder, whole=whole)
-        for name in item.stage.needs
-    }
-
-
 def _spans(item: PlannedStage, sink: Sink, folder: RunFolder, resume: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """What is left to be made once all pieces that other jobs made are taken over: with these arguments the stage is to be called."""
     from barlowtrack.storage.volume_sinks import VolumeParts
@@ -570,16 +606,27 @@ def _spans(item: PlannedStage, sink: Sink, folder: RunFolder, resume: Mapping[st
             pieces.remove(here)
 
 
+def _inputs(item: PlannedStage, recording: Recording, folder: RunFolder, config: Config, *, whole: bool) -> dict[str, Any]:
+    """Returns what a stage needs, in the edition that its key says."""
+    amended = AMENDMENTS in item.record.inputs
+    return {
+        name: _given(name, recording, config, item, folder) if name in GIVEN else read(name, folder, whole=whole, amended=amended)
+        for name in item.stage.needs
+    }
+
+
 def _given(name: str, recording: Recording, config: Config, item: PlannedStage, folder: RunFolder) -> Any:
     if name == "recording":
         return recording
-    if name == "corrections":
+    if name in _SAID:
+        from barlowtrack.data.corrections import edits_digest
         from barlowtrack.storage import read_corrections
 
         found = read_corrections(folder.path)
-        if found.digest != item.record.inputs[name]:  # else the result would carry the key of another table
+        digest = found.digest if name == "corrections" else edits_digest(found.edits)
+        if digest != item.record.inputs[name]:  # else the result would carry the key of another table
             raise StorageError(f"{folder.path}: corrections came while the run was on its way; run it again to go on")
-        return found
+        return found if name == "corrections" else found.edits
     if name == "start":
         from barlowtrack.io.start import open_start
 
@@ -596,18 +643,52 @@ _DAMAGED = (BarlowtrackError, ValueError, TypeError, KeyError, IndexError, EOFEr
 """What opening half-made work ends with that is not what it should be."""
 
 
-def read(name: str, folder: RunFolder, *, whole: bool = False) -> Any:
-    """Reads an artefact that a stage made.
+def edition(folder: RunFolder) -> str:
+    """Returns the key of the amendments that are part of what the folder says; UNAMENDED where nobody edited detections.
+
+    Amendments of what was made anew since count for nothing, until `amend` runs again.
+    """
+    record = folder.record(_AMEND.name)
+    if record is None or record.inputs.get("edits", UNAMENDED) == UNAMENDED:
+        return UNAMENDED
+    for name in _AMEND.needs:
+        made = folder.record(MAKER[name]) if name in MAKER else None
+        if name in MAKER and (made is None or made.key != record.inputs.get(name)):
+            return UNAMENDED
+    return record.key
+
+
+def read(name: str, folder: RunFolder, *, whole: bool = False, amended: bool | None = None) -> Any:
+    """Reads an artefact that a stage made, with what people changed of it.
 
     Args:
         name: Of the artefact.
         folder: The run folder.
         whole: Read volumes and crops through, too, and compare them with what was made; else they are read when asked for.
+        amended: False: as it was made first; True: as it was amended; where not given, what the folder says now.
 
     Raises:
         StorageError: it has not been made, was changed since, or was made by another version of barlowtrack and this one cannot read it.
         InputError: it is damaged.
     """
+    found = _read(name, folder, whole=whole)
+    if name not in _AMEND.amends or amended is False or (amended is None and edition(folder) == UNAMENDED):
+        return found
+    from barlowtrack.identity.rulings import number
+
+    amendments: Amendments = _read(AMENDMENTS, folder, whole=True)
+    match name:
+        case "labels" | "places" | "detections":
+            return getattr(amendments, name)(found)
+        case "identities":
+            detections = _read("detections", folder, whole=whole)
+            return amendments.identities(detections, found, number(detections, found.neuron))
+        case _:
+            return getattr(amendments, name)(_read("detections", folder, whole=whole), found)
+
+
+def _read(name: str, folder: RunFolder, *, whole: bool) -> Any:
+    """Reads an artefact as it was made."""
     from barlowtrack.storage import ARTEFACTS, load
 
     stage = next(stage for stage in STAGES if name in stage.makes)

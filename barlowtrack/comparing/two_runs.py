@@ -13,11 +13,11 @@ from barlowtrack.comparing.compared import Comparison, compare_sides
 from barlowtrack.comparing.side import Making, Side
 from barlowtrack.data import Detections, Swaps, Traces
 from barlowtrack.errors import InputError, StorageError
-from barlowtrack.pipeline import GIVEN, STAGES, stage_named
+from barlowtrack.pipeline import AMENDMENTS, GIVEN, STAGES, UNAMENDED, edition, stage_named
 from barlowtrack.storage import ARTEFACTS, StageRecord
 
-COMPARED = tuple(stage.name for stage in STAGES if stage.name != "report")
-"""Stages whose settings are compared: those of the report change no result."""
+COMPARED = tuple(stage.name for stage in STAGES if stage.name not in ("amend", "report"))
+"""Stages whose settings are compared: those of the report change no result, and what people edited is among the corrections of `track`."""
 
 
 def compare(a: Run | Path | str, b: Run | Path | str) -> Comparison:
@@ -53,7 +53,8 @@ def _records(run: Run) -> dict[str, StageRecord]:
     found = {name: record for name in COMPARED if (record := run.folder.record(name)) is not None}
     if "track" not in found or "segment" not in found:
         raise StorageError(f"{run.path}: has no tracks to compare; run 'barlowtrack run {run.path}' first")
-    if found["track"].inputs.get("detections") != found["segment"].key:
+    older = found["track"].inputs.get("detections") != found["segment"].key
+    if older or found["track"].inputs.get(AMENDMENTS, UNAMENDED) != edition(run.folder):
         raise StorageError(f"{run.path}: its tracks are older than its detections; run 'barlowtrack run {run.path}' first")
     return found
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from barlowtrack.data.arrays import UNKNOWN, FloatArray, IntArray, expect, expect_rows
+from barlowtrack.data.arrays import UNKNOWN, BoolArray, FloatArray, IntArray, expect, expect_rows
 
 
 def _expect_shares(what: str, values: FloatArray, *, gaps: bool = False) -> None:
@@ -43,6 +43,21 @@ class Candidates:
 
 
 @dataclass(frozen=True)
+class Amended:
+    """What identities have to remember once people have added or divided detections.
+
+    Attributes:
+        mark: Identities.mark as it was before: whose ids tracks show stays.
+        entry: (I,) entries of the atlas that were ever assigned, in the order of their ids, as it was before.
+        fresh: (N,) detections that people made: of these the atlas has said nothing yet.
+    """
+
+    mark: str
+    entry: IntArray
+    fresh: BoolArray
+
+
+@dataclass(frozen=True)
 class Identities:
     """What the atlas says of every detection, before anybody has been heard.
 
@@ -53,6 +68,7 @@ class Identities:
         absent: (T, K) probability that an entry is not among the detections of a volume; NaN where it was assigned.
         place_um: (T, K, 3) z, y, x where the atlas, laid over a volume, has each entry, detected or not; NaN where a volume shows
             nothing, and where places are not known: looks alone tell none.
+        amended: What was before people added or divided detections; None where nobody did.
     """
 
     neuron: IntArray
@@ -60,9 +76,12 @@ class Identities:
     candidates: Candidates
     absent: FloatArray
     place_um: FloatArray
+    amended: Amended | None = None
 
     def __post_init__(self) -> None:
         expect_rows("identities", len(self.neuron), probability=self.probability, candidates=self.candidates.neuron)
+        if self.amended is not None:
+            expect_rows("identities", len(self.neuron), fresh=self.amended.fresh)
         expect(self.absent.ndim == 2, "identities.absent", "(T, K)", self.absent.shape)
         expect(self.place_um.shape == (*self.absent.shape, 3), "identities.place_um", f"{(*self.absent.shape, 3)}", self.place_um.shape)
         _expect_ids("identities.neuron", self.neuron, self.n_neurons)
@@ -81,6 +100,8 @@ class Identities:
     @property
     def mark(self) -> str:
         """Whose ids tracks will show: the same as long as the same detections are the same entries; begins with a letter."""
+        if self.amended is not None:
+            return self.amended.mark
         whole = hashlib.blake2b(np.ascontiguousarray(self.neuron, dtype=np.int32).tobytes(), digest_size=6)
         return f"a{whole.hexdigest()}"
 

@@ -55,18 +55,22 @@ def number(detections: Detections, neuron: IntArray) -> IntArray:
     return np.asarray(entries[np.lexsort(mean.T)])
 
 
+def entries_of(detections: Detections, identities: Identities) -> IntArray:
+    """Returns the entry that each id stands for: as `number` had them before people added or divided detections, for ids stay."""
+    return number(detections, identities.neuron) if identities.amended is None else identities.amended.entry
+
+
 def witnesses_of(detections: Detections, identities: Identities) -> Witnesses:
     """Chooses up to N_WITNESSES sure detections of every neuron, spread over the recording."""
-    entry = number(detections, identities.neuron)
-    id_of = _inverse(entry, identities.n_neurons)
+    entry = entries_of(detections, identities)
     rows, neurons = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     order = np.lexsort([-identities.probability, identities.neuron])
     start = np.searchsorted(identities.neuron[order], entry)
     stop = np.searchsorted(identities.neuron[order], entry, "right")
-    for a, b in zip(start, stop, strict=True):
+    for neuron, (a, b) in enumerate(zip(start, stop, strict=True)):
         sure = np.sort(order[a : a + max((b - a + 1) // 2, min(N_WITNESSES, b - a))])
         rows.append(sure[np.unique(np.linspace(0, len(sure) - 1, min(N_WITNESSES, len(sure))).astype(int))])
-        neurons.append(np.full(len(rows[-1]), id_of[identities.neuron[rows[-1][0]]]))
+        neurons.append(np.full(len(rows[-1]), neuron))
     row = np.concatenate(rows)
     return Witnesses(np.concatenate(neurons), detections.t[row].astype(np.int64), detections.position_um[row].astype(np.float64))
 
@@ -78,7 +82,7 @@ def rule(corrections: Corrections, detections: Detections, identities: Identitie
         InputError: a row speaks of a detection or a neuron that is not there, or of one of another atlas that is not found in this
             one; or two rows clash. Says which lines.
     """
-    entry = number(detections, identities.neuron)
+    entry = entries_of(detections, identities)
     id_of = _inverse(entry, identities.n_neurons)
     reach_um = neighbour_distance_um(detections) / 2
     rows = _of_this_atlas(corrections, detections, id_of[identities.neuron], identities.mark, reach_um)
@@ -238,9 +242,11 @@ def _names(statements: Statements, ids: Mapping[str, int], added: Sequence[str])
 
 
 def touched(rulings: Rulings, detections: Detections, identities: Identities) -> NDArray[np.int64]:
-    """Returns the volumes in which a person says something else than the atlas does."""
+    """Returns the volumes in which a person says something else than the atlas does, or made detections that it does not know."""
     says = rulings.meaning(detections.t[rulings.row], identities.neuron[rulings.row])
     volumes = set(detections.t[rulings.row][says != rulings.neuron].tolist())
+    if identities.amended is not None:
+        volumes |= set(detections.t[identities.amended.fresh].tolist())
     for t, neuron in rulings.absent:
         rows = detections.rows_of(int(t))
         here = rulings.meaning(detections.t[rows], identities.neuron[rows])

@@ -12,6 +12,7 @@ import pandas as pd
 from barlowtrack.api import Run
 from barlowtrack.data import UNKNOWN, Detections, IntArray, Traces, Tracks
 from barlowtrack.errors import StorageError
+from barlowtrack.pipeline import AMENDMENTS, UNAMENDED, edition
 from barlowtrack.showing.names import Names
 
 
@@ -54,7 +55,7 @@ class Solution:
         if track is None:
             raise StorageError(f"{run.path}: has no tracks to look at yet; run 'barlowtrack run {run.path}' first")
         detections, tracks = run.detections, run.tracks
-        if len(detections) != len(tracks):
+        if len(detections) != len(tracks) or track.inputs.get(AMENDMENTS, UNAMENDED) != edition(run.folder):
             raise StorageError(f"{run.path}: its tracks are older than its detections; run 'barlowtrack run {run.path}' first")
         card = run.folder.about()["card"]
         z, y, x = card["voxel_size_um"]

@@ -7,14 +7,14 @@ import logging
 from collections.abc import Iterator
 
 import numpy as np
-import torch
 
 from barlowtrack.config import ComputeConfig, EmbedConfig
 from barlowtrack.data import Detections, FloatArray, Progress, Recording, silent
 from barlowtrack.errors import InputError
 from barlowtrack.nn.crops import read_crops_ahead
-from barlowtrack.nn.device import half_precision, pick_device
+from barlowtrack.nn.device import pick_device
 from barlowtrack.nn.encoder import Encoder
+from barlowtrack.nn.forward import embed_crops
 
 log = logging.getLogger(__name__)
 
@@ -60,16 +60,8 @@ def embed(
         vectors = np.zeros((len(batch.row), spec.embedding_dim), dtype=np.float32)
         for first in range(0, len(vectors), config.batch):
             rows = slice(first, first + config.batch)
-            vectors[rows] = _forward(encoder, batch.values[rows], device)
+            vectors[rows] = embed_crops(encoder, batch.values[rows], device)
         if not np.isfinite(vectors).all():
             raise InputError(f"embed: volume {batch.t}: expected finite embeddings, got NaN; the encoder's weights are unusable")
         yield vectors
         progress(batch.t + 1, recording.n_volumes)
-
-
-@torch.inference_mode()
-def _forward(encoder: Encoder, crops: torch.Tensor, device: torch.device) -> FloatArray:
-    with half_precision(device):
-        z = encoder(crops.to(device))  # (n, D)
-    vectors: FloatArray = z.float().cpu().numpy()
-    return vectors

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from barlowtrack.data import CropBatch, Traced, Tracked
-from barlowtrack.errors import InputError
+from barlowtrack.data import AmendedVolume, CropBatch, Traced, Tracked
+from barlowtrack.errors import InputError, StorageError
 from barlowtrack.storage.atomic import sync_tree, write_bytes
 from barlowtrack.storage.parts import Parts
 from barlowtrack.storage.volume_sinks import MeasuredVolumes, Segmentations, Vectors, VolumeParts
@@ -143,6 +143,40 @@ class _Identities(Parts):
         write_bytes(self.path("identities"), save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
 
 
+class _AmendedVolumes(Parts):
+    """No part at all where nobody changed a detection: then the file says so."""
+
+    makes = ("amendments",)
+
+    def __init__(self, partial: Path, inputs: Mapping[str, Any], config: Config) -> None:
+        super().__init__(partial, inputs, config)
+        self.volumes = partial / "volumes"
+        self.volumes.mkdir(exist_ok=True)
+        self.expect(len(self._read()) == self.done)
+
+    def add(self, part: AmendedVolume) -> None:
+        from barlowtrack.storage.amendments import to_bytes
+
+        write_bytes(self.volumes / f"{self.done:08}.safetensors", to_bytes([part]))
+        self.count()
+
+    def finish(self) -> dict[str, int]:
+        from barlowtrack.storage.amendments import to_bytes
+
+        write_bytes(self.path("amendments"), to_bytes(self._read()))
+        return super().finish()
+
+    def _read(self) -> list[AmendedVolume]:
+        from safetensors import SafetensorError
+
+        from barlowtrack.storage.amendments import from_bytes
+
+        try:
+            return [from_bytes((self.volumes / f"{part:08}.safetensors").read_bytes()).volumes[0] for part in range(self.done)]
+        except (SafetensorError, OSError) as error:
+            raise StorageError(f"{self.volumes}: {error}") from None
+
+
 class _Tracks(Parts):
     makes = ("tracks", "candidates", "neurons", "absences")
 
@@ -212,6 +246,7 @@ _SINKS: dict[str, type[Parts]] = {
     "embed": Vectors,
     "identify": _Identities,
     "measure": MeasuredVolumes,
+    "amend": _AmendedVolumes,
     "track": _Tracks,
     "trace": _Traced,
     "report": _Report,

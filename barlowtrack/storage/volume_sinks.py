@@ -179,9 +179,9 @@ class MeasuredVolumes(VolumeParts):
     def add(self, part: MeasuredVolume) -> None:
         from safetensors.numpy import save
 
-        arrays = {f"light.{name}": array for name, array in vars(part.light).items()}
-        arrays |= {f"there.{name}": array for name, array in vars(part.places.light).items()}
-        arrays |= {name: getattr(part.places, name) for name in ("t", "entry", "position_um")}
+        from barlowtrack.storage.amendments import light_arrays
+
+        arrays = light_arrays(part.light, part.places)
         write_bytes(self._path(part.t), save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
         self.count()
 
@@ -205,12 +205,13 @@ class MeasuredVolumes(VolumeParts):
         from safetensors import SafetensorError
         from safetensors.numpy import load
 
+        from barlowtrack.storage.amendments import light_from
+
         try:
             arrays = load(self._path(t).read_bytes())
         except SafetensorError as error:
             raise StorageError(f"{self._path(t)}: {error}") from None
-        light, there = (Light(**{name: arrays[f"{of}.{name}"] for name in Light.__dataclass_fields__}) for of in ("light", "there"))
-        return MeasuredVolume(t, light, Places(arrays["t"], arrays["entry"], arrays["position_um"], there))
+        return MeasuredVolume(t, *light_from(arrays))
 
     def _is_safe(self, t: int) -> bool:
         rows = self.detections.rows_of(t)
