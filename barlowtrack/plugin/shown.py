@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 SLAB_UM = 3.0
 """Depth of the slice in which points are shown in 2-D: a nucleus has its point in the planes that cut it."""
+OUTLINE = 1
+"""Pixels of the outline of a nucleus in 2-D, so that its light is seen; in 3-D nuclei are bodies."""
+_READ = (Role.IMAGE, Role.LABELS)
 _OF_A_RUN = (Role.IMAGE, Role.LABELS, Role.NEURONS, Role.TRACKS)
 
 
@@ -68,7 +71,7 @@ class ShownLayers:
     def follow(self, event: Any = None) -> None:
         """Shows points and ways of the volume that is looked at, as soon as its images are there."""
         layers = self._layers()
-        if any(_said(layer)["role"] in (Role.IMAGE, Role.LABELS) and layer.visible and not layer.loaded for layer in layers):
+        if any(_said(layer)["role"] in _READ and layer.visible and not layer.loaded for layer in layers):
             return  # comes again when they are
         for layer in layers:
             if layer.visible and "dots" in _said(layer):
@@ -98,12 +101,14 @@ class ShownLayers:
         said = _said(layer)
         if not said:
             return
-        for changed in (layer.events.loaded, layer.events.visible):
-            changed.connect(self.follow)
+        layer.events.visible.connect(self.follow)
+        if said["role"] in _READ:
+            layer.events.set_data.connect(self.follow)  # it has its volume: where napari reads beside the window, later than asked for
         if "contrast_range" in said:
             layer.contrast_limits_range = said["contrast_range"]
         if said["role"] == Role.LABELS:
             layer.editable = False
+            layer.contour = OUTLINE
         if "dots" in said:
             self._set_slab()
         if said.get("run") and said["role"] in _OF_A_RUN:
@@ -148,11 +153,13 @@ class ShownLayers:
         if self._filled.get(layer) == (dots, self.t):
             return
         self._filled[layer] = (dots, self.t)
-        now = dots.at(self.t)
-        layer.data = now.position_um
-        layer.features = now.features
-        if _said(layer)["role"] == Role.NEURONS and len(now.colour):
-            layer.face_color = now.colour
+        now = dots.at(self.t).filled_up(len(layer.data))
+        if len(now.shown):
+            with layer.events.blocker_all():  # or each of the four would be drawn
+                layer.data, layer.features, layer.shown = now.position_um, now.features, now.shown
+                if _said(layer)["role"] == Role.NEURONS:
+                    layer.face_color = now.colour
+            layer.refresh()
 
     def _put_ways(self, layer: Any) -> None:
         solution = self._session.solution

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from barlowtrack.data import FloatArray, IntArray
+from barlowtrack.data import UNKNOWN, BoolArray, FloatArray, IntArray
 from barlowtrack.plugin.layers.axes import GREY, LayerData, opaque, space
 from barlowtrack.plugin.roles import KEY, Role, metadata_of
 from barlowtrack.plugin.solution import Solution
@@ -26,11 +26,30 @@ class Dots:
         position_um: (n, 3) z, y, x.
         colour: (n, 3).
         features: n rows; "called" is written beside each point.
+        shown: (n,) False for rows that only fill up; see filled_up.
     """
 
     position_um: FloatArray
     colour: FloatArray
     features: pd.DataFrame
+    shown: BoolArray
+
+    def filled_up(self, n: int) -> Dots:
+        """Returns at least n points, those that are too many not shown.
+
+        Where napari slices beside the window, it draws a layer with what it found in the last slice: a layer that had become shorter
+        meanwhile would be asked for points that it has not. So layers of points never become shorter.
+        """
+        more = n - len(self.position_um)
+        if more <= 0:
+            return self
+        place = self.position_um[:1] if len(self.position_um) else np.zeros((1, 3))  # where it does not change the extent of the layer
+        return Dots(
+            np.concatenate([self.position_um, np.repeat(place, more, axis=0)]),
+            np.concatenate([self.colour, np.tile(np.asarray(GREY), (more, 1))]),
+            pd.concat([self.features, _nothing(self.features, more)], ignore_index=True),
+            np.concatenate([self.shown, np.zeros(more, bool)]),
+        )
 
 
 class DotsOfRun:
@@ -118,4 +137,9 @@ def _dots(position_um: FloatArray, neuron: IntArray, called: list[str], **featur
     known = neuron >= 0
     colour[known] = colours_of(neuron[known])
     table = pd.DataFrame({"called": np.array(called, dtype=object), "neuron": neuron, **features})
-    return Dots(np.asarray(position_um, np.float64), colour, table)
+    return Dots(np.asarray(position_um, np.float64), colour, table, np.ones(len(neuron), bool))
+
+
+def _nothing(features: pd.DataFrame, n: int) -> pd.DataFrame:
+    """Returns n rows of the same columns that say nothing."""
+    return pd.DataFrame({name: [UNKNOWN if pd.api.types.is_numeric_dtype(features[name]) else ""] * n for name in features})

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from barlowtrack.data import Labels
+from barlowtrack.data import FloatArray, Labels
 from barlowtrack.plugin.layers.arrays import UNKNOWN_VALUE, NeuronArray, value_of
 from barlowtrack.plugin.layers.axes import GREY, LayerData, grid
 from barlowtrack.plugin.layers.volumes import Volumes
@@ -18,6 +18,8 @@ from barlowtrack.plugin.solution import Solution
 from barlowtrack.showing.colours import colours_of
 
 log = logging.getLogger(__name__)
+
+_CYCLES = tuple(n for n in range(255, UNKNOWN_VALUE + 1) if UNKNOWN_VALUE % n == 0)
 
 
 def labels_layer(
@@ -37,7 +39,6 @@ def labels_layer(
         "name": "nuclei",
         "metadata": metadata_of(Role.LABELS, run, location),
         "colormap": colours_of_values(0),
-        "contour": 1,
         "opacity": 0.8,
         "blending": "translucent_no_depth",
         "multiscale": False,
@@ -46,11 +47,18 @@ def labels_layer(
     return NeuronArray(volumes), keywords, "labels"
 
 
-def colours_of_values(n_neurons: int) -> dict[int | None, tuple[float, ...]]:
-    """Returns the colour of every voxel value of NeuronArray; None stands for values that no neuron has."""
-    colours = colours_of(np.arange(n_neurons))
-    by_neuron: dict[int | None, tuple[float, ...]] = {value_of(k): (*map(float, colour), 1.0) for k, colour in enumerate(colours)}
-    return {None: (0.0, 0.0, 0.0, 0.0), 0: (0.0, 0.0, 0.0, 0.0), UNKNOWN_VALUE: (*GREY, 1.0), **by_neuron}
+def colours_of_values(n_neurons: int) -> FloatArray:
+    """Returns the colours of the voxel values of NeuronArray as a cycle, the colour of nobody first: (n + 1, 4).
+
+    napari takes a table of single colours too, but compiles code for it, for seconds, whenever it starts. A cycle whose length n divides
+    UNKNOWN_VALUE ends on it, so that neurons come first and what is unknown last.
+    """
+    n = next(n for n in _CYCLES if n > n_neurons) if n_neurons < _CYCLES[-1] else _CYCLES[-1]
+    colours = np.tile((*GREY, 1.0), (n + 1, 1))
+    colours[0] = 0.0
+    known = min(n_neurons, n - 1)
+    colours[1 : known + 1, :3] = colours_of(np.arange(known))
+    return colours
 
 
 def features_of_values(solution: Solution) -> pd.DataFrame:
