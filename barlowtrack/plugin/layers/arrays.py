@@ -99,7 +99,8 @@ class NeuronArray(_LazyArray):
 
     def _part(self, t: int, where: tuple[Any, ...]) -> VoxelArray:
         labels = self.volumes.get(t)[where]
-        return np.take(_values(self._solution, t), labels, mode="clip")
+        values: VoxelArray = np.take(_values(self._solution, t), labels, mode="clip")
+        return values
 
 
 def value_of(neuron: int) -> int:

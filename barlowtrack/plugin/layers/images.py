@@ -42,9 +42,7 @@ def image_layers(
         budget_mb: Megabytes of volumes kept in memory.
         complain: Hears of a volume that cannot be read.
     """
-    volumes = Volumes(
-        recording.read, recording.n_volumes, recording.shape[1:], recording.dtype, budget_mb=budget_mb, complain=complain
-    )
+    volumes = Volumes(recording.read, recording.n_volumes, recording.shape[1:], recording.dtype, budget_mb=budget_mb, complain=complain)
     times = np.unique(np.linspace(0, recording.n_volumes - 1, _LOOKS).round().astype(int))[::-1]  # the first is wanted next
     seen = [volumes.get(int(t)) for t in times]
     colours = iter(OTHERS)

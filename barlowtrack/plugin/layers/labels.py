@@ -32,9 +32,7 @@ def labels_layer(
     complain: Callable[[str], object] = log.warning,
 ) -> LayerData:
     """Returns the nuclei as labels: all grey until a solution is shown (NeuronArray.show, colours_of_values)."""
-    volumes = Volumes(
-        labels.read, labels.shape[0], labels.shape[1:], np.dtype(np.uint32), budget_mb=budget_mb, complain=complain
-    )
+    volumes = Volumes(labels.read, labels.shape[0], labels.shape[1:], np.dtype(np.uint32), budget_mb=budget_mb, complain=complain)
     keywords = {
         "name": "nuclei",
         "metadata": metadata_of(Role.LABELS, run, location),
