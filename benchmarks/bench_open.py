@@ -1,6 +1,6 @@
 """How long napari takes to open a recording of 200 GB, how fast one scrubs through it, and what that costs in memory.
 
-    python benchmarks/bench_open.py --folder FOLDER make        # 16,000 volumes a layout: hard links to 40 distinct ones, 3 x 0.5 GB of disk
+    python benchmarks/bench_open.py --folder FOLDER make        # 16,000 volumes a layout, hard links to 40: 1.3 GB
     xvfb-run python benchmarks/bench_open.py --folder FOLDER open LAYOUT
     xvfb-run python benchmarks/bench_open.py --folder FOLDER scrub LAYOUT --volumes 200
     xvfb-run python benchmarks/bench_open.py --folder FOLDER slow LAYOUT       # every volume takes 0.3 s to read: how long the window stops
@@ -47,7 +47,9 @@ def make(folder):
     head.unlink()
     head.write_text(text.replace(f"{DISTINCT},", f"{N},", 1))
     for t in range(DISTINCT, N):
-        shutil.copytree(folder / "distinct.zarr" / "0" / "c" / str(t % DISTINCT), folder / "zarr" / "0" / "c" / str(t), copy_function=os.link)
+        shutil.copytree(
+            folder / "distinct.zarr" / "0" / "c" / str(t % DISTINCT), folder / "zarr" / "0" / "c" / str(t), copy_function=os.link
+        )
 
 
 def forget(folder):
@@ -113,7 +115,7 @@ def open_in(window, path):
 def scrub(window, n, folder, cold):
     last = int(window.viewer.dims.nsteps[0])
     window.longest = 0.0
-    before, cpu, done = time.perf_counter(), time.process_time(), 0
+    before, cpu = time.perf_counter(), time.process_time()
     marks = [mark for mark in (50, 200, 2000) if mark <= n]
     for i in range(n):
         if cold and i % DISTINCT == 0:
@@ -122,12 +124,11 @@ def scrub(window, n, folder, cold):
         window.viewer.dims.set_current_step(0, i % last)
         window.longest = max(window.longest, time.perf_counter() - start)
         window.wait_for_picture()
-        done += 1
-        if done in marks:
+        if (done := i + 1) in marks:
             took = time.perf_counter() - before
-            share = (time.process_time() - cpu) / took
+            used = (time.process_time() - cpu) / done
             print(
-                f"{done} volumes: {done / took:.1f}/s, {share:.0%} of a processor, resident {rss_mb():.0f} MB, "
+                f"{done} volumes: {done / took:.1f}/s, {1000 * used:.0f} ms of processor each, resident {rss_mb():.0f} MB, "
                 f"longest without an answer {1000 * window.longest:.0f} ms, load {os.getloadavg()[0]:.1f}",
                 flush=True,
             )

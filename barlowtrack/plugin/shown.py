@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,8 @@ class ShownLayers:
         viewer.layers.events.inserted.connect(self._inserted)
         viewer.layers.events.removed.connect(self._removed)
         viewer.dims.events.current_step.connect(self.follow, position="last")  # after the images have been asked for
+        # napari would say so at every volume that is shown in 3-D, and asks nobody who could take the outlines away in time
+        warnings.filterwarnings("ignore", message="Contours are not displayed during 3D rendering")
         for layer in viewer.layers:
             self._look_after(layer)
 

@@ -213,6 +213,6 @@ def test_a_voxel_size_that_nobody_gives_says_what_to_do(tmp_path):
 
     path = tmp_path / "r.ome.tif"
     tifffile.imwrite(path, np.zeros((3, 4, 8, 8), np.uint16), ome=True, metadata={"axes": "TZYX"})
-    with pytest.raises(InputError, match="barlowtrack open .*r.ome.tif --voxel-size Z Y X"):
+    with pytest.raises(InputError, match=r"barlowtrack open .*r\.ome\.tif --voxel-size Z Y X"):
         recording_layers(path, RecordingConfig())
     assert len(recording_layers(path, RecordingConfig(voxel_size_um=(1, 1, 1)))) == 1

@@ -52,7 +52,8 @@ def test_slices_are_those_of_the_array_that_it_stands_for():
     whole = np.stack([disk.read(t)[1] for t in range(6)])
     assert (lazy.shape, lazy.ndim, lazy.dtype, lazy.size, len(lazy)) == (whole.shape, 4, whole.dtype, whole.size, 6)
     keys = [
-        3, -1, np.int64(2), (2, 1), (2, slice(None), 1), (slice(1, 4), 0, slice(None), 2), slice(None, None, -2), (4, slice(0, 2), slice(1, 3), 0),
+        3, -1, np.int64(2), (2, 1), (2, slice(None), 1), (slice(1, 4), 0, slice(None), 2), slice(None, None, -2),
+        (4, slice(0, 2), slice(1, 3), 0),
         ..., (..., 2), (1, ..., slice(0, 2)), (slice(3, 3),),
     ]  # fmt: skip
     for key in keys:
