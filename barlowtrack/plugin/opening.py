@@ -57,5 +57,5 @@ def dock(viewer: napari.Viewer) -> list[Any]:
     from npe2 import PluginManager
 
     there = {widget.display_name for widget in PluginManager.instance().iter_widgets() if widget.plugin_name == "barlowtrack"}
-    docked = [viewer.window.add_plugin_dock_widget("barlowtrack", name, tabify=i > 0) for i, name in enumerate(PANELS) if name in there]
-    return [widget for _, widget in docked]
+    names = [name for name in PANELS if name in there]
+    return [viewer.window.add_plugin_dock_widget("barlowtrack", name, tabify=i > 0)[1] for i, name in enumerate(names)]

@@ -17,7 +17,7 @@ from barlowtrack.plugin.layers.axes import LayerData
 from barlowtrack.plugin.layers.dots import DotsOfRun, DotsOfTruth
 from barlowtrack.plugin.layers.labels import colours_of_values, features_of_values
 from barlowtrack.plugin.layers.opened import run_layers
-from barlowtrack.plugin.layers.trails import REACH, trails_around
+from barlowtrack.plugin.layers.tracks import REACH, tracks_around
 from barlowtrack.plugin.roles import KEY, Role
 from barlowtrack.plugin.session import Session
 from barlowtrack.plugin.solution import Solution
@@ -72,7 +72,7 @@ class ShownLayers:
                 viewer.add_layer(Layer.create(data, keywords, kind))
 
     def follow(self, event: Any = None) -> None:
-        """Shows points and ways of the volume that is looked at, as soon as its images are there."""
+        """Shows points and tracks of the volume that is looked at, as soon as its images are there."""
         layers = self._layers()
         if any(_said(layer)["role"] in _READ and layer.visible and not layer.loaded for layer in layers):
             return  # comes again when they are
@@ -80,7 +80,7 @@ class ShownLayers:
             if layer.visible and "dots" in _said(layer):
                 self._put_dots(layer)
             elif layer.visible and _said(layer)["role"] == Role.TRACKS:
-                self._put_ways(layer)
+                self._put_tracks(layer)
 
     def _layers(self, run: Path | None = None) -> list[Any]:
         viewer = self._of()
@@ -164,7 +164,7 @@ class ShownLayers:
                     layer.face_color = now.colour
             layer.refresh()
 
-    def _put_ways(self, layer: Any) -> None:
+    def _put_tracks(self, layer: Any) -> None:
         solution = self._session.solution
         if solution is None or _said(layer).get("run") != str(solution.path):
             return
@@ -172,10 +172,10 @@ class ShownLayers:
         if of is solution and abs(self.t - middle) <= REACH:
             return
         self._filled[layer] = (solution, self.t)
-        ways = trails_around(solution, self.t)
-        if len(ways.vertices):
-            layer.data = ways.vertices
-            layer.track_colors = ways.colour
+        tracks = tracks_around(solution, self.t)
+        if len(tracks.vertices):
+            layer.data = tracks.vertices
+            layer.track_colors = tracks.colour
 
     def _set_slab(self) -> None:
         """Shows points in a slice of some depth, once; somebody may set another."""

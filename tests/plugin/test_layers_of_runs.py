@@ -3,14 +3,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from barlowtrack.data import Truth
 from barlowtrack.plugin.layers.arrays import UNKNOWN_VALUE, NeuronArray, value_of
 from barlowtrack.plugin.layers.axes import GREY
-from barlowtrack.plugin.layers.dots import DotsOfRun, DotsOfTruth, dots_layer
+from barlowtrack.plugin.layers.dots import DotsOfRun, DotsOfTruth, truth_layer
 from barlowtrack.plugin.layers.images import contrast, image_layers
 from barlowtrack.plugin.layers.labels import colours_of_values, features_of_values, labels_layer
 from barlowtrack.plugin.layers.opened import kind_of, recording_layers, run_layers
-from barlowtrack.plugin.layers.trails import REACH, TAIL, trails_around
-from barlowtrack.plugin.roles import KEY, Role
+from barlowtrack.plugin.layers.tracks import REACH, TAIL, tracks_around
+from barlowtrack.plugin.roles import KEY
 from barlowtrack.plugin.solution import Solution
 from barlowtrack.showing.colours import colour_of
 
@@ -114,12 +115,12 @@ def test_truth_keeps_its_own_names():
     dots = DotsOfTruth(t, neuron, np.arange(9.0).reshape(3, 3)).at(3)
     assert dots.features["called"].tolist() == ["70", "11"]
     assert dots.position_um.tolist() == [[0, 1, 2], [6, 7, 8]]
-    _, keywords, kind = dots_layer(DotsOfTruth(t, neuron, np.zeros((3, 3))), Role.TRUTH, None)
+    _, keywords, kind = truth_layer(Truth(t, neuron, np.zeros((3, 3))), None)
     assert (kind, keywords["ndim"], keywords["metadata"][KEY]["role"]) == ("points", 3, "truth")
 
 
 def test_ways_reach_as_far_as_can_be_seen(solution):
-    ways = trails_around(solution, 2)
+    ways = tracks_around(solution, 2)
     known = np.flatnonzero(solution.tracks.neuron >= 0)
     assert len(ways.vertices) == len(known), "all 8 volumes are within reach"
     order = np.lexsort((ways.vertices[:, 1], ways.vertices[:, 0]))
@@ -128,7 +129,7 @@ def test_ways_reach_as_far_as_can_be_seen(solution):
         row = solution.row_of[int(neuron), int(t)]
         np.testing.assert_allclose(place, solution.detections.position_um[row])
     np.testing.assert_allclose(ways.colour[0, :3], colour_of(int(ways.vertices[0, 0])))
-    assert len(trails_around(solution, 8 + TAIL + REACH).vertices) == 0
+    assert len(tracks_around(solution, 8 + TAIL + REACH).vertices) == 0
 
 
 def test_contrast_is_robust_and_never_empty():

@@ -70,7 +70,7 @@ def test_a_run_that_is_dropped_opens_with_its_neurons(viewer, qt, tiny_run):
     from barlowtrack.showing.colours import colour_of
 
     np.testing.assert_allclose(labels.colormap.map(np.array([known + 1], np.uint16))[0, :3], colour_of(known), atol=1e-3)
-    assert [layer.name for layer in viewer.layers] == ["red", "green", "nuclei", "ways", "neurons"]
+    assert [layer.name for layer in viewer.layers] == ["red", "green", "nuclei", "tracks", "neurons"]
     assert list(viewer.dims.axis_labels) == ["t", "z", "y", "x"]
     assert viewer.dims.thickness[1] == SLAB_UM
     assert viewer.screenshot(canvas_only=True, flash=False)[..., :3].std() > 0
@@ -109,7 +109,7 @@ def test_a_run_of_a_recording_that_is_gone_is_shown_and_said(viewer, qt, tiny_ru
     about.write_text(about.read_text().replace(tiny_run.folder.about()["recording"], "../recording"))
     notification_manager.records.clear()
     viewer.open(str(run), plugin="barlowtrack")
-    assert [layer.name for layer in viewer.layers] == ["nuclei", "ways", "neurons"]
+    assert [layer.name for layer in viewer.layers] == ["nuclei", "tracks", "neurons"]
     assert str(tmp_path / "recording") in notification_manager.records[-1].message
     from barlowtrack.plugin.attached import session_of
 

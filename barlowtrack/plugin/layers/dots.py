@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from barlowtrack.data import UNKNOWN, BoolArray, FloatArray, IntArray
+from barlowtrack.data import UNKNOWN, BoolArray, FloatArray, IntArray, Truth
 from barlowtrack.plugin.layers.axes import GREY, LayerData, opaque, space
 from barlowtrack.plugin.roles import KEY, Role, metadata_of
 from barlowtrack.plugin.solution import Solution
@@ -130,6 +130,11 @@ def dots_layer(dots: DotsOfRun | DotsOfTruth, role: Role, run: Path | None, loca
         **space(),
     }
     return now.position_um, keywords, "points"
+
+
+def truth_layer(truth: Truth, run: Path | None, location: Path | None = None) -> LayerData:
+    """Returns the points of a truth (io.tables.read_truth), of the run that it is laid beside."""
+    return dots_layer(DotsOfTruth(truth.t, truth.neuron, truth.position_um), Role.TRUTH, run, location)
 
 
 def _dots(position_um: FloatArray, neuron: IntArray, called: list[str], **features: Any) -> Dots:

@@ -17,7 +17,7 @@ from barlowtrack.plugin.layers.axes import LayerData
 from barlowtrack.plugin.layers.dots import DotsOfRun, dots_layer
 from barlowtrack.plugin.layers.images import image_layers
 from barlowtrack.plugin.layers.labels import labels_layer
-from barlowtrack.plugin.layers.trails import trails_layer
+from barlowtrack.plugin.layers.tracks import tracks_layer
 from barlowtrack.plugin.roles import Role
 from barlowtrack.storage import ARTEFACTS, RunFolder
 
@@ -82,7 +82,7 @@ def recording_layers(
 
 
 def run_layers(run: Path, *, complain: Complain = log.warning, budgets: Budgets = Budgets()) -> list[LayerData]:
-    """Returns the channels of a run's recording, and its nuclei; these are grey, and neurons and ways empty, until a solution is shown.
+    """Returns the channels of a run's recording, and its nuclei; these are grey, and neurons and tracks empty, until a solution is shown.
 
     Args:
         run: Run folder.
@@ -124,4 +124,4 @@ def _nuclei(run: Path, card: dict[str, Any], location: Path, complain: Complain,
     if (run / ARTEFACTS["labels"]).exists():
         labels = open_labels(run / ARTEFACTS["labels"])
         layers.append(labels_layer(labels, (z, y, x), run, location, budget_mb=budgets.labels_mb, complain=complain))
-    return [*layers, trails_layer(run, location), dots_layer(DotsOfRun(), Role.NEURONS, run, location)]
+    return [*layers, tracks_layer(run, location), dots_layer(DotsOfRun(), Role.NEURONS, run, location)]

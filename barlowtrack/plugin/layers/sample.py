@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from barlowtrack.plugin.layers.axes import LayerData
-from barlowtrack.plugin.layers.dots import DotsOfTruth, dots_layer
+from barlowtrack.plugin.layers.dots import truth_layer
 from barlowtrack.plugin.layers.images import image_layers
-from barlowtrack.plugin.roles import Role
 from barlowtrack.synthetic import preset, simulate
 
 N_VOLUMES, N_NEURONS, SHAPE, SEED = 60, 60, (20, 128, 224), 7
@@ -14,6 +13,4 @@ N_VOLUMES, N_NEURONS, SHAPE, SEED = 60, 60, (20, 128, 224), 7
 def sample_layers() -> list[LayerData]:
     """Returns two channels, whose volumes are drawn when they are looked at, and the true points with their names."""
     made = simulate(preset("easy", n_volumes=N_VOLUMES, n_neurons=N_NEURONS, volume_shape=SHAPE), seed=SEED)
-    truth = made.truth
-    data, keywords, kind = dots_layer(DotsOfTruth(truth.t, truth.neuron, truth.position_um), Role.TRUTH, None)
-    return [*image_layers(made.recording), (data, keywords, kind)]
+    return [*image_layers(made.recording), truth_layer(made.truth, None)]

@@ -16,7 +16,7 @@ from barlowtrack.showing.colours import colours_of
 TAIL = 12
 """Volumes of the way behind a neuron."""
 REACH = 40
-"""Volumes before and after the shown one whose ways are in the layer; see trails_around."""
+"""Volumes before and after the shown one whose ways are in the layer; see tracks_around."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Trails:
     colour: FloatArray
 
 
-def trails_around(solution: Solution, t: int) -> Trails:
+def tracks_around(solution: Solution, t: int) -> Trails:
     """Returns the ways of all neurons from volume t - REACH - TAIL to t + REACH.
 
     napari draws every vertex of a layer for every frame, whatever part it shows: of 240,000 that took 0.4 s a frame without a graphics
@@ -49,10 +49,10 @@ def trails_around(solution: Solution, t: int) -> Trails:
     return Trails(vertices, palette[neuron])
 
 
-def trails_layer(run: Path, location: Path | None = None) -> LayerData:
+def tracks_layer(run: Path, location: Path | None = None) -> LayerData:
     """Returns an empty, hidden layer of tracks; it is filled when somebody shows it."""
     keywords = {
-        "name": "ways",
+        "name": "tracks",
         "metadata": metadata_of(Role.TRACKS, run, location),
         "tail_length": TAIL,
         "head_length": 0,
