@@ -17,6 +17,7 @@ from barlowtrack.cli.correcting import correct, review
 from barlowtrack.cli.options import (
     comparing_options,
     job_options,
+    look_options,
     make_job,
     make_overrides,
     piece_option,
@@ -329,6 +330,19 @@ def movie(run_folder: Path, out: Path, quiet: bool, **given: Any) -> None:
     from barlowtrack.cli.movie import film_here
 
     film_here(run_folder, out, Bars(quiet=quiet), **given)
+
+
+@cli.command("open")
+@click.argument("target", metavar="RUN", type=click.Path(path_type=Path))
+@look_options
+def open_(target: Path, **given: Any) -> None:
+    """Look at a run in napari: the recording, its nuclei in the colours of their neurons, and the panels.
+
+    RUN is a run folder, or a recording with or without a run. Settings are for a recording without one.
+    """
+    from barlowtrack.cli.opening import open_here
+
+    open_here(target, make_overrides({"overrides": (), **dict.fromkeys(("seed", "device", "workers")), **given}))
 
 
 @cli.command()

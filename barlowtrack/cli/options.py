@@ -17,16 +17,20 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _TARGET = click.argument("target", metavar="RECORDING", type=click.Path(path_type=Path))
-_SETTINGS = (
-    click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="TOML file of settings."),
-    click.option(
-        "--set", "overrides", multiple=True, metavar="NAME=VALUE", help="One setting, such as track.min_probability=0.5; repeatable."
-    ),
+_LOOK = (
     click.option("--voxel-size", nargs=3, type=float, metavar="Z Y X", help="Distance between voxel centres, in um."),
     click.option("--rate", type=float, metavar="HZ", help="Volumes a second."),
     click.option("--reference-channel", metavar="NAME_OR_INDEX", help="The channel that shows where the neurons are (red)."),
     click.option("--signal-channel", metavar="NAME_OR_INDEX", help="The channel that shows their activity (green)."),
     click.option("--axes", metavar="AXES", help="Axes of each file, such as ZCYX."),
+)
+"""What the metadata of a recording may leave open."""
+_SETTINGS = (
+    click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="TOML file of settings."),
+    click.option(
+        "--set", "overrides", multiple=True, metavar="NAME=VALUE", help="One setting, such as track.min_probability=0.5; repeatable."
+    ),
+    *_LOOK,
     click.option("--seed", type=int, metavar="N", help="Seed of everything random."),
     click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where networks run."),
     click.option("--workers", type=int, metavar="N", help="Threads that work on volumes side by side."),
@@ -73,6 +77,13 @@ _FLAGS = {
 def settings_options(command: Command) -> Command:
     """Adds --config, --set and the flags that stand for a setting."""
     for option in reversed(_SETTINGS):
+        command = option(command)
+    return command
+
+
+def look_options(command: Command) -> Command:
+    """Adds the flags that say what a recording's metadata do not."""
+    for option in reversed(_LOOK):
         command = option(command)
     return command
 

@@ -11,11 +11,17 @@ if TYPE_CHECKING:
     import napari
 
 _SESSIONS: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()
+_ATTACHED: WeakKeyDictionary[Any, list[Any]] = WeakKeyDictionary()
+"""What looks after a viewer, kept as long as it; must hold the viewer by a weak reference, or it would never go."""
 
 
 def session_of(viewer: napari.Viewer) -> Session:
     """Returns the session of a viewer; it lives as long as the viewer does."""
     session = _SESSIONS.get(viewer)
     if session is None:
+        from barlowtrack.plugin.shown import ShownLayers
+
         session = _SESSIONS[viewer] = Session()
+        attached = _ATTACHED[viewer] = []
+        attached.append(ShownLayers(viewer, session))
     return session

@@ -1,0 +1,150 @@
+"""Nuclei and truth as points: those of the volume that is shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from barlowtrack.data import UNKNOWN, BoolArray, FloatArray, IntArray, Truth
+from barlowtrack.plugin.layers.axes import GREY, LayerData, opaque, space
+from barlowtrack.plugin.roles import KEY, Role, metadata_of
+from barlowtrack.plugin.solution import Solution
+from barlowtrack.showing.colours import colours_of
+
+POINT_UM = 1.2
+
+
+@dataclass(frozen=True)
+class Dots:
+    """Points of one volume, as a layer of points takes them.
+
+    Attributes:
+        position_um: (n, 3) z, y, x.
+        colour: (n, 3).
+        features: n rows; "called" is written beside each point.
+        shown: (n,) False for rows that only fill up; see filled_up.
+    """
+
+    position_um: FloatArray
+    colour: FloatArray
+    features: pd.DataFrame
+    shown: BoolArray
+
+    def filled_up(self, n: int) -> Dots:
+        """Returns at least n points, those that are too many not shown.
+
+        Where napari slices beside the window, it draws a layer with what it found in the last slice: a layer that had become shorter
+        meanwhile would be asked for points that it has not. So layers of points never become shorter.
+        """
+        more = n - len(self.position_um)
+        if more <= 0:
+            return self
+        place = self.position_um[:1] if len(self.position_um) else np.zeros((1, 3))  # where it does not change the extent of the layer
+        return Dots(
+            np.concatenate([self.position_um, np.repeat(place, more, axis=0)]),
+            np.concatenate([self.colour, np.tile(np.asarray(GREY), (more, 1))]),
+            pd.concat([self.features, _nothing(self.features, more)], ignore_index=True),
+            np.concatenate([self.shown, np.zeros(more, bool)]),
+        )
+
+
+class DotsOfRun:
+    """The nuclei of a run, volume by volume.
+
+    napari looks through all points of a layer whenever the volume changes: of 240,000 (2000 volumes of 120 neurons) that takes longer
+    than reading an image. So the layer holds those of the volume that is shown, and whoever moves on gives it others.
+    """
+
+    def __init__(self, solution: Solution | None = None) -> None:
+        self.solution = solution
+
+    def at(self, t: int) -> Dots:
+        """Returns the nuclei of volume t, those of no known neuron among them."""
+        solution = self.solution
+        if solution is None or not 0 <= t < solution.n_volumes:
+            return _dots(np.zeros((0, 3)), np.zeros(0, np.int64), [], probability=np.zeros(0))
+        part = solution.detections.rows_of(t)
+        neuron = np.asarray(solution.tracks.neuron[part], np.int64)
+        called = [solution.names.short(int(k)) if k >= 0 else "" for k in neuron]
+        shown = {"probability": np.round(solution.tracks.probability[part], 3), "label": solution.detections.label[part]}
+        return _dots(solution.detections.position_um[part], neuron, called, **shown)
+
+
+class DotsOfTruth:
+    """Points of somebody's truth, volume by volume.
+
+    Args:
+        t: (M,) volume.
+        neuron: (M,) identity, any whole number.
+        position_um: (M, 3) z, y, x.
+    """
+
+    def __init__(self, t: IntArray, neuron: IntArray, position_um: FloatArray) -> None:
+        order = np.argsort(t, kind="stable")
+        self._t, self._neuron, self._position_um = t[order], neuron[order], position_um[order]
+
+    def at(self, t: int) -> Dots:
+        """Returns the points of volume t."""
+        first, last = np.searchsorted(self._t, [t, t + 1])
+        neuron = self._neuron[first:last]
+        return _dots(self._position_um[first:last], neuron, [str(k) for k in neuron])
+
+
+def dots_layer(dots: DotsOfRun | DotsOfTruth, role: Role, run: Path | None, location: Path | None = None, *, t: int = 0) -> LayerData:
+    """Returns points of volume t, (z, y, x): napari shows them at every volume, so ShownLayers gives the layer others when it moves on.
+
+    Args:
+        dots: What is shown; stands in the layer's metadata, whence ShownLayers takes it.
+        role: NEURONS: small, in the colours of the neurons. TRUTH: white crosses.
+        run: Run folder that they are of.
+        location: Of the recording.
+        t: Volume that is shown first.
+    """
+    now, truth = dots.at(t), role is Role.TRUTH
+    metadata = metadata_of(role, run, location)
+    metadata[KEY]["dots"] = dots
+    keywords = {
+        "name": "truth" if truth else "neurons",
+        "ndim": 3,
+        "metadata": metadata,
+        "features": now.features,
+        "symbol": "cross" if truth else "disc",
+        "size": 2 * POINT_UM if truth else POINT_UM,
+        "face_color": "white" if truth or not len(now.colour) else opaque(now.colour),
+        "border_color": "black",
+        "border_width": 0.15,
+        "blending": "translucent_no_depth",
+        "projection_mode": "all",
+        "text": {
+            "string": "{called}",
+            "size": 8,
+            "translation": (0.0, -0.6, 0.6),
+            "color": "white",
+            "anchor": "lower_left" if truth else "upper_left",
+            "visible": not truth,
+        },
+        **space(),
+    }
+    return now.position_um, keywords, "points"
+
+
+def truth_layer(truth: Truth, run: Path | None, location: Path | None = None) -> LayerData:
+    """Returns the points of a truth (io.tables.read_truth), of the run that it is laid beside."""
+    return dots_layer(DotsOfTruth(truth.t, truth.neuron, truth.position_um), Role.TRUTH, run, location)
+
+
+def _dots(position_um: FloatArray, neuron: IntArray, called: list[str], **features: Any) -> Dots:
+    colour = np.tile(np.asarray(GREY), (len(neuron), 1))
+    known = neuron >= 0
+    colour[known] = colours_of(neuron[known])
+    table = pd.DataFrame({"called": np.array(called, dtype=object), "neuron": neuron, **features})
+    return Dots(np.asarray(position_um, np.float64), colour, table, np.ones(len(neuron), bool))
+
+
+def _nothing(features: pd.DataFrame, n: int) -> pd.DataFrame:
+    """Returns n rows of the same columns that say nothing."""
+    return pd.DataFrame({name: [UNKNOWN if pd.api.types.is_numeric_dtype(features[name]) else ""] * n for name in features})

@@ -1,0 +1,61 @@
+"""Opens a run, or a recording, in a viewer with the panels beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Layer
+from napari.utils.notifications import show_warning
+
+from barlowtrack.config import RecordingConfig
+from barlowtrack.errors import InputError
+from barlowtrack.plugin.attached import session_of
+from barlowtrack.plugin.layers.opened import kind_of, recording_layers, run_layers, run_of
+
+if TYPE_CHECKING:
+    import napari
+
+PANELS = ("Neurons", "Review")
+"""Docked when a run is opened, by their names in napari.yaml."""
+
+
+def open_run(viewer: napari.Viewer, path: Path | str, settings: RecordingConfig | None = None) -> Path | None:
+    """Shows a run in a viewer, and docks the panels; its neurons follow as soon as they are read.
+
+    Args:
+        viewer: Where to show it.
+        path: A run folder, or a recording; of a recording that has a run beside it, the run.
+        settings: What the metadata of a recording without a run do not say.
+
+    Returns:
+        The run folder; None for a recording that has none.
+
+    Raises:
+        InputError, StorageError: neither, or it cannot be opened.
+    """
+    path = Path(path).absolute()
+    if kind_of(path) is None:
+        raise InputError(f"{path}: expected a run folder, or a recording (a folder of TIFFs, a TIFF, an OME-Zarr)")
+    session_of(viewer)
+    run = run_of(path)
+    if run is not None:
+        layers = run_layers(run, complain=show_warning)
+    else:
+        layers = recording_layers(path, settings or RecordingConfig(), complain=show_warning)
+    for data, keywords, kind in layers:
+        viewer.add_layer(Layer.create(data, keywords, kind))
+    if viewer.dims.ndim >= 4:
+        viewer.dims.set_current_step(viewer.dims.ndim - 4, 0)
+    if run is not None:
+        dock(viewer)
+    return run
+
+
+def dock(viewer: napari.Viewer) -> list[Any]:
+    """Docks the panels that are there; returns their widgets."""
+    from npe2 import PluginManager
+
+    there = {widget.display_name for widget in PluginManager.instance().iter_widgets() if widget.plugin_name == "barlowtrack"}
+    names = [name for name in PANELS if name in there]
+    return [viewer.window.add_plugin_dock_widget("barlowtrack", name, tabify=i > 0)[1] for i, name in enumerate(names)]
