@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
+from barlowtrack.plugin.pointing import Pointing
 from barlowtrack.plugin.session import Session
 
 if TYPE_CHECKING:
     import napari
 
 _SESSIONS: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()
+_POINTING: WeakKeyDictionary[Any, ReferenceType[Pointing]] = WeakKeyDictionary()
+"""Weak, as Pointing knows its viewer, which would never go; the viewer holds it."""
 
 
 def session_of(viewer: napari.Viewer) -> Session:
@@ -18,4 +21,13 @@ def session_of(viewer: napari.Viewer) -> Session:
     session = _SESSIONS.get(viewer)
     if session is None:
         session = _SESSIONS[viewer] = Session()
+        _POINTING[viewer] = ref(Pointing(viewer, session))
     return session
+
+
+def pointing_of(viewer: napari.Viewer) -> Pointing:
+    """Returns what binds a viewer to its session."""
+    session_of(viewer)
+    pointing = _POINTING[viewer]()
+    assert pointing is not None, "the viewer holds it as long as it lives"
+    return pointing

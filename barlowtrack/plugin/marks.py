@@ -1,0 +1,125 @@
+"""Rings around the chosen neurons in the volume that is shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from barlowtrack.data import FloatArray
+from barlowtrack.plugin.picking import Ways
+from barlowtrack.plugin.roles import Role, metadata_of
+from barlowtrack.plugin.session import Session
+from barlowtrack.plugin.world import World
+from barlowtrack.showing.colours import colours_of
+
+if TYPE_CHECKING:
+    import napari
+
+RING = 1.7
+"""Radius of a ring, in radii of the nucleus: it shall not cover it."""
+MOST = 50
+"""More rings than these would hide what they mark."""
+SEEN, UNSEEN = "disc", "x"
+
+
+class Marks:
+    """A layer of points, made when there is something to mark, and made again when somebody deleted it and chooses others."""
+
+    def __init__(self, viewer: napari.Viewer) -> None:
+        self._viewer = viewer
+        self._layer: Any = None
+        self._marked: tuple[Any, ...] = ()
+        self._look: tuple[Any, ...] = ()
+
+    def put(self, session: Session, ways: Ways, world: World) -> None:
+        """Marks who is chosen, where they are in the volume that is shown.
+
+        In a plane, a neuron that lies in another one is marked all the same, with a text that says in which: so it is found.
+
+        Args:
+            session: Who is chosen, and when.
+            ways: Where they are.
+            world: What the viewer shows.
+        """
+        neurons = tuple(neuron for neuron in session.chosen[:MOST] if np.isfinite(ways[neuron].place_um[session.t]).all())
+        marked, self._marked = self._marked, (session.path, session.chosen)
+        if self._layer is not None and self._layer not in self._viewer.layers:
+            if marked == self._marked:
+                return  # whoever deleted it does not want it for these
+            self._layer = None
+        if self._layer is None and not neurons:
+            return
+        places, texts, symbols = _say(session, ways, world, neurons)
+        size = np.array([2 * RING * ways[neuron].radius_um for neuron in neurons])
+        self._draw(session, neurons, places, size, texts, symbols)
+
+    def _draw(
+        self, session: Session, neurons: tuple[int, ...], places: FloatArray, size: FloatArray, texts: list[str], symbols: list[str]
+    ) -> None:
+        solution = session.solution
+        assert solution is not None, "nobody is chosen where no run is open"
+        voxel = np.asarray(solution.voxel_size_um)
+        look = (session.path, neurons, tuple(texts), tuple(symbols))
+        if self._layer is not None and look != self._look:
+            self._layer.data = places / voxel
+            self._layer.size = size / voxel[-1] if len(size) else 1
+            self._layer.symbol = symbols or SEEN
+            self._layer.border_color = _colours(neurons) if neurons else "white"
+            self._layer.features = {"said": texts}
+        elif self._layer is not None:
+            if len(places):
+                self._layer.data = places / voxel
+        else:
+            self._layer = self._new(session, places / voxel, size / voxel[-1], neurons, texts, symbols)
+        self._look = look
+
+    def _new(
+        self, session: Session, data: FloatArray, size: FloatArray, neurons: tuple[int, ...], texts: list[str], symbols: list[str]
+    ) -> Any:
+        solution = session.solution
+        assert solution is not None, "nobody is chosen where no run is open"
+        before = self._viewer.layers.selection.active
+        layer = self._viewer.add_points(
+            data,
+            name="chosen",
+            scale=solution.voxel_size_um,
+            units=("um", "um", "um"),
+            axis_labels=("z", "y", "x"),
+            size=size,
+            symbol=symbols,
+            face_color="transparent",
+            border_color=_colours(neurons),
+            border_width=0.08,
+            features={"said": texts},
+            text={"string": "{said}", "size": 10, "color": "white", "anchor": "upper_left", "translation": (0, 0, float(size.max()) * 0.6)},
+            blending="translucent_no_depth",
+            metadata=metadata_of(Role.MARKS, session.path),
+        )
+        if before is not None:
+            self._viewer.layers.selection.active = before
+        return layer
+
+
+def _say(session: Session, ways: Ways, world: World, neurons: tuple[int, ...]) -> tuple[FloatArray, list[str], list[str]]:
+    """Returns where marks go (n, 3), what they say, and their symbols."""
+    solution = session.solution
+    assert solution is not None, "nobody is chosen where no run is open"
+    places = np.array([ways[neuron].place_um[session.t] for neuron in neurons]).reshape(-1, 3)
+    texts, symbols = [], []
+    for place, neuron in zip(places, neurons, strict=True):
+        seen = bool(ways[neuron].seen[session.t])
+        said = [solution.names.text(neuron), *([] if seen else ["not seen here"])]
+        axis = world.sliced
+        if axis is not None:
+            step, plane = solution.voxel_size_um[axis], world.plane_um
+            if abs(place[axis] - plane) > ways[neuron].radius_um + step / 2 + world.thickness_um:
+                said.append(f"in plane {round(place[axis] / step)}")
+            place[axis] = plane
+        texts.append(", ".join(said))
+        symbols.append(SEEN if seen else UNSEEN)
+    return places, texts, symbols
+
+
+def _colours(neurons: tuple[int, ...]) -> FloatArray:
+    return np.concatenate([colours_of(np.array(neurons)), np.ones((len(neurons), 1))], axis=1)
