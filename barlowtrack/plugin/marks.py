@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+from matplotlib.colors import to_hex
 
 from barlowtrack.data import FloatArray
 from barlowtrack.plugin.picking import Ways
 from barlowtrack.plugin.roles import Role, metadata_of
 from barlowtrack.plugin.session import Session
 from barlowtrack.plugin.world import World
-from barlowtrack.showing.colours import colours_of
+from barlowtrack.showing.colours import colours_of, glow_of, ink_of
 
 if TYPE_CHECKING:
     import napari
@@ -21,6 +22,8 @@ RING = 1.7
 MOST = 50
 """More rings than these would hide what they mark."""
 SEEN, UNSEEN = "disc", "x"
+_Said: TypeAlias = tuple[tuple[str, str], ...]
+"""A text and a symbol for each."""
 
 
 class Marks:
@@ -50,33 +53,33 @@ class Marks:
             self._layer = None
         if self._layer is None and not neurons:
             return
-        places, texts, symbols = _say(session, ways, world, neurons)
+        places, said = _say(session, ways, world, neurons)
         size = np.array([2 * RING * ways[neuron].radius_um for neuron in neurons])
-        self._draw(session, neurons, places, size, texts, symbols)
+        self._draw(session, neurons, places, size, said)
 
-    def _draw(
-        self, session: Session, neurons: tuple[int, ...], places: FloatArray, size: FloatArray, texts: list[str], symbols: list[str]
-    ) -> None:
-        solution = session.solution
+    def _draw(self, session: Session, neurons: tuple[int, ...], places: FloatArray, size: FloatArray, said: _Said) -> None:
+        solution, look = session.solution, (session.path, neurons, said)
         assert solution is not None, "nobody is chosen where no run is open"
         voxel = np.asarray(solution.voxel_size_um)
-        look = (session.path, neurons, tuple(texts), tuple(symbols))
-        if self._layer is not None and look != self._look:
-            self._layer.data = places / voxel
-            self._layer.size = size / voxel[-1] if len(size) else 1
-            self._layer.symbol = symbols or SEEN
-            self._layer.border_color = _colours(neurons) if neurons else "white"
-            self._layer.features = {"said": texts}
-        elif self._layer is not None:
-            if len(places):
+        if self._layer is None:
+            self._layer = self._new(session, places / voxel, size / voxel[-1], neurons, said)
+        elif look == self._look:
+            if neurons:
                 self._layer.data = places / voxel
         else:
-            self._layer = self._new(session, places / voxel, size / voxel[-1], neurons, texts, symbols)
+            self._layer.data = places / voxel
+            self._layer.features = self._features(neurons, said)
+            if neurons:
+                self._layer.size = size / voxel[-1]
+                self._layer.symbol = [symbol for _, symbol in said]
+                self._layer.border_color = _colours(neurons)
         self._look = look
 
-    def _new(
-        self, session: Session, data: FloatArray, size: FloatArray, neurons: tuple[int, ...], texts: list[str], symbols: list[str]
-    ) -> Any:
+    def _features(self, neurons: tuple[int, ...], said: _Said) -> dict[str, list[str]]:
+        shade = ink_of if self._viewer.theme == "light" else glow_of
+        return {"said": [text for text, _ in said], "shade": [to_hex(shade(neuron)) for neuron in neurons]}
+
+    def _new(self, session: Session, data: FloatArray, size: FloatArray, neurons: tuple[int, ...], said: _Said) -> Any:
         solution = session.solution
         assert solution is not None, "nobody is chosen where no run is open"
         before = self._viewer.layers.selection.active
@@ -87,12 +90,19 @@ class Marks:
             units=("um", "um", "um"),
             axis_labels=("z", "y", "x"),
             size=size,
-            symbol=symbols,
+            symbol=[symbol for _, symbol in said],
             face_color="transparent",
             border_color=_colours(neurons),
             border_width=0.08,
-            features={"said": texts},
-            text={"string": "{said}", "size": 10, "color": "white", "anchor": "upper_left", "translation": (0, 0, float(size.max()) * 0.6)},
+            features=self._features(neurons, said),
+            text={
+                "string": "{said}",
+                "size": 10,
+                "color": {"feature": "shade", "fallback": "white"},
+                "anchor": "upper_left",
+                "translation": (0, 0, float(size.max()) * 0.6),
+                "blending": "translucent_no_depth",
+            },
             blending="translucent_no_depth",
             metadata=metadata_of(Role.MARKS, session.path),
         )
@@ -101,24 +111,23 @@ class Marks:
         return layer
 
 
-def _say(session: Session, ways: Ways, world: World, neurons: tuple[int, ...]) -> tuple[FloatArray, list[str], list[str]]:
-    """Returns where marks go (n, 3), what they say, and their symbols."""
+def _say(session: Session, ways: Ways, world: World, neurons: tuple[int, ...]) -> tuple[FloatArray, _Said]:
+    """Returns where marks go (n, 3), and what they say, with their symbols."""
     solution = session.solution
     assert solution is not None, "nobody is chosen where no run is open"
     places = np.array([ways[neuron].place_um[session.t] for neuron in neurons]).reshape(-1, 3)
-    texts, symbols = [], []
+    texts = []
     for place, neuron in zip(places, neurons, strict=True):
         seen = bool(ways[neuron].seen[session.t])
-        said = [solution.names.text(neuron), *([] if seen else ["not seen here"])]
+        words = [solution.names.text(neuron), *([] if seen else ["not seen here"])]
         axis = world.sliced
         if axis is not None:
             step, plane = solution.voxel_size_um[axis], world.plane_um
             if abs(place[axis] - plane) > ways[neuron].radius_um + step / 2 + world.thickness_um:
-                said.append(f"in plane {round(place[axis] / step)}")
+                words.append(f"in plane {round(place[axis] / step)}")
             place[axis] = plane
-        texts.append(", ".join(said))
-        symbols.append(SEEN if seen else UNSEEN)
-    return places, texts, symbols
+        texts.append((", ".join(words), SEEN if seen else UNSEEN))
+    return places, tuple(texts)
 
 
 def _colours(neurons: tuple[int, ...]) -> FloatArray:

@@ -13,6 +13,7 @@ from barlowtrack.plugin.marks import Marks
 from barlowtrack.plugin.picking import Ways, hit_by_ray, hit_in_plane, radii_um
 from barlowtrack.plugin.roles import Role, layers_of
 from barlowtrack.plugin.session import Session
+from barlowtrack.plugin.solution import Solution
 from barlowtrack.plugin.world import World
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ class Pointing:
 
     def place_of(self, neuron: int) -> tuple[float, float, float] | None:
         """Returns where a neuron is in the volume that is shown, z, y, x in um, found or not; None where it never was found."""
-        if self._ways is None or not 0 <= neuron < self._session.solution.n_neurons:
+        solution = self._session.solution
+        if solution is None or self._ways is None or not 0 <= neuron < solution.n_neurons:
             return None
         z, y, x = (float(part) for part in self._ways[neuron].place_um[self._session.t])
         return (z, y, x) if np.isfinite([z, y, x]).all() else None
@@ -146,10 +148,10 @@ class Pointing:
             self._clicked(np.array(event.position, float), event.view_direction, {str(key) for key in event.modifiers})
 
     def _clicked(self, position: FloatArray, direction: FloatArray | None, keys: set[str]) -> None:
-        row = self._row_at(position, direction)
-        if row is None:
-            return
         solution = self._session.solution
+        row = None if solution is None else self._row_at(solution, position, direction)
+        if solution is None or row is None:
+            return
         neuron = int(solution.tracks.neuron[row])
         if neuron == UNKNOWN:
             self._viewer.status = "This nucleus is none of the neurons."
@@ -158,9 +160,9 @@ class Pointing:
         else:
             self._session.choose([neuron], add=bool(keys & {"Shift", "Control"}))
 
-    def _row_at(self, position: FloatArray, direction: FloatArray | None) -> int | None:
+    def _row_at(self, solution: Solution, position: FloatArray, direction: FloatArray | None) -> int | None:
         """Returns the row of the detection that a click is on."""
-        solution, world = self._session.solution, self._world
+        world = self._world
         part = solution.detections.rows_of(self._session.t)
         places = np.asarray(solution.detections.position_um[part], np.float64)
         radii = radii_um(solution.detections.volume_um3[part]) + min(solution.voxel_size_um) / 2

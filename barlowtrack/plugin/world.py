@@ -27,7 +27,7 @@ class World:
         dims = self._viewer.dims
         if dims.ndim < OURS or dims.ndim - OURS in dims.displayed:
             return None
-        return round(dims.point[dims.ndim - OURS])
+        return round(float(dims.point[dims.ndim - OURS]))
 
     def go_to(self, t: int) -> None:
         """Moves the slider of time, if there is one."""
@@ -52,7 +52,7 @@ class World:
         """Where that plane lies."""
         dims, axis = self._viewer.dims, self.sliced
         assert axis is not None, "a plane is shown"
-        return float(dims.point[dims.ndim - 3 + axis]) / self._a_um[axis]
+        return float(dims.point[dims.ndim - 3 + axis] / self._a_um[axis])
 
     @property
     def thickness_um(self) -> float:
@@ -60,7 +60,7 @@ class World:
         dims, axis = self._viewer.dims, self.sliced
         assert axis is not None, "a plane is shown"
         there = dims.ndim - 3 + axis
-        return float(max(dims.margin_left[there], dims.margin_right[there])) / self._a_um[axis]
+        return float(max(dims.margin_left[there], dims.margin_right[there]) / self._a_um[axis])
 
     @property
     def um_a_pixel(self) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from barlowtrack.data import Flag, FloatArray, IntArray, Traces
+from barlowtrack.data import BoolArray, Flag, FloatArray, IntArray, Traces
 from barlowtrack.plugin.solution import Solution
 
 NEIGHBOURS = 3
@@ -79,7 +79,7 @@ def median_places_um(solution: Solution) -> FloatArray:
     return places
 
 
-def r_to_neighbours(values: FloatArray, seen: IntArray, places_um: FloatArray, n: int = NEIGHBOURS) -> FloatArray:
+def r_to_neighbours(values: FloatArray, seen: BoolArray, places_um: FloatArray, n: int = NEIGHBOURS) -> FloatArray:
     """Returns (K,) median correlation of each neuron's values with those of its n nearest neighbours; NaN where there is none.
 
     Args:
@@ -109,7 +109,7 @@ def stretches(traces: Traces, flag: Flag) -> FloatArray:
     holds = (np.asarray(traces.flags) & flag) != 0
     begins = holds.copy()
     begins[:, 1:] &= ~holds[:, :-1]
-    return begins.sum(axis=1).astype(np.float64)
+    return np.asarray(begins.sum(axis=1), np.float64)
 
 
 def _pearson(one: FloatArray, other: FloatArray) -> FloatArray:
@@ -122,4 +122,4 @@ def _pearson(one: FloatArray, other: FloatArray) -> FloatArray:
         right -= np.where(both, (right.sum(axis=1) / n)[:, None], 0)
         squares = np.einsum("kt,kt->k", left, left) * np.einsum("kt,kt->k", right, right)
         r = np.einsum("kt,kt->k", left, right) / np.sqrt(squares)
-    return np.where((n >= FEWEST_COMMON) & (squares > 0), r, np.nan)
+    return np.asarray(np.where((n >= FEWEST_COMMON) & (squares > 0), r, np.nan))

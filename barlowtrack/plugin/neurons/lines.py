@@ -9,7 +9,7 @@ import numpy as np
 from barlowtrack.data import BoolArray, Flag, FloatArray, IntArray, Source, Traces
 
 KINDS = {
-    "ratio": "ratio: green / red",
+    "ratio": "ratio",
     "dr_over_r0": "dR/R0",
     "df_over_f0": "dF/F0",
     "red": "red",
@@ -28,7 +28,7 @@ FLAGS = {
 
 DOUBT = (0.95, 0.55, 0.10)
 """Colour of the shade behind values that may be another neuron's."""
-DARKEST = 0.75
+DARKEST = 0.45
 """How much of that colour covers the ground where a value is surely wrong."""
 
 
@@ -96,18 +96,18 @@ def limits(values: FloatArray, sure: BoolArray) -> tuple[float, float]:
 
 
 def shade(probability: FloatArray) -> FloatArray:
-    """Returns (1, T, 4) the ground behind a trace: the less sure, the more of DOUBT; nothing where there is no value."""
-    ground = np.zeros((1, len(probability), 4))
-    ground[0, :, :3] = DOUBT
-    ground[0, :, 3] = DARKEST * (1 - np.clip(np.nan_to_num(probability, nan=1.0), 0, 1))
+    """Returns (n, T, 4) the ground behind traces (n, T): the less sure, the more of DOUBT; nothing where there is no value."""
+    ground = np.empty((*probability.shape, 4), np.float32)
+    ground[..., :3] = DOUBT
+    ground[..., 3] = DARKEST * (1 - np.clip(np.nan_to_num(probability, nan=1.0), 0, 1))
     return ground
 
 
 def flag_strip(flags: IntArray) -> FloatArray:
-    """Returns (1, T, 4) a strip of the colours of the gravest flags; nothing where none holds."""
-    strip = np.zeros((1, len(flags), 4))
+    """Returns (n, T, 4) the colours of the gravest flags (n, T); nothing where none holds."""
+    strip = np.zeros((*flags.shape, 4), np.float32)
     for flag, (_, colour) in reversed(FLAGS.items()):
-        strip[0, (flags & flag) != 0] = (*colour, 1.0)
+        strip[(flags & flag) != 0] = (*colour, 1.0)
     return strip
 
 
@@ -135,6 +135,10 @@ def in_words(traces: Traces, kind: str, neuron: int, t: int) -> str:
         Source.INTERPOLATED: "not seen: between the values before and after",
     }.get(Source(int(traces.source[neuron, t])), "")
     probability = float(traces.probability[neuron, t])
-    said = [f"{value:.4g}", *([how] if how else []), *([f"{probability:.0%} sure"] if np.isfinite(probability) else [])]
+    said = [f"{value:.4g}", *([how] if how else []), *([_sure(probability)] if np.isfinite(probability) else [])]
     said += [FLAGS[flag][0] for flag in flags_among(traces.flags[neuron, t])]
     return ", ".join(said)
+
+
+def _sure(probability: float) -> str:
+    return "more than 99% sure" if probability > 0.99 else f"{probability:.0%} sure"
