@@ -145,9 +145,10 @@ class Pointing:
                 return
             yield
         if not event.handled:
-            self._clicked(np.array(event.position, float), event.view_direction, {str(key) for key in event.modifiers})
+            adds = any(key in event.modifiers for key in ("Shift", "Control"))
+            self._clicked(np.array(event.position, float), event.view_direction, adds=adds)
 
-    def _clicked(self, position: FloatArray, direction: FloatArray | None, keys: set[str]) -> None:
+    def _clicked(self, position: FloatArray, direction: FloatArray | None, *, adds: bool) -> None:
         solution = self._session.solution
         row = None if solution is None else self._row_at(solution, position, direction)
         if solution is None or row is None:
@@ -155,10 +156,10 @@ class Pointing:
         neuron = int(solution.tracks.neuron[row])
         if neuron == UNKNOWN:
             self._viewer.status = "This nucleus is none of the neurons."
-        elif keys & {"Shift", "Control"} and neuron in self._session.chosen:
+        elif adds and neuron in self._session.chosen:
             self._session.choose(other for other in self._session.chosen if other != neuron)
         else:
-            self._session.choose([neuron], add=bool(keys & {"Shift", "Control"}))
+            self._session.choose([neuron], add=adds)
 
     def _row_at(self, solution: Solution, position: FloatArray, direction: FloatArray | None) -> int | None:
         """Returns the row of the detection that a click is on."""

@@ -1,6 +1,7 @@
 """What the Neurons panel computes, without a window."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -68,7 +69,8 @@ def test_without_traces_nothing_is_said_of_light(solution):
     assert np.isnan(figures.swaps).all()
 
 
-def test_r_is_that_of_the_slow_way(rng=np.random.default_rng(3)):
+def test_r_is_that_of_the_slow_way():
+    rng = np.random.default_rng(3)
     values = rng.normal(size=(9, 60)) + rng.normal(size=60)
     values[rng.random(values.shape) < 0.3] = np.nan
     values[4, 7:] = np.nan  # too few to be compared with anybody
@@ -137,7 +139,7 @@ def test_every_step_between_two_values_is_drawn_once_and_as_what_is_less_known()
     drawn = {}
     for kind in (Stroke.SURE, Stroke.UNSURE, Stroke.BRIDGED, Stroke.EXPECTED):
         at = lines.pieces(stroke, kind)
-        for one, other in zip(at[:-1], at[1:], strict=True):
+        for one, other in pairwise(at):
             if one >= 0 and other >= 0:
                 assert other == one + 1
                 assert drawn.setdefault(int(one), kind) is kind
