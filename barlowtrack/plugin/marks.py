@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+import pandas as pd
 from matplotlib.colors import to_hex
 
 from barlowtrack.data import FloatArray
@@ -22,6 +23,7 @@ RING = 1.7
 MOST = 50
 """More rings than these would hide what they mark."""
 SEEN, UNSEEN = "disc", "x"
+DEFAULTS = {"said": "", "shade": "#ffffff"}
 _Said: TypeAlias = tuple[tuple[str, str], ...]
 """A text and a symbol for each."""
 
@@ -63,21 +65,27 @@ class Marks:
         voxel = np.asarray(solution.voxel_size_um)
         if self._layer is None:
             self._layer = self._new(session, places / voxel, size / voxel[-1], neurons, said)
-        elif look == self._look:
-            if neurons:
-                self._layer.data = places / voxel
         else:
-            self._layer.data = places / voxel
-            self._layer.features = self._features(neurons, said)
-            if neurons:
-                self._layer.size = size / voxel[-1]
-                self._layer.symbol = [symbol for _, symbol in said]
-                self._layer.border_color = _colours(neurons)
+            self._change(places / voxel, size / voxel[-1], neurons, said, others=look[:2] != self._look[:2])
         self._look = look
 
-    def _features(self, neurons: tuple[int, ...], said: _Said) -> dict[str, list[str]]:
+    def _change(self, data: FloatArray, size: FloatArray, neurons: tuple[int, ...], said: _Said, *, others: bool) -> None:
+        """Changes what differs: each property that is set makes napari draw again."""
+        if others or not np.array_equal(self._layer.data, data):
+            self._layer.data = data
+        if others or said != self._look[2]:
+            self._layer.features = self._features(neurons, said)
+            self._layer.feature_defaults = DEFAULTS  # else napari takes them from the last point, and has none after an empty layer
+            if neurons:
+                self._layer.symbol = [symbol for _, symbol in said]
+        if others and neurons:
+            self._layer.size = size
+            self._layer.border_color = _colours(neurons)
+
+    def _features(self, neurons: tuple[int, ...], said: _Said) -> pd.DataFrame:
         shade = ink_of if self._viewer.theme == "light" else glow_of
-        return {"said": [text for text, _ in said], "shade": [to_hex(shade(neuron)) for neuron in neurons]}
+        texts = {"said": [text for text, _ in said], "shade": [to_hex(shade(neuron)) for neuron in neurons]}
+        return pd.DataFrame(texts, dtype=object)  # texts even where there are none
 
     def _new(self, session: Session, data: FloatArray, size: FloatArray, neurons: tuple[int, ...], said: _Said) -> Any:
         solution = session.solution

@@ -108,18 +108,21 @@ class Pointing:
         self._mark()
 
     def _session_moved(self, t: int) -> None:
-        if self._shown and not self._settling:
-            self._settling = True
-            try:
+        if self._settling:
+            self._follow()  # the viewer moved, and marks when all is settled
+            return
+        self._settling = True
+        try:
+            if self._shown:
                 self._world.go_to(t)
-            finally:
-                self._settling = False
-            self._mark()
-        self._follow()
+            self._follow()
+        finally:
+            self._settling = False
+        self._mark()
 
     def _chosen_changed(self, _neurons: tuple[int, ...]) -> None:
-        self._mark()
         self._follow()
+        self._mark()
 
     def _turned(self, _event: Any = None) -> None:
         self._mark()

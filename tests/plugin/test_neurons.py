@@ -22,6 +22,17 @@ def shown(viewer, qt, solution):
     return Shown(viewer, qt, solution)
 
 
+def wheel(widget, at, by):
+    from qtpy.QtCore import QPoint, QPointF, Qt
+    from qtpy.QtGui import QWheelEvent
+    from qtpy.QtWidgets import QApplication
+
+    where, none = QPointF(at), Qt.KeyboardModifier.NoModifier
+    phase, buttons = Qt.ScrollPhase.NoScrollPhase, Qt.MouseButton.NoButton
+    event = QWheelEvent(where, QPointF(widget.mapToGlobal(at)), QPoint(), QPoint(0, by), buttons, none, phase, False)
+    QApplication.sendEvent(widget, event)
+
+
 class Shown:
     def __init__(self, viewer, qt, solution):
         from barlowtrack.plugin.attached import pointing_of, session_of
@@ -149,6 +160,18 @@ def test_time_goes_alike_in_slider_plot_and_session(shown, qt, solution):
     assert panel.plot.span[0] <= solution.traces.time_s[7] <= panel.plot.span[1]  # the cursor stays in sight
     panel.all.click()
     assert panel.plot.span == pytest.approx(whole)
+    x, y = (round(part) for part in panel.plot.pixel_of(7))
+    wheel(panel.plot, QPoint(x, y), 480)
+    assert panel.plot.span[0] > whole[0] + 0.1  # nearer, about the mouse
+    near = panel.plot.span
+    right = Qt.MouseButton.RightButton
+    QTest.mousePress(panel.plot, right, Qt.KeyboardModifier.NoModifier, QPoint(x - 100, y))
+    QTest.mouseMove(panel.plot, QPoint(x - 60, y))
+    QTest.mouseRelease(panel.plot, right, Qt.KeyboardModifier.NoModifier, QPoint(x - 60, y))
+    assert panel.plot.span[0] < near[0]
+    assert session.t == 7
+    QTest.mouseDClick(panel.plot, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, QPoint(x - 60, y))
+    assert panel.plot.span == pytest.approx(whole)
     viewer.add_image(np.zeros((20, 2, 8, 8)), name="longer than the run")
     viewer.dims.set_point(0, 15)
     assert (viewer.dims.point[0], session.t) == (15, 7)  # the viewer stays, the run shows its last
@@ -273,8 +296,9 @@ def test_empty_states_other_pictures_and_closing(shown, qt, solution):
     session.choose(range(10))
     qt.spin(0.05)
     assert "The first 8 of 10" in panel.legend.text()
+    assert panel.plot.paint_with.dark
     viewer.theme = "light"
-    viewer.theme = "dark"
+    assert not panel.plot.paint_with.dark
     session.take(replace(solution, traces=None))
     assert "barlowtrack run" in panel.hint.text()
     assert panel.pages.currentWidget() is panel.hint

@@ -189,7 +189,7 @@ class Neurons(QWidget):
         hidden = len(set(self._session.chosen) - set(self.table.shown)) if n else 0
         said = [f"{shown} of {n} neurons" if shown != n else f"{n} neurons"]
         said += [f"{len(self._session.chosen)} chosen" + (f", {hidden} of them not in this list" if hidden else "")]
-        self.count.setText(f"<span style='color:#e8912d'>{escape(wrong)}</span>" if wrong else "; ".join(said) if n else "")
+        self.count.setText(f"<span style='color:#d9730d'>{escape(wrong)}</span>" if wrong else "; ".join(said) if n else "")
 
     def _picked(self, neurons: list[int]) -> None:
         stay = [neuron for neuron in self._session.chosen if neuron in neurons]
@@ -281,7 +281,7 @@ def _legend(solution: Solution, chosen: tuple[int, ...], *, overlaid: bool) -> s
         said += [f"{_block(FLAGS[flag][1])} {FLAGS[flag][0]}" for flag in flags_among(traces.flags[list(chosen[:MOST])])]
     if len(chosen) > MOST:
         said.insert(0, f"<b>The first {MOST} of {len(chosen)} chosen neurons are drawn</b>")
-    return " &nbsp; ".join(said)
+    return " · ".join(said)
 
 
 def _block(colour: tuple[float, float, float]) -> str:

@@ -200,6 +200,7 @@ class TracePlot(FigureCanvasQTAgg):
     def _name(self, place: tuple[float, float], text: str, colour: tuple[float, float, float]) -> None:
         drawn = self._axes.text(*place, text, color=colour, fontsize=9, weight="bold", va="top", zorder=4)
         drawn.set_transform(self._axes.get_yaxis_transform())
+        drawn.set_bbox({"facecolor": self.paint_with.ground, "edgecolor": "none", "alpha": 0.6, "pad": 0.5})
         drawn.set_parse_math(False)  # names are anybody's: a dollar sign begins no formula
         self._drawing.append(drawn)
 

@@ -29,7 +29,7 @@ TIPS = (
 )
 LOW_COVERAGE, LOW_PROBABILITY, HIGH_R = 0.5, 0.9, 0.8
 """Beyond these a figure is set in WARNING: a place to look at, no verdict."""
-WARNING = QColor("#e8912d")
+WARNING = QColor("#d9730d")
 SORTED_BY = Qt.ItemDataRole.UserRole
 
 
