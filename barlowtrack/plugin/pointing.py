@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,10 +27,30 @@ LEAST_PX = 4
 LEFT = 1
 
 
+@dataclass(frozen=True)
+class Click:
+    """Where somebody pointed in the volume that is shown.
+
+    Attributes:
+        t: Volume.
+        place_um: z, y, x: in a plane, the place itself; in 3-D the middle of the nucleus, None where there is none in line.
+        row: Row of the detection there; None where there is none.
+        adds: Whether Shift or Control was held.
+    """
+
+    t: int
+    place_um: tuple[float, float, float] | None
+    row: int | None
+    adds: bool
+
+
 class Pointing:
     """Binds a session to the viewer that shows its run; does nothing while the viewer shows no layer of it.
 
     Lives as long as the viewer, which holds it.
+
+    Attributes:
+        taker: Who gets clicks instead, while a panel asks for a place; None: they choose neurons.
 
     Signals:
         following_changed: (following,) the camera follows the first chosen neuron, or does so no longer.
@@ -42,6 +63,7 @@ class Pointing:
         self._world = World(viewer)
         self._marks = Marks(viewer)
         self._ways: Ways | None = None
+        self.taker: Callable[[Click], None] | None = None
         self._shown = self._following = self._settling = False
         viewer.dims.events.point.connect(self._viewer_moved, position="last")
         for event in (viewer.dims.events.ndisplay, viewer.dims.events.order):
@@ -153,10 +175,19 @@ class Pointing:
 
     def _clicked(self, position: FloatArray, direction: FloatArray | None, *, adds: bool) -> None:
         solution = self._session.solution
-        row = None if solution is None else self._row_at(solution, position, direction)
-        if solution is None or row is None:
+        if solution is None:
             return
-        neuron = int(solution.tracks.neuron[row])
+        row = self._row_at(solution, position, direction)
+        if self.taker is not None:
+            place = self._world.um_of(position) if self._world.sliced is not None else None
+            if place is None and row is not None:
+                place = solution.detections.position_um[row]
+            known = None if place is None else (float(place[0]), float(place[1]), float(place[2]))
+            self.taker(Click(self._session.t, known, row, adds))
+        elif row is not None:
+            self._choose(int(solution.tracks.neuron[row]), adds=adds)
+
+    def _choose(self, neuron: int, *, adds: bool) -> None:
         if neuron == UNKNOWN:
             self._viewer.status = "This nucleus is none of the neurons."
         elif adds and neuron in self._session.chosen:

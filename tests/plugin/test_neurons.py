@@ -122,6 +122,16 @@ def test_a_click_on_a_nucleus_chooses_it_whatever_layer_is_active(shown, qt, sol
     QTest.mouseMove(native, at + type(at)(30, 0))
     QTest.mouseRelease(native, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, at + type(at)(30, 0))
     assert session.chosen == (third,)  # that was a drag
+    taken = []
+    shown.pointing.taker = taken.append  # a panel asks for a place
+    shown.pointing.look(tuple(shown.place(one)))
+    shown.click(shown.place(one))
+    shown.click(shown.place(third) + np.array([0, 30.0, 0]))
+    shown.pointing.taker = None
+    assert [click.row for click in taken] == [solution.row_of[one, 3], None]
+    assert np.allclose(taken[0].place_um[1:], shown.place(one)[1:], atol=0.2)  # to a pixel of the screen
+    assert taken[0].place_um[0] == viewer.dims.point[1]
+    assert session.chosen == (third,)
     viewer.layers.selection.active = labels
     labels.mode = "paint"
     shown.click(shown.place(one))
@@ -285,6 +295,22 @@ def test_the_table_by_keys_and_mouse(shown, qt, solution):
     panel.search.clear()
     assert len(table.shown) == len(table.figures.figures)
     assert table.selected == [sorted_so[1]]
+    QTest.keyClick(table, Qt.Key.Key_Escape)
+    assert (session.chosen, table.selected) == ((), [])
+
+
+def test_napari_finds_the_panel(qt):
+    from importlib.resources import files
+
+    from npe2 import PluginManifest
+    from npe2._command_registry import import_python_name
+
+    from barlowtrack.plugin.neurons.panel import Neurons
+
+    manifest = PluginManifest.from_file(str(files("barlowtrack.plugin") / "napari.yaml"))
+    (widget,) = [widget for widget in manifest.contributions.widgets if widget.display_name == "Neurons"]
+    (command,) = [command for command in manifest.contributions.commands if command.id == widget.command]
+    assert import_python_name(command.python_name) is Neurons
 
 
 def test_empty_states_other_pictures_and_closing(shown, qt, solution):

@@ -13,6 +13,7 @@ from barlowtrack.plugin.neurons.lines import Stroke
 from barlowtrack.plugin.neurons.searching import Search
 from barlowtrack.plugin.picking import Ways, hit_by_ray, hit_in_plane
 from barlowtrack.plugin.solution import Solution
+from barlowtrack.showing.colours import colour_of, glow_of, ink_of
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +171,14 @@ def test_strokes_limits_shades_and_words():
     assert lines.in_words(traces, "ratio", 0, 0) == "1, seen, more than 99% sure, at the edge of the volume"
     assert lines.in_words(traces, "ratio", 0, 4) == "no value"
     assert lines.times(traces)[1] == "volume"
+
+
+def test_colours_can_be_read_on_either_ground():
+    weights = np.array([0.2126, 0.7152, 0.0722])
+    for neuron in range(60):
+        assert weights @ glow_of(neuron) >= 0.449
+        assert weights @ ink_of(neuron) <= 0.451
+        assert np.argmax(glow_of(neuron)) == np.argmax(colour_of(neuron))  # still its own hue
 
 
 def test_ways_go_straight_between_what_was_seen(solution):

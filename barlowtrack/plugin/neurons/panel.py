@@ -119,7 +119,7 @@ class Neurons(QWidget):
         )
         self.all.setToolTip("Shows the whole time again (double click in the plot)")
         self.follow.setToolTip("The picture follows the first chosen neuron as time goes (F, or double click in the table)")
-        self.table.setToolTip("Enter: go where it is. F: follow it, or no longer. Ctrl+C: copy.")
+        self.table.setToolTip("Enter: go where it is. F: follow it, or no longer. Esc: choose none. Ctrl+C: copy.")
         self.plot.setToolTip("Click or drag: go there. Wheel: zoom. Right button: move. Arrow keys: one volume on or back.")
 
     def _connect(self) -> None:

@@ -247,6 +247,8 @@ class NeuronTable(QTableView):
             self.copy()
         elif e.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.currentIndex().isValid():
             self.wanted.emit(self._neuron(self.currentIndex()))
+        elif e.key() == Qt.Key.Key_Escape:
+            self.picked.emit([])
         elif e.key() == Qt.Key.Key_F and not e.modifiers():
             self.follow.emit(None)
         else:
