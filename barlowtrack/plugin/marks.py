@@ -10,8 +10,9 @@ from matplotlib.colors import to_hex
 
 from barlowtrack.data import FloatArray
 from barlowtrack.plugin.picking import Ways
-from barlowtrack.plugin.roles import Role, metadata_of
+from barlowtrack.plugin.roles import Role, layers_of, metadata_of
 from barlowtrack.plugin.session import Session
+from barlowtrack.plugin.solution import Solution
 from barlowtrack.plugin.world import World
 from barlowtrack.showing.colours import colours_of, glow_of, ink_of
 
@@ -47,17 +48,34 @@ class Marks:
             ways: Where they are.
             world: What the viewer shows.
         """
-        neurons = tuple(neuron for neuron in session.chosen[:MOST] if np.isfinite(ways[neuron].place_um[session.t]).all())
+        solution = session.solution
+        assert solution is not None, "a run is open"
+        # where it was just solved again, who is chosen may be nobody any more, and the volume none, until all have heard of it
+        t, there = min(session.t, solution.n_volumes - 1), [neuron for neuron in session.chosen if neuron < solution.n_neurons]
+        neurons = tuple(neuron for neuron in there[:MOST] if np.isfinite(ways[neuron].place_um[t]).all())
         marked, self._marked = self._marked, (session.path, session.chosen)
+        if self._layer is not None and layers_of([self._layer], Role.MARKS, session.path) != [self._layer]:
+            self._take_away()  # it is of another run, with voxels of its own
         if self._layer is not None and self._layer not in self._viewer.layers:
             if marked == self._marked:
                 return  # whoever deleted it does not want it for these
             self._layer = None
         if self._layer is None and not neurons:
             return
-        places, said = _say(session, ways, world, neurons)
+        places, said = _say(solution, t, ways, world, neurons)
         size = np.array([2 * RING * ways[neuron].radius_um for neuron in neurons])
         self._draw(session, neurons, places, size, said)
+
+    def clear(self) -> None:
+        """Marks nobody."""
+        if self._layer is not None and self._layer in self._viewer.layers and len(self._layer.data):
+            self._layer.data = np.zeros((0, 3))
+        self._marked = self._look = ()
+
+    def _take_away(self) -> None:
+        if self._layer in self._viewer.layers:
+            self._viewer.layers.remove(self._layer)
+        self._layer = None
 
     def _draw(self, session: Session, neurons: tuple[int, ...], places: FloatArray, size: FloatArray, said: _Said) -> None:
         solution, look = session.solution, (session.path, neurons, said)
@@ -119,14 +137,12 @@ class Marks:
         return layer
 
 
-def _say(session: Session, ways: Ways, world: World, neurons: tuple[int, ...]) -> tuple[FloatArray, _Said]:
+def _say(solution: Solution, t: int, ways: Ways, world: World, neurons: tuple[int, ...]) -> tuple[FloatArray, _Said]:
     """Returns where marks go (n, 3), and what they say, with their symbols."""
-    solution = session.solution
-    assert solution is not None, "nobody is chosen where no run is open"
-    places = np.array([ways[neuron].place_um[session.t] for neuron in neurons]).reshape(-1, 3)
+    places = np.array([ways[neuron].place_um[t] for neuron in neurons]).reshape(-1, 3)
     texts = []
     for place, neuron in zip(places, neurons, strict=True):
-        seen = bool(ways[neuron].seen[session.t])
+        seen = bool(ways[neuron].seen[t])
         words = [solution.names.text(neuron), *([] if seen else ["not seen here"])]
         axis = world.sliced
         if axis is not None:

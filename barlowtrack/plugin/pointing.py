@@ -94,7 +94,7 @@ class Pointing:
         solution = self._session.solution
         if solution is None or self._ways is None or not 0 <= neuron < solution.n_neurons:
             return None
-        z, y, x = (float(part) for part in self._ways[neuron].place_um[self._session.t])
+        z, y, x = (float(part) for part in self._ways[neuron].place_um[min(self._session.t, solution.n_volumes - 1)])
         return (z, y, x) if np.isfinite([z, y, x]).all() else None
 
     def look(self, place: tuple[float, float, float]) -> None:
@@ -113,9 +113,10 @@ class Pointing:
         """Begins to couple where the first layer of the run appears, and ends where the last goes."""
         run = self._session.path
         shown = run is not None and any(layers_of(self._viewer.layers, role, run) for role in Role if role is not Role.MARKS)
-        began, self._shown = shown and not self._shown, shown
-        if began:
+        before, self._shown = self._shown, shown
+        if shown and not before:
             self._viewer_moved()
+        if shown != before:  # not for every layer: marks are one, too
             self._mark()
 
     def _viewer_moved(self, _event: Any = None) -> None:
@@ -158,6 +159,8 @@ class Pointing:
     def _mark(self) -> None:
         if self._shown and self._ways is not None:
             self._marks.put(self._session, self._ways, self._world)
+        else:
+            self._marks.clear()
 
     def _pressed(self, _viewer: Any, event: Any) -> Iterator[None]:
         """Waits whether a press becomes a click."""

@@ -248,6 +248,39 @@ def test_marks_and_camera_go_with_the_chosen_neuron(shown, qt, solution):
     assert np.allclose(viewer.scene.camera.center, shown.place(neuron, 3), atol=1e-3)
 
 
+def fewer(solution, neurons, volumes):
+    """The same run, had it shown fewer."""
+    early = np.flatnonzero(solution.detections.t < volumes)
+    detections = replace(solution.detections.subset(early), n_volumes=volumes)
+    who = solution.tracks.neuron[early]
+    tracks = replace(
+        solution.tracks, neuron=np.where(who < neurons, who, -1), probability=solution.tracks.probability[early], n_neurons=neurons
+    )
+    said = vars(solution.traces)
+    traces = type(solution.traces)(**{name: (part if name == "time_s" else part[:neurons])[..., :volumes] for name, part in said.items()})
+    return replace(solution, detections=detections, tracks=tracks, neurons=solution.neurons.iloc[:neurons], traces=traces)
+
+
+def test_another_solution_may_show_less(shown, qt, solution, tmp_path):
+    panel, session, viewer = shown.panel(), shown.session, shown.viewer
+    session.show(6)
+    session.choose([5, 2])
+    session.take(fewer(solution, 3, 4))
+    assert (session.t, session.chosen, panel.table.selected, viewer.dims.point[0]) == (3, (2,), [2], 3)
+    assert len(layers_of(viewer.layers, Role.MARKS)[0].data) == 1
+    qt.wait(lambda: len(panel.table.figures.figures) == 3, what="the new figures")
+    other = replace(solution, path=tmp_path / "other.barlowtrack", voxel_size_um=(3.0, 0.7, 0.7))
+    viewer.add_image(shown.image.data, name="other", scale=(1, 3, 0.7, 0.7), metadata=metadata_of(Role.IMAGE, other.path), **SPACE)
+    session.take(other)
+    assert session.chosen == ()
+    session.choose([4])
+    (marks,) = layers_of(viewer.layers, Role.MARKS)
+    assert list(marks.scale) == [3.0, 0.7, 0.7]
+    assert np.allclose((marks.data[0] * marks.scale)[1:], shown.pointing.place_of(4)[1:])
+    session.take(None)
+    assert len(marks.data) == 0
+
+
 def test_the_table_by_keys_and_mouse(shown, qt, solution):
     from qtpy.QtCore import Qt
     from qtpy.QtGui import QGuiApplication
@@ -300,17 +333,18 @@ def test_the_table_by_keys_and_mouse(shown, qt, solution):
 
 
 def test_napari_finds_the_panel(qt):
+    from importlib import import_module
     from importlib.resources import files
 
     from npe2 import PluginManifest
-    from npe2._command_registry import import_python_name
 
     from barlowtrack.plugin.neurons.panel import Neurons
 
     manifest = PluginManifest.from_file(str(files("barlowtrack.plugin") / "napari.yaml"))
     (widget,) = [widget for widget in manifest.contributions.widgets if widget.display_name == "Neurons"]
     (command,) = [command for command in manifest.contributions.commands if command.id == widget.command]
-    assert import_python_name(command.python_name) is Neurons
+    module, name = command.python_name.split(":")
+    assert getattr(import_module(module), name) is Neurons
 
 
 def test_empty_states_other_pictures_and_closing(shown, qt, solution):

@@ -228,8 +228,14 @@ class Neurons(QWidget):
         self.plot.dress(_paint_of(self._viewer))
         self._draw(keep=True)
 
+    @property
+    def _chosen(self) -> tuple[int, ...]:
+        """Who is chosen, as far as they are there: where the run was just solved again, not all may be."""
+        solution = self._session.solution
+        return tuple(neuron for neuron in self._session.chosen if solution is not None and neuron < solution.n_neurons)
+
     def _draw(self, *, keep: bool) -> None:
-        solution, chosen = self._session.solution, self._session.chosen
+        solution, chosen = self._session.solution, self._chosen
         empty = _what_is_missing(solution, chosen, self._liked.kind)
         self.hint.setText(empty)
         self.pages.setCurrentWidget(self.hint if empty else self.plot)
@@ -242,12 +248,13 @@ class Neurons(QWidget):
         self._read_out()
 
     def _read_out(self) -> None:
-        solution, t = self._session.solution, self._session.t
-        if solution is None or solution.traces is None or not self._session.chosen:
+        solution, chosen = self._session.solution, self._chosen
+        if solution is None or solution.traces is None or not chosen:
             return
+        t = min(self._session.t, solution.n_volumes - 1)
         second = float(solution.traces.time_s[t])
         said = [f"Volume {t}" + (f" ({second:.1f} s)" if np.isfinite(second) else "")]
-        for neuron in self._session.chosen[:MOST_READ]:
+        for neuron in chosen[:MOST_READ]:
             words = in_words(solution.traces, self._liked.kind, neuron, t)
             said += [f"<b>{escape(solution.names.text(neuron))}</b>: {escape(words)}"]
         self.read.setText("<br>".join(said))
