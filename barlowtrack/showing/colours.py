@@ -27,3 +27,12 @@ def ink_of(neuron: int) -> tuple[float, float, float]:
 def colours_of(neurons: IntArray) -> FloatArray:
     """Returns their colours: (n, 3)."""
     return np.array([colour_of(int(neuron)) for neuron in neurons], np.float64).reshape(-1, 3)
+
+
+def glow_of(neuron: int) -> tuple[float, float, float]:
+    """Returns the neuron's colour lightened until a thin line of it can be read on black."""
+    colour = colour_of(neuron)
+    light = 0.2126 * colour[0] + 0.7152 * colour[1] + 0.0722 * colour[2]
+    share = max(0.0, (0.45 - light) / (1 - light))
+    red, green, blue = (part + share * (1 - part) for part in colour)
+    return red, green, blue
