@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from psygnal import Signal
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from barlowtrack.data import UNKNOWN
 from barlowtrack.plugin.review.choices import MOST, Choice
@@ -38,11 +38,12 @@ class Cards(QWidget):
         self.why.setWordWrap(True)
         self._nucleus = QLabel()
         self._nucleus.setFixedSize(LARGE, LARGE)
-        self.to_question = QPushButton("Back to the question")
+        self.to_question = QPushButton("Back to the question (Esc)")
         self.to_question.clicked.connect(lambda: self.back.emit())
         banner = QFrame()
         banner.setObjectName("banner")
         banner.setStyleSheet("QFrame#banner { border: 2px solid #3a8fd0; border-radius: 4px; }")
+        banner.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         beside = QVBoxLayout()
         for part in (self.meant, self.away, self.to_question):
             beside.addWidget(part)
@@ -103,7 +104,7 @@ class Cards(QWidget):
         self.why.setText(self._gallery.why_none)
         self.why.setVisible(bool(self._gallery.why_none))
         for label, row, neuron, side in self._rows:
-            prefix = "volume " if side == LARGE else ""
+            prefix = "volume " if side == LARGE else "vol "
             label.setPixmap(drawn(self._gallery.picture(row), neuron, side, f"{prefix}{self._volumes[row]}"))
 
 
@@ -134,8 +135,9 @@ class Line(QFrame):
         """Shows an answer; its pictures come later."""
         colour = colour_as_qt(choice.neuron).name() if choice.neuron != UNKNOWN else "transparent"
         self.colour.setStyleSheet(f"background: {colour}; border-radius: 3px;")
-        sure = "" if choice.probability is None else f"<br>{100 * choice.probability:.0f} %"
-        self.text.setText(f"<b>{_escaped(choice.text)}</b>{sure}")
+        sure = [] if choice.probability is None else [f"{100 * choice.probability:.0f} %"]
+        beside = ", ".join([*sure, *([choice.note] if choice.note else [])])
+        self.text.setText(f"<b>{_escaped(choice.text)}</b>" + (f"<br>{beside}" if beside else ""))
 
 
 def _escaped(text: str) -> str:

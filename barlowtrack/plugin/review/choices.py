@@ -26,12 +26,14 @@ class Choice:
         neuron: Whose pictures and colour stand beside it; UNKNOWN where nobody's.
         probability: How likely it is; None where nobody knows.
         answers: What is written; nothing where things stay as they are.
+        note: What else one should know of it.
     """
 
     text: str
     neuron: int
     probability: float | None
     answers: tuple[Answer, ...]
+    note: str = ""
 
 
 def choices(solution: Solution, subject: Subject) -> tuple[Choice, ...]:
@@ -54,8 +56,17 @@ def choices(solution: Solution, subject: Subject) -> tuple[Choice, ...]:
     if subject.label is None:
         return ()
     return tuple(
-        Choice(called(solution, neuron), neuron, share, assign(subject, neuron)) for neuron, share in candidates(solution, subject)
+        Choice(called(solution, neuron), neuron, share, assign(subject, neuron), _note(solution, subject, neuron))
+        for neuron, share in candidates(solution, subject)
     )
+
+
+def _note(solution: Solution, subject: Subject, neuron: int) -> str:
+    """Says where in the volume a candidate is now, so that nobody wonders why the likeliest was not taken."""
+    if neuron == subject.neuron:
+        return "who it is now"
+    row = int(solution.row_of[neuron, subject.t]) if neuron < solution.n_neurons else UNKNOWN
+    return "not found in this volume" if row == UNKNOWN else f"now nucleus {solution.detections.label[row]} here"
 
 
 def candidates(solution: Solution, subject: Subject) -> list[tuple[int, float]]:

@@ -50,7 +50,7 @@ class Clicks:
         """
         self.stop()
         self._prompts, self._places, self._done, self._said = tuple(prompts), [], done, said
-        overlay = self._viewer.text_overlay
+        overlay = self._viewer.canvas.overlays.text
         self._overlay = {name: getattr(overlay, name) for name in ("text", "visible", "position", "font_size", "color")}
         overlay.position, overlay.font_size, overlay.color = "top_center", 16, "yellow"
         overlay.visible = True
@@ -64,11 +64,11 @@ class Clicks:
         self._done = self._said = None
         self._viewer.mouse_drag_callbacks.remove(self._pressed)
         for name, value in self._overlay.items():
-            setattr(self._viewer.text_overlay, name, value)
+            setattr(self._viewer.canvas.overlays.text, name, value)
 
     def _say(self, before: str) -> None:
         text = f"{before}{self._prompts[len(self._places)]}  (Esc cancels)"
-        self._viewer.text_overlay.text = text
+        self._viewer.canvas.overlays.text.text = text
         if self._said is not None:
             self._said(text)
 

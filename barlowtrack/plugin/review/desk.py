@@ -21,6 +21,8 @@ from barlowtrack.plugin.solution import Solution
 from barlowtrack.storage import RunFolder, read_corrections
 
 N_QUESTIONS = 20
+THERE_UM = 0.5
+"""A nucleus within this of a place is the one that is meant by it."""
 
 
 class Line(Protocol):
@@ -63,6 +65,7 @@ class Desk:
         session.chosen_changed.connect(self._chosen)
         session.moved.connect(self._moved)
         session.pointed.connect(self._pointed)
+        session.looked.connect(self._looked)
         session.said.connect(self.read_table)
 
     # what is asked
@@ -148,6 +151,7 @@ class Desk:
                 self._answered.discard(at)
             self._refused(error, about)
 
+        self.told.emit("Saving...", True)
         self._line.do(lambda: give_all(folder, answers, who), lambda rows: self._written(rows, anew=True), refused)
         if asked:
             self._answered.add(at)
@@ -278,6 +282,14 @@ class Desk:
     def _pointed(self, row: int) -> None:
         if self.session.solution is not None and not self.held():
             self._take(of_row(self.session.solution, row))
+
+    def _looked(self, place_um: tuple[float, float, float]) -> None:
+        """Takes the nucleus that somebody goes to see, as one that a list of changes tells of."""
+        solution = self.session.solution
+        if solution is not None and not self._going and not self.held():
+            row = solution.nearest(self.session.t, place_um, THERE_UM)
+            if row is not None:
+                self._take(of_row(solution, row))
 
     def _moved(self, t: int) -> None:
         """A neuron that a person chose is meant in the volume that is shown; a question stays where it was put."""

@@ -10,6 +10,7 @@ from qtpy.QtGui import QColor, QImage, QPainter, QPen, QPixmap
 
 from barlowtrack.data import FloatArray
 from barlowtrack.plugin.background import in_background
+from barlowtrack.plugin.review.life import Life
 from barlowtrack.plugin.review.pictures import Pictures, opened
 from barlowtrack.plugin.solution import Solution
 from barlowtrack.showing.colours import colour_of
@@ -23,14 +24,18 @@ class Gallery:
 
     Args:
         arrived: Called, in the thread of the window, when what was wanted last is there.
+        life: Of the window that shows them.
     """
 
-    def __init__(self, arrived: Callable[[], None]) -> None:
+    def __init__(self, arrived: Callable[[], None], life: Life) -> None:
+        self._life = life
         self._arrived = arrived
         self._solution: Solution | None = None
         self._pictures: Pictures | None = None
         self._wanted: tuple[int, ...] = ()
         self._busy = False
+        if self._life.over:
+            return
         self.why_none = ""
 
     def show(self, solution: Solution | None) -> None:
@@ -66,6 +71,8 @@ class Gallery:
 
     def _read(self, solution: Solution, found: Pictures | str) -> None:
         self._busy = False
+        if self._life.over:
+            return
         if self._solution is not None and self._solution.path == solution.path and _same_nuclei(self._solution, solution):
             if isinstance(found, str):
                 self.why_none = found
@@ -76,6 +83,8 @@ class Gallery:
 
     def _failed(self, error: BaseException) -> None:
         self._busy = False
+        if self._life.over:
+            return
         self.why_none = f"No pictures: {error}"
         self._arrived()
 

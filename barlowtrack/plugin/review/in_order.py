@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from barlowtrack.plugin.background import in_background, say
+from barlowtrack.plugin.review.life import Life
 
 
 @dataclass(frozen=True)
@@ -19,9 +20,14 @@ class _Task:
 
 
 class InOrder:
-    """A line of work, done in another thread; results arrive in the thread of the window, in the same order."""
+    """A line of work, done in another thread; results arrive in the thread of the window, in the same order.
 
-    def __init__(self) -> None:
+    Args:
+        life: Of the window that is told; work is done all the same when it is over.
+    """
+
+    def __init__(self, life: Life) -> None:
+        self._life = life
         self._waiting: deque[_Task] = deque()
         self._lock = threading.Lock()
         self._busy = False
@@ -53,7 +59,7 @@ class InOrder:
 
     def _arrived(self, tell: Callable[[], None] | None) -> None:
         try:
-            if tell is not None:
+            if tell is not None and not self._life.over:
                 tell()  # before the next is done, which may depend on what is told
         finally:
             self._busy = False

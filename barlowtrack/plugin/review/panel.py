@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtGui import QHideEvent, QKeySequence, QShowEvent
+from qtpy.QtGui import QHideEvent, QKeySequence, QShortcut, QShowEvent  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QFrame,
     QGridLayout,
@@ -16,7 +16,6 @@ from qtpy.QtWidgets import (
     QMainWindow,
     QPushButton,
     QScrollArea,
-    QShortcut,
     QSplitter,
     QTabWidget,
     QVBoxLayout,
@@ -26,6 +25,7 @@ from qtpy.QtWidgets import (
 from barlowtrack.data import UNKNOWN, Corrections
 from barlowtrack.data.corrections import FORMS, is_id
 from barlowtrack.errors import InputError
+from barlowtrack.identity.review import Question
 from barlowtrack.plugin.attached import session_of
 from barlowtrack.plugin.review import saying
 from barlowtrack.plugin.review.asking import Asking
@@ -36,16 +36,19 @@ from barlowtrack.plugin.review.gallery import Gallery
 from barlowtrack.plugin.review.history import History
 from barlowtrack.plugin.review.in_order import InOrder
 from barlowtrack.plugin.review.keys import ANSWERS, CANCEL, CHOICES, EVERY, REPAIRS, STEPS, Act, Key, legend
+from barlowtrack.plugin.review.life import Life
 from barlowtrack.plugin.review.other_person import OtherPerson
 from barlowtrack.plugin.review.resolving import Resolved
 from barlowtrack.plugin.review.solving import Solving
-from barlowtrack.plugin.review.subjects import Subject, asked, called
+from barlowtrack.plugin.review.subjects import Subject, asked, called, described
 from barlowtrack.plugin.solution import Solution
 
 if TYPE_CHECKING:
     import napari
 
 NO_RUN = "No run is open. Drop a run folder (its name ends in .barlowtrack) on the viewer."
+NARROWEST = 470
+"""Pixels at which no button is cut off."""
 GOOD, BAD = "color: #5fc46b;", "color: #ff7b6b; font-weight: bold;"
 
 
@@ -59,11 +62,12 @@ class Review(QWidget):
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__()
         self.session = session_of(napari_viewer)
-        self.line = InOrder()
+        life = Life(self)
+        self.line = InOrder(life)
         self.desk = Desk(self.session, self.line)
         self.clicks = Clicks(napari_viewer)
         self.desk.held = lambda: self.clicks.active or not self.asking.isHidden()
-        self.gallery = Gallery(self._arrived)
+        self.gallery = Gallery(self._arrived, life)
         self.cards, self.asking = Cards(self.gallery), Asking()
         self.history, self.other, self.solving = History(self.desk), OtherPerson(self.desk, self.line), Solving(self.session)
         self.buttons: dict[Act, QPushButton] = {}
@@ -92,11 +96,13 @@ class Review(QWidget):
             simple[act]()
             return
         solution, subject = self.session.solution, self.desk.subject
-        if solution is None or (subject is None and act is not Act.ADD):
-            self._told("Nothing is asked, and no nucleus is chosen: click one in the viewer.", False)
-            return
         try:
-            self._answer(act, solution, subject)
+            if solution is not None and act is Act.ADD:
+                self._ask_clicks(solution, "add", ["Click the middle of the nucleus that is missing"])
+            elif solution is None or subject is None:
+                raise InputError("nothing is asked, and no nucleus is chosen; click one in the viewer")
+            else:
+                self._answer(act, solution, subject)
         except InputError as error:
             self._told(f"Not written: {error}", False)
 
@@ -128,9 +134,8 @@ class Review(QWidget):
                 self.desk.say(saying.never_a_neuron(subject))
             case Act.OTHER:
                 saying.assign(subject, 0)  # refused before anything is asked
-                self._ask_neuron(
-                    f"{self._of(solution, subject)} is:", lambda who, new: saying.assign(subject, who, new=new), may_be_new=True
-                )
+                prompt = f"Nucleus {subject.label} of volume {subject.t} (now {called(solution, subject.neuron)}) is:"
+                self._ask_neuron(prompt, lambda who, new: saying.assign(subject, who, new=new), may_be_new=True)
             case Act.SWAP:
                 saying.absent(subject)
                 prompt = f"Exchange {called(solution, subject.neuron)} in volume {subject.t} with:"
@@ -147,10 +152,8 @@ class Review(QWidget):
                 saying.name_it(subject, "-")
                 prompt = f"Neuron {called(solution, subject.neuron)} is called, in all volumes:"
                 self.asking.ask(prompt, lambda text: self._say(lambda: saying.name_it(subject, text)))
-            case Act.DIVIDE:
-                self._ask_clicks(solution, "divide", ["Click the middle of the first nucleus", "Click the middle of the second nucleus"])
             case _:
-                self._ask_clicks(solution, "add", ["Click the middle of the nucleus that is missing"])
+                self._ask_clicks(solution, "divide", ["Click the middle of the first nucleus", "Click the middle of the second nucleus"])
 
     def _say(self, answers: Callable[[], saying.Answers]) -> None:
         try:
@@ -162,7 +165,7 @@ class Review(QWidget):
         solution = self.session.solution
         assert solution is not None, "there is something to speak of"
         offered = [solution.names.text(k) for k in range(solution.n_neurons)]
-        hint = f"{prompt}\ntype an id or a name, or click a neuron in the viewer (in any volume), or press its number key there"
+        hint = f"{prompt}\ntype its id or name, or click it in the viewer (in any volume; then the keys 1 to 5 work, too)"
 
         def taken(text: str, unknown: str = "") -> None:
             found = saying.meant(solution, text)
@@ -223,6 +226,7 @@ class Review(QWidget):
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setMinimumWidth(NARROWEST)
         self.tabs = QTabWidget()
         for widget, title in ((self.history, "What was said"), (self.solving.changes, "What changed"), (self.other, "Another person's")):
             self.tabs.addTab(widget, title)
@@ -234,7 +238,6 @@ class Review(QWidget):
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.addWidget(splitter)
-        self.setMinimumWidth(400)
 
     def _button(self, key: Key) -> QPushButton:
         button = QPushButton(f"{key.title}  [{legend(key.key)}]")
@@ -277,17 +280,21 @@ class Review(QWidget):
             self.asked.setText(NO_RUN)
             self.where.setText("")
             return
-        if question is None:
-            looking = "Looking for what is in doubt..." if self.desk.asking else "Nothing is in doubt that an answer could put right."
-            self.asked.setText(looking)
-            self.where.setText("")
-        else:
-            self.asked.setText(asked(solution, question))
+        self.asked.setText(self._headline(solution, subject, question))
+        self.where.setText("")
+        if question is not None:
             answered = ", answered" if self.desk.is_answered else ""
             gain = f"may put about {question.gain:.0f} right" if question.gain >= 1.5 else "may put this one right"
             self.where.setText(f"Question {self.desk.at + 1} of {len(self.desk.questions)}{answered}; an answer {gain}.")
         if subject is not None:
             self.cards.show_subject(solution, subject, self.desk.choices, self.session.t)
+
+    def _headline(self, solution: Solution, subject: Subject | None, question: Question | None) -> str:
+        if subject is not None and subject.question is None:
+            return f"You chose {described(solution, subject)}."
+        if question is not None:
+            return asked(solution, question)
+        return "Looking for what is in doubt..." if self.desk.asking else "Nothing is in doubt that an answer could put right."
 
     def _arrived(self) -> None:
         if self.desk.subject is not None:

@@ -10,6 +10,7 @@ from barlowtrack.errors import BarlowtrackError
 from barlowtrack.plugin.background import in_background
 from barlowtrack.plugin.changes import COLUMNS
 from barlowtrack.plugin.review.keys import RESOLVE, legend
+from barlowtrack.plugin.review.life import Life
 from barlowtrack.plugin.review.resolving import Heard, Resolved, resolve
 from barlowtrack.plugin.session import Session
 from barlowtrack.plugin.solution import Solution
@@ -29,7 +30,7 @@ class Solving(QWidget):
 
     def __init__(self, session: Session) -> None:
         super().__init__()
-        self._session = session
+        self._session, self._life = session, Life(self)
         self._heard: Heard | None = None
         self.button = QPushButton(f"{RESOLVE.title}  [{legend(RESOLVE.key)}]")
         self.button.setToolTip(RESOLVE.tip)
@@ -88,6 +89,8 @@ class Solving(QWidget):
         self.button.setEnabled(True)
 
     def _done(self, old: Solution, found: Resolved) -> None:
+        if self._life.over:
+            return
         self._stop()
         if self._session.path != old.path:
             self.said.setText("The other run was solved; it is not the one that is open now.")
@@ -97,6 +100,8 @@ class Solving(QWidget):
         self.solved.emit(found)
 
     def _failed(self, error: BaseException) -> None:
+        if self._life.over:
+            return
         self._stop()
         if not isinstance(error, (BarlowtrackError, OSError)):
             raise error
