@@ -114,14 +114,14 @@ def _told(new: Solution, found: list[_Change]) -> Iterator[Stop]:
 
 
 def _stop(new: Solution, change: _Change, volumes: str, count: int, *, exchanged: bool = False) -> Stop:
-    told = _exchange(new, change) if exchanged else _words(new, change)
+    told = _exchange(new, change) if exchanged else _words(new, change) if count == 1 else _alike(new, change, count)
     place = None
     if change.after != GONE:
         z, y, x = (float(axis) for axis in new.detections.position_um[change.row])
         place = (z, y, x)
     concerned = tuple(neuron for neuron in (change.after, change.before) if 0 <= neuron < new.n_neurons)
     sure = "" if change.after == GONE else f"{100 * change.probability:.0f} %"
-    return Stop(change.t, place, concerned, (volumes, told + (f", in {count} volumes" if count > 1 else ""), sure))
+    return Stop(change.t, place, concerned, (volumes, told, sure))
 
 
 def _words(new: Solution, change: _Change) -> str:
@@ -132,6 +132,14 @@ def _words(new: Solution, change: _Change) -> str:
     if change.before == NEW:
         return f"{label} is new; it is {after}"
     return f"{label} was {before}, is {after}"
+
+
+def _alike(new: Solution, change: _Change, count: int) -> str:
+    if change.after == GONE:
+        return f"{count} nuclei are gone; they were {_who(new, change.before)}"
+    if change.before == NEW:
+        return f"{count} nuclei are new; they are {_who(new, change.after)}"
+    return f"{_who(new, change.before)} is {_who(new, change.after)} now, in {count} volumes"
 
 
 def _exchange(new: Solution, change: _Change) -> str:

@@ -108,7 +108,7 @@ def test_each_kind_of_question_has_its_own_answers(solution):
     yes, no = choices(solution, of_question(solution, question(solution, row, "nobody", candidates=((neuron, 0.3),))))
     assert (yes.answers[0].what, yes.answers[0].neuron, yes.probability) == ("is", neuron, 0.3)
     assert (no.answers[0].what, no.answers[0].neuron, no.answers[0].label) == ("not-a-neuron", neuron, None)
-    assert "in none of its 8 volumes" in no.text
+    assert "all 8 volumes" in no.text
 
 
 def test_an_exchange_is_two_rows_and_what_makes_no_sense_is_refused_in_words(solution):
@@ -342,7 +342,7 @@ def test_exchanges_are_told_once_and_what_is_alike_is_told_together(solution):
     new = replace(solution, tracks=replace(solution.tracks, neuron=neuron))
     together, exchange = changes(solution, new)
     count = int(np.count_nonzero(solution.tracks.neuron == gone))
-    assert together.cells[1].endswith(f"was {gone}, is nobody, in {count} volumes")
+    assert together.cells[1] == f"{gone} is nobody now, in {count} volumes"
     assert exchange.cells[1] in (f"{first} and {second} are exchanged", f"{second} and {first} are exchanged")
     assert set(exchange.neurons) == {first, second}
 

@@ -192,7 +192,7 @@ def test_two_clicks_are_two_places_in_one_volume(shown, qt):
     shown.clicks.ask(["missing"], lambda *found: done.append(found), said.append)
     click(0, 0)
     assert "In 3-D a click has no depth" in said[-1]
-    shown.escape()
+    shown.acts.escape()
     assert not shown.clicks.active
 
 

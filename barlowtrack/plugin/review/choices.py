@@ -51,7 +51,7 @@ def choices(solution: Solution, subject: Subject) -> tuple[Choice, ...]:
         never = (Answer("not-a-neuron", neuron=question.neuron),)
         return (
             Choice("it is a neuron", question.neuron, known, assign(subject, question.neuron)),
-            Choice(f"not a neuron, in none of its {volumes} volumes", UNKNOWN, max(1 - known, 0.0), never),
+            Choice(f"never a neuron: all {volumes} volumes of it", UNKNOWN, max(1 - known, 0.0), never),
         )
     if subject.label is None:
         return ()

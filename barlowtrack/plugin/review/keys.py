@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from barlowtrack.data import UNKNOWN
+from barlowtrack.plugin.review.subjects import Subject
+
 
 class Act(StrEnum):
     """What a key or a button does."""
@@ -77,6 +80,19 @@ RESOLVE = Key(Act.RESOLVE, "Shift+R", "Re-solve", "Follows your answers: tracks 
 CHOICES = ("1", "2", "3", "4", "5")
 CANCEL = "Esc"
 EVERY = (*ANSWERS, *REPAIRS, *STEPS, *TAKING_BACK, RESOLVE)
+
+
+NEEDS_NEURON = {Act.ACCEPT, Act.ABSENT, Act.NEVER_A_NEURON, Act.NAME, Act.SWAP, Act.MERGE, Act.SPLIT}
+NEEDS_NUCLEUS = {Act.ACCEPT, Act.OTHER, Act.NOT_A_NEURON, Act.SWAP}
+
+
+def sensible(act: Act, subject: Subject | None) -> bool:
+    """Says whether something can be said of a subject."""
+    if act in (Act.ADD, Act.NEXT, Act.PREVIOUS, Act.SKIP):
+        return True
+    if subject is None:
+        return False
+    return (act not in NEEDS_NEURON or subject.neuron != UNKNOWN) and (act not in NEEDS_NUCLEUS or subject.label is not None)
 
 
 def legend(key: str) -> str:
