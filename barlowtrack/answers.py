@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,11 +14,12 @@ from barlowtrack.errors import InputError, StorageError
 from barlowtrack.identity.heed import heed
 from barlowtrack.identity.review import Question, review
 from barlowtrack.identity.rulings import Rulings, locate, rule, witnesses_of
-from barlowtrack.identity.statements import merge_corrections
+from barlowtrack.identity.statements import Clash, merge_corrections
 from barlowtrack.pipeline import read
 from barlowtrack.seen import Edition, Seen, astray
-from barlowtrack.storage import RunFolder, append_correction, read_corrections
+from barlowtrack.storage import RunFolder, append_corrections, read_corrections
 from barlowtrack.storage.corrections import NAME as TABLE
+from barlowtrack.storage.corrections import read_table
 
 SURELY_FOLLOWED = 0.9
 
@@ -65,12 +66,37 @@ def give(folder: RunFolder, answer: Answer, who: str | None = None) -> Correctio
         InputError: it speaks of what is not there, or contradicts an earlier line; nothing was written.
         StorageError: there are no tracks to correct.
     """
+    return give_all(folder, (answer,), who)[0]
+
+
+def give_all(folder: RunFolder, answers: Sequence[Answer], who: str | None = None) -> tuple[Correction, ...]:
+    """Writes several answers down, all of them or none, as where two neurons are exchanged; see give."""
     seen, known = Seen(folder), read_corrections(folder.path)
     before = seen.edition(known)
     detections, identities = before.detections, before.identities
     rulings = rule(known, detections, identities)
+    rows = [_placed(answer, rulings, seen, known, before, who, line) for line, answer in enumerate(answers, known.next_line)]
+
+    def check(table: Corrections) -> None:
+        earlier, said = table.rows[: -len(rows)], table.rows[-len(rows) :]
+        try:
+            now = seen.edition(table)
+            rule(table, now.detections, now.identities)
+        except InputError as error:
+            raise _unwritten(error, said[0].line) from None
+        for answer, row in zip(answers, said, strict=True):
+            if row.what == "is" and not is_id(row.neuron) and not answer.new and not _is_known(row.neuron, Corrections(earlier)):
+                raise InputError(_nobody_yet(row, rulings, detections, identities, locate(row, detections)))
+
+    witnesses = {identities.mark: witnesses_of(detections, identities)}
+    return append_corrections(folder.path, lambda _: rows, witnesses, check)
+
+
+def _placed(answer: Answer, rulings: Rulings, seen: Seen, known: Corrections, before: Edition, who: str | None, line: int) -> Correction:
+    """The row of an answer, with label and place of the detection that it speaks of."""
+    detections = before.detections
     try:
-        row = _row(answer, rulings, identities, who, known.next_line)
+        row = _row(answer, rulings, before.identities, who, line)
         at = locate(row, detections)
         if at is not None:
             place = tuple(round(float(axis), 4) for axis in detections.position_um[at])
@@ -78,21 +104,10 @@ def give(folder: RunFolder, answer: Answer, who: str | None = None) -> Correctio
         if row.is_edit:
             row = _stands(row, known, seen, before)
     except InputError as error:
-        raise _unwritten(error, known.next_line) from None
+        raise _unwritten(error, line) from None
     if row.what == "is" and answer.new and is_id(row.neuron):
         raise InputError(f"a new neuron: expected a name, got the number {row.neuron}; 'track' numbers it (nothing was written)")
-
-    def check(table: Corrections) -> None:
-        *earlier, last = table.rows
-        try:
-            now = seen.edition(table)
-            rule(table, now.detections, now.identities)
-        except InputError as error:
-            raise _unwritten(error, last.line) from None
-        if last.what == "is" and not is_id(last.neuron) and not answer.new and not _is_known(last.neuron, Corrections(tuple(earlier))):
-            raise InputError(_nobody_yet(last, rulings, detections, identities, at))
-
-    return append_correction(folder.path, row, witnesses_of(detections, identities), check)
+    return row
 
 
 def _stands(row: Correction, known: Corrections, seen: Seen, before: Edition) -> Correction:
@@ -139,25 +154,33 @@ def take_back(folder: RunFolder, line: int, who: str | None = None) -> Correctio
     Raises:
         InputError: there is no such line, it is undone already, or another one that could stand cannot do without it.
     """
+    return take_all_back(folder, (line,), who)[0]
+
+
+def take_all_back(folder: RunFolder, lines: Sequence[int], who: str | None = None) -> tuple[Correction, ...]:
+    """Undoes several lines that were said together, all of them or none; see take_back."""
     known = read_corrections(folder.path)
     who, when = _signed(who)
+    rows = [Correction("undo", other=str(line), who=who, when=when, line=at) for at, line in enumerate(lines, known.next_line)]
 
     def check(table: Corrections) -> None:
-        before = Corrections(table.rows[:-1], table.witnesses)
-        if any(row.what == "undo" and row.other == str(line) for row in before.rows):
-            raise InputError(f"corrections.csv: line {line} is undone already")
+        before = Corrections(table.rows[: -len(rows)], table.witnesses)
+        for line in lines:
+            if any(row.what == "undo" and row.other == str(line) for row in before.rows):
+                raise InputError(f"corrections.csv: line {line} is undone already")
         was, now = _standing(folder, before), _standing(folder, table)
         if isinstance(was, InputError) or was is None:
             return
         if isinstance(now, InputError):
-            raise InputError(f"{now} once line {line} is undone; undo that one first (nothing was written)")
-        undone = next(row for row in before.rows if row.line == line)
-        spoken = astray(table, undone.t or 0, was, now) if undone.is_edit and now is not None else None
-        if spoken is not None:
-            what = f"line {spoken.line} speaks of a detection that line {line} made"
-            raise InputError(f"corrections.csv: {what}; undo that one first (nothing was written)")
+            said = f"line {lines[0]} is undone" if len(lines) == 1 else f"lines {', '.join(map(str, lines))} are undone"
+            raise InputError(f"{now} once {said}; undo that one first (nothing was written)")
+        for undone in (row for row in before.rows if row.line in lines and row.is_edit):
+            spoken = astray(table, undone.t or 0, was, now) if now is not None else None
+            if spoken is not None:
+                what = f"line {spoken.line} speaks of a detection that line {undone.line} made"
+                raise InputError(f"corrections.csv: {what}; undo that one first (nothing was written)")
 
-    return append_correction(folder.path, Correction("undo", other=str(line), who=who, when=when, line=known.next_line), check=check)
+    return append_corrections(folder.path, lambda _: rows, {}, check)
 
 
 def _standing(folder: RunFolder, table: Corrections) -> Edition | InputError | None:
@@ -178,40 +201,70 @@ def _unwritten(error: InputError, line: int) -> InputError:
     return InputError(f"{error} (line {line} is the new one; nothing was written)")
 
 
-def take_over(folder: RunFolder, other: Path) -> int:
+def take_over(folder: RunFolder, other: Path, *, yielding: Collection[int] = (), who: str | None = None) -> int:
     """Appends the rows of another run folder's table that this one does not have.
 
+    Args:
+        folder: Whose table grows.
+        other: The other run folder, or a table of it that somebody sent.
+        yielding: Of two lines that clash the one that is undone in the same stroke, as put_together numbers them.
+        who: Undoes those; whoever is logged in, where not given.
+
     Returns:
-        How many.
+        How many came over.
 
     Raises:
         InputError: there is no other table, or the two clash; nothing was written. Or somebody else wrote meanwhile.
     """
-    if not (other / TABLE).is_file():
-        raise InputError(f"{other}: expected a run folder with a {TABLE}, got none")
-    ours, theirs = read_corrections(folder.path), read_corrections(other)
-    both, clashes = merge_corrections(ours, theirs)
-    if clashes:
+    ours, both, clashes = put_together(folder, other)
+    left = [clash for clash in clashes if not set(clash.lines) & set(yielding)]
+    if left:
         rows = {row.line: row for row in both.rows}
-        speakers = [f"{rows[line].who or 'somebody'}'s {rows[line].what} of {rows[line].when or 'some time'}" for line in clashes[0].lines]
-        raise InputError(f"{other}: {speakers[0]} and {speakers[1]} clash: {clashes[0].why}; undo one of them (nothing was written)")
+        speakers = [f"{rows[line].who or 'somebody'}'s {rows[line].what} of {rows[line].when or 'some time'}" for line in left[0].lines]
+        raise InputError(f"{other}: {speakers[0]} and {speakers[1]} clash: {left[0].why}; undo one of them (nothing was written)")
+    by, when = _signed(who)
+    undone = [Correction("undo", other=str(line), who=by, when=when, line=at) for at, line in enumerate(sorted(yielding), both.next_line)]
+    whole = Corrections((*both.rows, *undone), both.witnesses)
     try:
-        now = Seen(folder).edition(both)
-        rule(both, now.detections, now.identities)
+        now = Seen(folder).edition(whole)
+        rule(whole, now.detections, now.identities)
     except InputError as error:
         raise InputError(f"{other}: {error} (lines of both tables, ours first; nothing was written)") from None
-    lines = [row.line for row in ours.rows]
+    coming = whole.rows[len(ours) :]
+    if not coming:
+        return 0
+
+    def numbered(first: int) -> list[Correction]:
+        line_of = {i: row.line for i, row in enumerate(ours.rows, FIRST_LINE)}
+        line_of |= {row.line: line for line, row in enumerate(coming, first)}
+        return [replace(row, other=str(line_of[int(row.other)])) if row.what == "undo" else row for row in coming]
 
     def check(table: Corrections) -> None:
-        if [row.line for row in table.rows[:-1]] != lines:
+        if [row.line for row in table.rows[: -len(coming)]] != [row.line for row in ours.rows]:
             raise InputError(f"{folder.path}: somebody else wrote an answer meanwhile; take the rows over again")
-        lines.append(table.rows[-1].line)
 
-    line_of = {i: row.line for i, row in enumerate(ours.rows, FIRST_LINE)}
-    for row in both.rows[len(ours) :]:
-        said = replace(row, other=str(line_of[int(row.other)])) if row.what == "undo" else row
-        line_of[row.line] = append_correction(folder.path, said, both.witnesses.get(row.atlas), check).line
+    append_corrections(folder.path, numbered, both.witnesses, check)
     return len(both) - len(ours)
+
+
+def put_together(folder: RunFolder, other: Path) -> tuple[Corrections, Corrections, tuple[Clash, ...]]:
+    """Says what another person's table would bring, and writes nothing.
+
+    Args:
+        folder: Whose table would grow.
+        other: The other run folder, or a table of it that somebody sent.
+
+    Returns:
+        The rows that stand here; all rows, those first; and what clashes among them, by the lines of all.
+
+    Raises:
+        InputError: there is no other table, or one cannot be read.
+    """
+    table = other / TABLE if other.is_dir() else other
+    if not table.is_file():
+        raise InputError(f"{other}: expected a run folder with a {TABLE}, got none")
+    ours = read_corrections(folder.path)
+    return ours, *merge_corrections(ours, read_table(table))
 
 
 def queue(folder: RunFolder, n: int) -> tuple[Question, ...]:

@@ -19,6 +19,7 @@ class Session:
         moved: (t,) another volume is shown.
         chosen_changed: (neurons,) others are chosen.
         looked: (place,) somebody wants to see a place of the volume that is shown: z, y, x in um.
+        pointed: (row,) somebody clicked a nucleus of the volume that is shown, be it a neuron or not.
         said: () corrections.csv of the run has changed.
     """
 
@@ -26,6 +27,7 @@ class Session:
     moved = Signal(int)
     chosen_changed = Signal(tuple)
     looked = Signal(tuple)
+    pointed = Signal(int)
     said = Signal()
 
     def __init__(self) -> None:
@@ -84,6 +86,10 @@ class Session:
         self.choose(stop.neurons)
         if stop.position_um is not None:
             self.looked.emit(stop.position_um)
+
+    def point(self, row: int) -> None:
+        """Says which nucleus somebody clicked; whoever it is, is chosen beside."""
+        self.pointed.emit(int(row))
 
     def tell(self) -> None:
         """Says that corrections.csv has changed."""

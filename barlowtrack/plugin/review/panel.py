@@ -1,0 +1,243 @@
+"""The Review panel: asks, shows, writes down, and has the rest follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QHideEvent, QKeySequence, QShortcut, QShowEvent  # type: ignore[attr-defined]
+from qtpy.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QMainWindow,
+    QPushButton,
+    QScrollArea,
+    QSplitter,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from barlowtrack.data import Corrections
+from barlowtrack.data.corrections import FORMS
+from barlowtrack.identity.review import Question
+from barlowtrack.plugin.attached import session_of
+from barlowtrack.plugin.review.acts import Acts
+from barlowtrack.plugin.review.asking import Asking
+from barlowtrack.plugin.review.cards import Cards
+from barlowtrack.plugin.review.clicking import Clicks
+from barlowtrack.plugin.review.desk import Desk
+from barlowtrack.plugin.review.gallery import Gallery
+from barlowtrack.plugin.review.history import History
+from barlowtrack.plugin.review.in_order import InOrder
+from barlowtrack.plugin.review.keys import ANSWERS, CANCEL, CHOICES, EVERY, REPAIRS, STEPS, Act, Key, legend, sensible
+from barlowtrack.plugin.review.life import Life
+from barlowtrack.plugin.review.other_person import OtherPerson
+from barlowtrack.plugin.review.resolving import Resolved
+from barlowtrack.plugin.review.solving import Solving
+from barlowtrack.plugin.review.subjects import Subject, asked, described
+from barlowtrack.plugin.solution import Solution
+
+if TYPE_CHECKING:
+    import napari
+
+NO_RUN = "No run is open. Drop a run folder (its name ends in .barlowtrack) on the viewer."
+NARROWEST = 470
+"""Pixels at which no button is cut off."""
+GOOD, BAD = "color: #5fc46b;", "color: #ff7b6b; font-weight: bold;"
+
+
+class Review(QWidget):
+    """Questions whose answers promise most, and every way to answer.
+
+    Args:
+        napari_viewer: In which the run is shown.
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__()
+        self.session = session_of(napari_viewer)
+        life = Life(self)
+        self.line = InOrder(life)
+        self.desk = Desk(self.session, self.line)
+        self.clicks = Clicks(napari_viewer)
+        self.gallery = Gallery(self._arrived, life)
+        self.cards, self.asking = Cards(self.gallery), Asking()
+        self.history, self.other, self.solving = History(self.desk), OtherPerson(self.desk, self.line), Solving(self.session)
+        self.acts = Acts(self.desk, self.asking, self.clicks, self.solving.start)
+        self.buttons: dict[Act, QPushButton] = {}
+        self._shortcuts: list[QShortcut] = []
+        self._lay_out()
+        self._connect()
+        self._solved(self.session.solution, None)
+        if self.session.solution is not None:
+            self.desk.ask()
+            self.desk.read_table()
+
+    # what is shown
+
+    def _lay_out(self) -> None:
+        self.asked, self.where, self.saved = QLabel(), QLabel(), QLabel()
+        for label in (self.asked, self.saved):
+            label.setWordWrap(True)
+        self.asked.setStyleSheet("font-size: 15px; font-weight: bold;")
+        steps = QHBoxLayout()
+        for key in STEPS:
+            steps.addWidget(self._button(key))
+        answers, repairs = QGridLayout(), QGridLayout()
+        for grid, keys, columns in ((answers, ANSWERS, 3), (repairs, [key for key in REPAIRS if _possible(key.act)], 3)):
+            grid.setSpacing(3)
+            for place, key in enumerate(keys):
+                grid.addWidget(self._button(key), place // columns, place % columns)
+        above = QWidget()
+        layout = QVBoxLayout(above)
+        layout.setContentsMargins(4, 4, 4, 4)
+        layout.setSpacing(5)
+        for part in (self.solving, _ruler(), self.asked, self.where, self.cards, self.asking):
+            layout.addWidget(part)
+        for buttons in (answers, repairs, steps):
+            layout.addLayout(buttons)
+        layout.addWidget(self.saved)
+        layout.addStretch()
+        scroll = QScrollArea()
+        scroll.setWidget(above)
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setMinimumWidth(NARROWEST)
+        self.tabs = QTabWidget()
+        for widget, title in ((self.history, "What was said"), (self.solving.changes, "What changed"), (self.other, "Another person's")):
+            self.tabs.addTab(widget, title)
+        splitter = QSplitter(Qt.Orientation.Vertical)
+        splitter.addWidget(scroll)
+        splitter.addWidget(self.tabs)
+        splitter.setSizes([600, 320])
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.addWidget(splitter)
+
+    def _button(self, key: Key) -> QPushButton:
+        button = QPushButton(f"{key.title}  [{legend(key.key)}]")
+        button.setToolTip(f"{key.tip} Key: {key.key}")
+        button.clicked.connect(lambda: self.acts.act(key.act))
+        button.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # the viewer keeps the keys
+        self.buttons[key.act] = button
+        return button
+
+    def _connect(self) -> None:
+        self.desk.turned.connect(self._turned)
+        self.desk.told.connect(self._told)
+        self.desk.table.connect(self._table)
+        self.session.solved.connect(self._solved)
+        self.session.moved.connect(self._moved)
+        self.history.acted.connect(lambda act: self.acts.act(Act(act)))
+        self.solving.solved.connect(self._changed)
+        self.cards.chosen.connect(self.acts.choose)
+        self.cards.back.connect(self.desk.back_to_question)
+
+    def _solved(self, solution: Solution | None, old: Solution | None) -> None:
+        self.acts.cancel()
+        self.gallery.show(solution)
+        if old is None:
+            self.other.forget()
+            self.solving.changes.show_stops(())
+            self.history.show_table(Corrections())
+            self.saved.setText("")
+        for button in (*self.buttons.values(), self.solving.button):
+            button.setEnabled(False)
+        self.solving.button.setEnabled(solution is not None and not self.solving.busy)
+        self._turned()
+
+    def _turned(self) -> None:
+        solution, subject, question = self.session.solution, self.desk.subject, self.desk.question
+        self.cards.setVisible(subject is not None)
+        if solution is None:
+            self.asked.setText(NO_RUN)
+            self.where.setText("")
+            return
+        self.asked.setText(self._headline(solution, subject, question))
+        self.where.setText("")
+        if question is not None:
+            answered = ", answered" if self.desk.is_answered else ""
+            gain = f"may put about {question.gain:.0f} right" if question.gain >= 1.5 else "may put this one right"
+            self.where.setText(f"Question {self.desk.at + 1} of {len(self.desk.questions)}{answered}; an answer {gain}.")
+        for act, button in self.buttons.items():
+            button.setEnabled(sensible(act, subject))
+        if subject is not None:
+            self.cards.show_subject(solution, subject, self.desk.choices, self.session.t)
+
+    def _headline(self, solution: Solution, subject: Subject | None, question: Question | None) -> str:
+        if subject is not None and subject.question is None:
+            return f"You chose {described(solution, subject)}."
+        if question is not None:
+            return asked(solution, question)
+        return "Looking for what is in doubt..." if self.desk.asking else "Nothing is in doubt that an answer could put right."
+
+    def _arrived(self) -> None:
+        if self.desk.subject is not None:
+            self.cards.draw()
+
+    def _moved(self, t: int) -> None:
+        if self.desk.subject is not None:
+            self.cards.say_shown(self.desk.subject, t)
+
+    def _told(self, text: str, good: bool) -> None:
+        self.saved.setText(text)
+        self.saved.setStyleSheet(GOOD if good else BAD)
+
+    def _table(self, corrections: Corrections, waiting: bool) -> None:
+        self.history.show_table(corrections)
+        self.tabs.setTabText(0, f"What was said ({len(corrections.in_force)})")
+        self.solving.say_waiting(waiting)
+
+    def _changed(self, resolved: Resolved) -> None:
+        n = len(resolved.changes)
+        self.tabs.setTabText(1, f"What changed ({n})")
+        self.tabs.setCurrentWidget(self.solving.changes)
+        self._told(f"Solved again: {n} change{'' if n == 1 else 's'} to look at, below." if n else "Solved again: nothing changed.", True)
+
+    # keys
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Takes the keys while the panel is in sight."""
+        super().showEvent(event)
+        if not self._shortcuts:
+            self._bind()
+        for shortcut in self._shortcuts:
+            shortcut.setEnabled(True)
+
+    def hideEvent(self, event: QHideEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Lets go of the keys: nobody would see what they do. What was said is on the disk when the panel is gone."""
+        for shortcut in self._shortcuts:
+            shortcut.setEnabled(False)
+        self.acts.cancel()
+        self.line.finish()
+        super().hideEvent(event)
+
+    def _bind(self) -> None:
+        """Binds keys to the whole window, not to the panel, so that they work while the viewer has them; text fields keep theirs."""
+        window: QWidget | None = self
+        while window is not None and not isinstance(window, QMainWindow):
+            window = window.parentWidget()
+        bound: list[tuple[str, Callable[[], Any]]] = [(key.key, partial(self.acts.act, key.act)) for key in EVERY if _possible(key.act)]
+        bound += [(digit, partial(self.acts.choose, number)) for number, digit in enumerate(CHOICES)]
+        bound.append((CANCEL, self.acts.escape))
+        for key, does in bound:
+            shortcut = QShortcut(QKeySequence(key), window or self)
+            shortcut.activated.connect(does)
+            self._shortcuts.append(shortcut)
+
+
+def _possible(act: Act) -> bool:
+    """Whether corrections.csv knows how to say it."""
+    return act not in (Act.DIVIDE, Act.ADD) or str(act) in FORMS
+
+
+def _ruler() -> QFrame:
+    line = QFrame()
+    line.setFrameShape(QFrame.Shape.HLine)
+    return line

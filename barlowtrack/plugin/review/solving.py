@@ -1,0 +1,108 @@
+"""The button that has the rest follow, its progress, and what changed."""
+
+from __future__ import annotations
+
+from psygnal import Signal
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from barlowtrack.errors import BarlowtrackError
+from barlowtrack.plugin.background import in_background
+from barlowtrack.plugin.changes import COLUMNS
+from barlowtrack.plugin.review.keys import RESOLVE, legend
+from barlowtrack.plugin.review.life import Life
+from barlowtrack.plugin.review.resolving import Heard, Resolved, resolve
+from barlowtrack.plugin.session import Session
+from barlowtrack.plugin.solution import Solution
+from barlowtrack.plugin.stepper import Stepper
+
+EVERY_MS = 100
+
+
+class Solving(QWidget):
+    """Solves the run that is open again, beside the window.
+
+    Signals:
+        solved: (resolved) a new solution is shown.
+    """
+
+    solved = Signal(object)
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session, self._life = session, Life(self)
+        self._heard: Heard | None = None
+        self.button = QPushButton(f"{RESOLVE.title}  [{legend(RESOLVE.key)}]")
+        self.button.setToolTip(RESOLVE.tip)
+        self.button.clicked.connect(lambda: self.start())
+        self.bar, self.said = QProgressBar(), QLabel()
+        self.bar.setFormat("%v of %m")
+        self.bar.hide()
+        self.said.setWordWrap(True)
+        self.changes = Stepper(session, COLUMNS)
+        self._timer = QTimer(self)
+        self._timer.setInterval(EVERY_MS)
+        self._timer.timeout.connect(self._tell)
+        row = QHBoxLayout()
+        row.addWidget(self.button)
+        row.addWidget(self.said, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(row)
+        layout.addWidget(self.bar)
+
+    @property
+    def busy(self) -> bool:
+        """Whether it is at work."""
+        return self._heard is not None
+
+    def start(self) -> None:
+        """Begins, unless it is at work already or no run is open."""
+        solution = self._session.solution
+        if solution is None or self._heard is not None:
+            return
+        self._heard = heard = Heard()
+        self.button.setEnabled(False)
+        self.bar.setRange(0, 0)
+        self.bar.show()
+        self._tell()
+        self._timer.start()
+        in_background(lambda: resolve(solution, heard), lambda found: self._done(solution, found), self._failed)
+
+    def say_waiting(self, waiting: bool) -> None:
+        """Says whether answers wait for it."""
+        if self._heard is None:
+            self.said.setText("Answers wait: press it to see what follows from them." if waiting else "All answers are heeded.")
+            self.button.setStyleSheet("QPushButton { background: #2d6da3; color: white; font-weight: bold; }" if waiting else "")
+
+    def _tell(self) -> None:
+        heard = self._heard
+        if heard is not None:
+            self.said.setText(f"Solving: {heard.stage or 'reading'}. You can go on answering.")
+            self.bar.setRange(0, heard.total)
+            self.bar.setValue(heard.done)
+
+    def _stop(self) -> None:
+        self._heard = None
+        self._timer.stop()
+        self.bar.hide()
+        self.button.setEnabled(True)
+
+    def _done(self, old: Solution, found: Resolved) -> None:
+        if self._life.over:
+            return
+        self._stop()
+        if self._session.path != old.path:
+            self.said.setText("The other run was solved; it is not the one that is open now.")
+            return
+        self._session.take(found.solution)
+        self.changes.show_stops(found.changes)
+        self.solved.emit(found)
+
+    def _failed(self, error: BaseException) -> None:
+        if self._life.over:
+            return
+        self._stop()
+        if not isinstance(error, (BarlowtrackError, OSError)):
+            raise error
+        self.said.setText(f"Not solved: {error}")

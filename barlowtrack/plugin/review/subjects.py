@@ -1,0 +1,94 @@
+"""What the next answer is about: a nucleus of a volume, or a neuron that a volume does not show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from barlowtrack.data import UNKNOWN
+from barlowtrack.identity.review import Question
+from barlowtrack.plugin.solution import Solution
+from barlowtrack.plugin.stops import Stop
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What keys and buttons act on.
+
+    Attributes:
+        t: Volume.
+        label: Of the nucleus; None where the volume does not show the neuron.
+        position_um: z, y, x of the nucleus; None where there is none.
+        neuron: Who it is now; UNKNOWN where nobody.
+        probability: That this is right; None where nothing is said of it.
+        question: That is asked about it; None where the person chose it.
+    """
+
+    t: int
+    label: int | None
+    position_um: tuple[float, float, float] | None
+    neuron: int
+    probability: float | None = None
+    question: Question | None = None
+
+    @property
+    def stop(self) -> Stop:
+        """Where to look."""
+        concerned = [self.neuron]
+        if self.question is not None and self.question.kind == "same":
+            concerned = [self.question.neuron, self.question.other]
+        return Stop(self.t, self.position_um, tuple(neuron for neuron in concerned if neuron != UNKNOWN), ())
+
+
+def of_question(solution: Solution, question: Question) -> Subject:
+    """Returns what a question asks about; who it is is what the viewer shows, not what answers given since have made of it."""
+    row = solution.row_at(question.t, question.label)
+    if row is None:
+        return Subject(question.t, question.label, question.position_um, question.neuron, question=question)
+    return replace(of_row(solution, row), question=question)
+
+
+def of_row(solution: Solution, row: int) -> Subject:
+    """Returns a nucleus that a person chose."""
+    z, y, x = (float(axis) for axis in solution.detections.position_um[row])
+    return Subject(
+        int(solution.detections.t[row]),
+        int(solution.detections.label[row]),
+        (z, y, x),
+        int(solution.tracks.neuron[row]),
+        float(solution.tracks.probability[row]),
+    )
+
+
+def of_neuron(solution: Solution, neuron: int, t: int) -> Subject:
+    """Returns a neuron that a person chose, in the volume that is shown."""
+    row = int(solution.row_of[neuron, t])
+    return of_row(solution, row) if row != UNKNOWN else Subject(t, None, None, neuron)
+
+
+def called(solution: Solution, neuron: int) -> str:
+    """Returns what a neuron is called; one that an answer began and that is not in the tracks yet is a new one."""
+    if neuron == UNKNOWN:
+        return "nobody"
+    return solution.names.text(neuron) if neuron < len(solution.names.given) else "a new neuron"
+
+
+def asked(solution: Solution, question: Question) -> str:
+    """Returns a question in plain words."""
+    who = called(solution, question.neuron)
+    if question.kind == "same":
+        return f"Are {who} and {called(solution, question.other)} one neuron?"
+    if question.kind == "nobody":
+        return f"Is {who} a neuron at all, or something else that shines?"
+    now = of_question(solution, question).neuron
+    said = "It is nobody now." if now == UNKNOWN else f"It is {called(solution, now)} now."
+    around = " Its neighbours are in doubt too, and follow your answer." if question.kind == "anchor" else ""
+    return f"Who is nucleus {question.label} of volume {question.t}? {said}{around}"
+
+
+def described(solution: Solution, subject: Subject) -> str:
+    """Returns a subject in plain words: which nucleus, of which volume, who it is now."""
+    who = called(solution, subject.neuron)
+    if subject.label is None:
+        return f"neuron {who}, which volume {subject.t} does not show"
+    sure = f" ({100 * subject.probability:.0f} %)" if subject.probability is not None and subject.neuron != UNKNOWN else ""
+    return f"nucleus {subject.label} of volume {subject.t}, now {who}{sure}"

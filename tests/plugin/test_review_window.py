@@ -1,0 +1,248 @@
+"""The Review panel in a real window, answered by keys."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from barlowtrack.api import Run
+from barlowtrack.plugin.attached import session_of
+from barlowtrack.plugin.roles import Role, metadata_of
+from barlowtrack.plugin.solution import Solution
+from tests.plugin.test_review import known_row, move_away
+
+pytestmark = pytest.mark.gui
+
+
+@pytest.fixture
+def run(tiny_run, tiny_worm, tmp_path):
+    shutil.copytree(tiny_worm / "recording", tmp_path / "recording")
+    shutil.copytree(tiny_run.path, tmp_path / "recording.barlowtrack")
+    return Run(tmp_path / "recording.barlowtrack")
+
+
+@pytest.fixture
+def shown(viewer, qt, run):
+    """A viewer that shows a run, with the Review panel; press(keys) presses them while the canvas has the focus."""
+    from qtpy.QtTest import QTest
+
+    from barlowtrack.plugin.review.panel import Review
+
+    solution = Solution.read(run.path)
+    image = np.zeros((solution.n_volumes, 12, 72, 120), np.uint8)
+    image[:, 6, 30, 50] = 200
+    axes = {"axis_labels": ("t", "z", "y", "x"), "units": ("pixel", "um", "um", "um"), "scale": (1, *solution.voxel_size_um)}
+    viewer.add_image(image, name="red", metadata=metadata_of(Role.IMAGE, run.path), **axes)
+    viewer.add_labels(np.zeros_like(image), **axes)  # its keys 1 to 7 are not wanted here
+    panel = Review(viewer)
+    viewer.window.add_dock_widget(panel, name="Review")
+    session_of(viewer).take(solution)
+    panel.window().activateWindow()
+    canvas = viewer.window._qt_viewer.canvas.native
+    canvas.setFocus()
+
+    def quiet():
+        return not panel.line.busy and not panel.solving.busy
+
+    def press(key, shift=False, into=None):
+        from qtpy.QtCore import Qt
+
+        modifier = Qt.KeyboardModifier.ShiftModifier if shift else Qt.KeyboardModifier.NoModifier
+        QTest.keyClick(into or canvas, getattr(Qt.Key, f"Key_{key}"), modifier)
+        qt.wait(quiet, what=f"what follows from {key}")
+
+    qt.wait(lambda: quiet() and panel.desk.questions, what="questions")
+    panel.press, panel.canvas, panel.viewer = press, canvas, viewer
+    return panel
+
+
+def test_five_answers_by_keys_and_the_rest_follows(shown, qt, run):
+    desk, press = shown.desk, shown.press
+    first = desk.question
+    assert f"volume {first.t}" in shown.cards.meant.text()
+    press("1")
+    press("K")
+    press("N")
+    press("J")
+    press("Q")
+    press("1")
+    said = run.corrections.in_force
+    assert len(said) == 4
+    assert (said[0].t, said[0].label) == (first.t, first.label) or said[0].neuron == str(first.neuron)
+    assert shown.viewer.layers[1].mode == "pan_zoom"  # keys of the labels did nothing
+    assert shown.saved.text().startswith("Saved as line 5: ")
+    assert shown.tabs.tabText(0) == "What was said (4)"
+    assert "wait" in shown.solving.said.text()
+
+    press("Z", shift=True)
+    press("Z", shift=True)
+    press("Y", shift=True)
+    assert len(run.corrections.in_force) == 3
+    assert [shown.history.list.item(i).font().strikeOut() for i in range(shown.history.list.count())].count(True) == 2
+
+    row = known_row(shown.session.solution, 6)
+    shown.session.show(6)
+    shown.session.choose([int(shown.session.solution.tracks.neuron[row])])
+    assert "what you chose" in shown.cards.meant.text()
+    label = int(shown.session.solution.detections.label[row])
+    press("J")
+    assert (run.corrections.rows[-1].what, run.corrections.rows[-1].label) == ("not-a-neuron", label)
+
+    told = []
+    shown.solving.solved.connect(told.append)
+    press("R", shift=True)
+    assert told, shown.solving.said.text()
+    assert shown.session.solution.neuron_at(6, label) == -1
+    assert shown.solving.said.text() == "All answers are heeded."
+    changed = [stop for stop in shown.solving.changes.stops if stop.t == 6 and f"nucleus {label} " in stop.cells[1]]
+    assert changed
+    shown.solving.changes.table.setCurrentCell(shown.solving.changes.stops.index(changed[0]), 0)
+    assert shown.session.t == 6
+    assert (desk.subject.t, desk.subject.label) == (6, label)
+    qt.wait(lambda: shown.gallery.picture(shown.session.solution.row_at(6, label)) is not None, what="its picture")
+
+
+def test_what_is_typed_is_no_answer_and_names_whom_one_means(shown, qt, run):
+    from qtpy.QtTest import QTest
+
+    press, field, solution = shown.press, shown.asking.field, shown.session.solution
+    QTest.keyClicks(shown.history.who, "1kjJn")
+    assert shown.desk.who.endswith("1kjJn")
+    shown.history.who.setText("ada")
+    shown.canvas.setFocus()
+    row, other = known_row(solution, 6), known_row(solution, 6, 1)
+    a, b = int(solution.tracks.neuron[row]), int(solution.tracks.neuron[other])
+    shown.session.point(row)
+    shown.session.show(6)
+    shown.session.point(row)
+    press("W")
+    assert f"nucleus {solution.detections.label[row]} of volume 6" in shown.asking.prompt.text().lower()
+    QTest.keyClicks(field, "JK1")
+    qt.spin(0.05)
+    assert not len(run.corrections)
+    press("Return", into=field)  # nobody is called so; once more begins a new neuron
+    assert "begin a new neuron" in shown.asking.prompt.text()
+    press("Return", into=field)
+    assert [(said.neuron, said.who) for said in run.corrections.rows] == [("JK1", "ada")]
+    press("Z", shift=True)
+
+    shown.session.point(row)
+    press("X", shift=True)
+    shown.session.point(other)  # clicked in the viewer
+    shown.session.choose([b])
+    qt.wait(lambda: not shown.line.busy and len(run.corrections.in_force) == 2, what="the exchange")
+    assert [said.neuron for said in run.corrections.in_force] == [str(b), str(a)]
+    assert shown.asking.isHidden()
+
+    shown.session.point(row)
+    press("G")
+    press("Escape", into=field)
+    assert shown.asking.isHidden()
+    assert shown.canvas.hasFocus()
+    shown.session.point(row)
+    press("X", shift=True)
+    QTest.keyClicks(field, str(a))
+    press("Return", into=field)
+    assert "cannot be exchanged with itself" in shown.saved.text()
+    shown.hide()  # a panel that nobody sees does nothing
+    before = len(run.corrections)
+    QTest.keyClick(shown.canvas, "k")
+    qt.spin(0.1)
+    assert len(run.corrections) == before
+
+
+def test_two_clicks_are_two_places_in_one_volume(shown, qt):
+    from qtpy.QtCore import QPoint, Qt
+    from qtpy.QtTest import QTest
+
+    viewer, canvas, done, said = shown.viewer, shown.canvas, [], []
+
+    def click(dx, dy):
+        QTest.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=canvas.rect().center() + QPoint(dx, dy))
+        qt.spin()
+
+    viewer.dims.set_point(0, 2)
+    viewer.dims.set_point(1, 9.0)
+    shown.clicks.ask(["first", "second"], lambda *found: done.append(found), said.append)
+    assert viewer.canvas.overlays.text.visible
+    assert viewer.canvas.overlays.text.text == "first  (Esc cancels)"
+    click(0, 0)
+    viewer.dims.set_point(0, 3)
+    click(30, 0)
+    assert said[-1].startswith("That was another volume; begin again. first")
+    click(0, 0)
+    click(40, 0)
+    ((t, (one, two)),) = done
+    assert t == 3
+    assert (one[0], two[0]) == (9.0, 9.0)
+    assert two[2] - one[2] == pytest.approx(40 / viewer.scene.camera.zoom, rel=0.05)
+    assert two[1] == pytest.approx(one[1])
+    assert not shown.clicks.active
+    assert not viewer.canvas.overlays.text.visible
+
+    viewer.dims.ndisplay = 3
+    viewer.reset_view()
+    viewer.scene.camera.center = (6 * 1.5, 30 * 0.35, 50 * 0.35)
+    qt.spin(0.05)
+    shown.clicks.ask(["missing"], lambda *found: done.append(found), said.append)
+    click(0, 0)
+    t, (place,) = done[-1]
+    assert place == pytest.approx((6 * 1.5, 30 * 0.35, 50 * 0.35), abs=0.3)
+    viewer.layers[0].visible = False
+    shown.clicks.ask(["missing"], lambda *found: done.append(found), said.append)
+    click(0, 0)
+    assert "In 3-D a click has no depth" in said[-1]
+    shown.acts.escape()
+    assert not shown.clicks.active
+
+
+def test_two_peoples_answers_come_together_in_the_window(shown, qt, run, tmp_path):
+    shutil.copytree(run.path, tmp_path / "bo.barlowtrack")
+    bo = Run(tmp_path / "bo.barlowtrack")
+    run.correct("name", neuron=1, other="AVAL", who="ada")
+    bo.correct("name", neuron=1, other="AVAR", who="bo")
+    bo.correct("name", neuron=2, other="RIML", who="bo")
+    other = shown.other
+    other.look_at(bo.path)
+    qt.wait(lambda: other.found is not None, what="what would come")
+    assert other.said.text().startswith("bo.barlowtrack: 2 lines that are not here yet; 1 of them contradicts what was said here.")
+    other.take_over()
+    assert "Say first whose answer stands" in other.said.text()
+    assert len(run.corrections) == 1
+    other.stands[0].setCurrentText("said there")
+    other.take.click()
+    qt.wait(lambda: not shown.line.busy and other.found is None, what="it to come")
+    assert sorted(row.other for row in run.corrections.in_force) == ["AVAR", "RIML"]
+    assert other.said.text() == "2 lines taken over; they count at the next Re-solve."
+    other.look_at(tmp_path / "nothing")
+    qt.wait(lambda: not shown.line.busy, what="the refusal")
+    assert "Nothing was taken over" in other.said.text()
+
+    move_away(run)  # the rest works without pictures
+    shown.session.take(None)
+    assert "No run is open" in shown.asked.text()
+    assert not shown.buttons["accept"].isEnabled()
+    shown.session.take(Solution.read(run.path))
+    qt.wait(lambda: shown.desk.questions and shown.gallery.why_none, what="that there are none")
+    assert "No pictures" in shown.cards.why.text()
+    n = len(run.corrections)
+    shown.press("1")
+    assert len(run.corrections) == n + 1
+    shown.press("R", shift=True)
+    assert shown.solving.said.text().startswith("Not solved: ")
+
+
+def test_no_key_of_ours_is_one_of_napari_but_the_digits(qt):
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels, Points, Shapes, Tracks
+    from napari.utils.shortcuts import default_shortcuts
+
+    from barlowtrack.plugin.review.keys import CHOICES, EVERY
+
+    taken = {str(binding) for bindings in default_shortcuts.values() for binding in bindings}
+    for keymap in (ViewerModel.class_keymap, *(kind.class_keymap for kind in (Image, Labels, Points, Shapes, Tracks))):
+        taken |= {str(binding) for binding in keymap}
+    ours = [key.key for key in EVERY]
+    assert "Shift+V" in taken
+    assert not taken & set(ours)
+    assert len(set(ours) | set(CHOICES)) == len(ours) + len(CHOICES)
