@@ -5,9 +5,12 @@ What people read, warnings and the traceback of a bug, goes to standard error as
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,65 +23,93 @@ if TYPE_CHECKING:
     from barlowtrack.api import Run
     from barlowtrack.data import Progress, Recording
 
+STDOUT, STDERR = 1, 2
 EVERY_S = 0.2
 """Progress is told no more often than this: a window can show no more."""
 
 
 class JsonLines(Listener):
-    """Says how a run goes as a JSON object a line; as a context it says how it ended, too."""
+    """Says how a run goes as a JSON object a line; as a context it says how it ended, too.
+
+    Within the context standard output is its alone: what libraries print there, such as StarDist's when it is interrupted, goes to standard
+    error.
+    """
 
     def __init__(self) -> None:
         self._began = 0.0
+        self._output: int | None = None
 
     def opened(self, recording: Recording) -> None:
-        _say("opened", recording=recording.name, volumes=recording.n_volumes, assumed=list(recording.assumptions))
+        self._say("opened", recording=recording.name, volumes=recording.n_volumes, assumed=list(recording.assumptions))
 
     def planned(self, planned: Sequence[PlannedStage]) -> None:
         self.show_plan(planned)
 
     def show_plan(self, planned: Sequence[PlannedStage]) -> None:
         """Says what will be done, or would be."""
-        _say("plan", stages=[{"stage": item.stage.name, "state": item.state, "reasons": list(item.reasons)} for item in planned])
+        self._say("plan", stages=[{"stage": item.stage.name, "state": item.state, "reasons": list(item.reasons)} for item in planned])
 
     def started(self, item: PlannedStage) -> Progress:
         self._began = time.monotonic()
-        _say("started", stage=item.stage.name, reasons=list(item.reasons))
-        return _Throttled(item.stage.name)
+        self._say("started", stage=item.stage.name, reasons=list(item.reasons))
+        return _Throttled(item.stage.name, self._say)
 
     def finished(self, item: PlannedStage) -> None:
         cached = item.state == "cached"
-        _say("finished", stage=item.stage.name, cached=cached, seconds=0.0 if cached else round(time.monotonic() - self._began, 3))
+        self._say("finished", stage=item.stage.name, cached=cached, seconds=0.0 if cached else round(time.monotonic() - self._began, 3))
 
     def show_result(self, run: Run, *, whole: bool) -> None:
         """Says that all that was asked for is done; of a whole run also what came out."""
         report = str(run.report) if whole else None
-        _say("done", run=str(run.path), report=report, text=say_tracks(run.tracks, run.detections) if whole else None, exit=0)
+        self._say("done", run=str(run.path), report=report, text=say_tracks(run.tracks, run.detections) if whole else None, exit=0)
 
     def __enter__(self) -> JsonLines:
+        with contextlib.suppress(OSError, ValueError):  # no file at all: a test holds it
+            if sys.stdout.fileno() == STDOUT:
+                sys.stdout.flush()
+                self._output = os.dup(STDOUT)
+                os.dup2(STDERR, STDOUT)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        try:
+            self._end(error)
+        finally:
+            if self._output is not None:
+                sys.stdout.flush()
+                os.dup2(self._output, STDOUT)
+                os.close(self._output)
+                self._output = None
+
+    def _end(self, error: BaseException | None) -> None:
         if isinstance(error, KeyboardInterrupt):
-            _say("stopped", text=STOPPED, exit=130)
+            self._say("stopped", text=STOPPED, exit=130)
         elif isinstance(error, BrokenPipeError):
             return  # nobody listens any more
         elif isinstance(error, (BarlowtrackError, OSError, MemoryError)):
-            _say("error", text=in_a_line(error), exit=2)
+            self._say("error", text=in_a_line(error), exit=2)
         elif isinstance(error, Exception):  # a bug: its traceback goes to standard error
-            _say("error", text=f"{type(error).__name__}: {error}", exit=1)
+            self._say("error", text=f"{type(error).__name__}: {error}", exit=1)
+
+    def _say(self, event: str, **facts: Any) -> None:
+        line = json.dumps({"event": event, **facts})  # ASCII, whatever the locale
+        if self._output is None:
+            click.echo(line)
+        else:
+            os.write(self._output, f"{line}\n".encode())
 
 
 class _Throttled:
     """Says the first step, the last one, and now and then one in between."""
 
-    def __init__(self, stage: str) -> None:
-        self._stage, self._said = stage, float("-inf")
+    def __init__(self, stage: str, say: Callable[..., None]) -> None:
+        self._stage, self._say, self._said = stage, say, float("-inf")
 
     def __call__(self, done: int, total: int) -> None:
         now = time.monotonic()
         if done >= total or now - self._said >= EVERY_S:
             self._said = now
-            _say("progress", stage=self._stage, done=done, total=total)
+            self._say("progress", stage=self._stage, done=done, total=total)
 
 
 def make_teller(quiet: bool, progress: str | None) -> Bars | JsonLines:
@@ -100,7 +131,3 @@ def refuse_progress(progress: str | None, verb: str) -> None:
     """
     if progress is not None:
         raise InputError(f"{verb}: runs no stages, so it takes no --progress")
-
-
-def _say(event: str, **facts: Any) -> None:
-    click.echo(json.dumps({"event": event, **facts}))  # ASCII, whatever the locale; click flushes it

@@ -54,33 +54,40 @@ def again(tiny_run, tmp_path):
 
 
 def test_a_run_says_its_plan_every_stage_and_its_end(tiny_worm, again):
-    command = [sys.executable, "-m", "barlowtrack", "run", tiny_worm / "recording", "--out", again, "--progress", "json"]
+    command = [sys.executable, "-m", "barlowtrack", "run", tiny_worm / "recording", "--out", again, "--to", "measure", "--progress", "json"]
     settings = [text for override in FAST for text in ("--set", override)]
-    done = subprocess.run([*command, *settings, "--set", "track.min_probability=0.5"], capture_output=True, text=True)
+    done = subprocess.run([*command, *settings, "--set", "measure.shell_um=3"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert [event["event"] for event in events[:2]] == ["opened", "plan"]
     assert events[0]["volumes"] == 8
     states = {stage["stage"]: (stage["state"], stage["reasons"]) for stage in events[1]["stages"]}
-    assert list(states) == NAMES
+    assert list(states) == NAMES[:6]
     assert states["embed"] == ("cached", [])
-    assert states["track"] == ("stale", ["track.min_probability 0.0 -> 0.5"])
-    assert [event["stage"] for event in of(events, "started")] == ["track", "trace", "report"]
-    assert of(events, "started")[0]["reasons"] == states["track"][1]
+    assert states["measure"] == ("stale", ["measure.shell_um 2.0 -> 3.0"])
+    assert [event["stage"] for event in of(events, "started")] == ["measure"]
+    assert of(events, "started")[0]["reasons"] == states["measure"][1]
     finished = [(event["stage"], event["cached"]) for event in of(events, "finished")]
-    assert finished == [(name, states[name][0] == "cached") for name in NAMES]
+    assert finished == [(name, states[name][0] == "cached") for name in NAMES[:6]]
     assert all(0 <= event["done"] <= event["total"] for event in of(events, "progress"))
     last = {event["stage"]: event for event in of(events, "progress")}
     assert last
     assert all(event["done"] == event["total"] for event in last.values())
     assert events[-1]["event"] == "done"
-    assert (events[-1]["exit"], events[-1]["run"], events[-1]["report"]) == (0, str(again), str(again / "report.html"))
-    assert "identified" in events[-1]["text"]
+    assert (events[-1]["exit"], events[-1]["run"], events[-1]["report"]) == (0, str(again), None)
 
     page = (ROOT / "docs" / "reference" / "progress.md").read_text()
     for event in events:
         assert f"`{event['event']}`" in page
         assert all(f"`{name}`" in page for name in event)
+
+
+def test_a_whole_run_says_what_came_out(told, again):
+    events, error = told("run", again)
+    assert error is None
+    assert [event["stage"] for event in of(events, "finished") if event["cached"]] == NAMES
+    assert (events[-1]["event"], events[-1]["report"]) == ("done", str(again / "report.html"))
+    assert "identified" in events[-1]["text"]
 
 
 def test_a_dry_run_says_the_plan_alone(told, again):
@@ -129,10 +136,18 @@ def test_steps_are_told_now_and_then(monkeypatch, capsys):
 
     clock = iter([0.0, 0.05, 0.1, 0.25, 0.3, 0.31])
     monkeypatch.setattr(telling.time, "monotonic", lambda: next(clock))
-    follow = telling._Throttled("train")
+    follow = telling._Throttled("train", telling.JsonLines()._say)
     for done in range(1, 7):
         follow(done, 6)
     assert [json.loads(line)["done"] for line in capsys.readouterr().out.splitlines()] == [1, 4, 6]
+
+
+def test_what_libraries_print_is_no_event():
+    lines = ["import os", "from barlowtrack.cli.telling import JsonLines", "with JsonLines() as told:", " os.write(1, b'AA ')"]
+    lines += [" print('BB')", " told._say('x')", "print('after')"]
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True)
+    assert done.stdout.splitlines() == ['{"event": "x"}', "after"]
+    assert done.stderr == "AA BB\n"
 
 
 def test_lines_are_lines_and_quiet_does_not_tell(tell, again, monkeypatch):
