@@ -26,7 +26,7 @@ def in_background(work: Callable[[], Any], done: Callable[[Any], None], failed: 
     Returns:
         The worker, which somebody may wait for.
     """
-    worker = create_worker(work, _start_thread=False)
+    worker = create_worker(work, _start_thread=False, _ignore_errors=True)  # else napari raises them again beside telling whoever asked
     worker.returned.connect(done)
     worker.errored.connect(failed or say)
     worker.start()
