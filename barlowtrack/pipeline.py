@@ -12,7 +12,7 @@ import json
 import logging
 import resource
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -261,6 +261,7 @@ def run(
         card = recording_card(recording)
         refuse_another(folder, location, card)
         planned = _chosen(plan(folder, card, config), only, upto)
+        listener.planned(planned)
         _refuse_early(planned, config)
         folder.describe(location, card, to_toml(config))
         for item in planned:
@@ -303,6 +304,7 @@ def run_piece(
             if folder.is_new:
                 folder.describe(location, card, to_toml(config))
         [item] = _chosen(plan(folder, card, config), stage, None)
+        listener.planned([item])
         if item.state != "cached":
             _make_piece(item, volumes, recording, folder, config, listener)
         listener.finished(item)
@@ -336,6 +338,9 @@ class Listener:
 
     def opened(self, recording: Recording) -> None:
         """The recording can be used."""
+
+    def planned(self, planned: Sequence[PlannedStage]) -> None:
+        """This is what will be done."""
 
     def started(self, item: PlannedStage) -> Progress:
         """A stage starts; returns whoever wants its progress."""

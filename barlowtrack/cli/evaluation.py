@@ -12,7 +12,7 @@ import numpy as np
 from barlowtrack.api import Run, prepare
 from barlowtrack.data import UNKNOWN, Source, Tracks, Truth
 from barlowtrack.errors import InputError
-from barlowtrack.evaluate import Evaluation, as_text, calibration, evaluate, evaluate_points, trace_correlation
+from barlowtrack.evaluate import GATE_UM, STRANGE_RECALL, Evaluation, as_text, calibration, evaluate, evaluate_points, trace_correlation
 from barlowtrack.identity.volumes import neighbour_distance_um
 from barlowtrack.io.points import points_from_frame
 from barlowtrack.io.tables import read_columns, read_table, read_truth, tracks_from_frame, truth_from_frame
@@ -22,11 +22,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STRANGE_RECALL = 0.3
-"""Fewer true detections than this with a detection nearby: rather another recording's truth, or other units, than a poor detector."""
-
-
-GATE_UM = 3.0
 GATE_NEIGHBOURS = 0.5
 """Where the unit of places is anybody's guess: in median distances between neighbours."""
 

@@ -61,6 +61,13 @@ _PIECE = click.option(
     help="Make these volumes only, TO not included, such as 0:400, beside other jobs that make others; without it, put them together.",
 )
 
+_QUIET = click.option("--quiet", is_flag=True, help="No bars.")
+_PROGRESS = click.option(
+    "--progress",
+    type=click.Choice(["bars", "lines", "json"]),
+    help="How progress is told: bars (default; lines where nobody watches), lines, or json: an object a line, for programs.",
+)
+
 # flag of the CLI -> setting it stands for
 _FLAGS = {
     "voxel_size": "recording.voxel_size_um",
@@ -107,6 +114,11 @@ def comparing_options(command: Command) -> Command:
     """Adds RECORDING or --compare, --out and the options of settings."""
     target = click.argument("target", metavar="[RECORDING]", required=False, type=click.Path(path_type=Path))
     return target(_COMPARE(_OUT(settings_options(command))))
+
+
+def progress_options(command: Command) -> Command:
+    """Adds --quiet and --progress."""
+    return _QUIET(_PROGRESS(command))
 
 
 def refuse_settings(given: dict[str, Any], verb: str) -> None:

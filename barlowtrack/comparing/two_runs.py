@@ -41,7 +41,7 @@ def compare(a: Run | Path | str, b: Run | Path | str) -> Comparison:
         raise InputError(f"compare: {runs[0].path} and {runs[1].path} are runs of two recordings; expected two runs of one")
     sides = [_open(run, record, name) for run, record, name in zip(runs, records, _names(runs[0].path, runs[1].path), strict=True)]
     sizes = [np.array(record["segment"].recording["voxel_size_um"], np.float64) for record in records]
-    return compare_sides(sides[0], replace(sides[1], detections=_scaled(sides[1].detections, sizes[0] / sizes[1])))
+    return compare_sides(sides[0], replace(sides[1], detections=scaled(sides[1].detections, sizes[0] / sizes[1])))
 
 
 def _records(run: Run) -> dict[str, StageRecord]:
@@ -86,7 +86,7 @@ def _activity(run: Run, records: dict[str, StageRecord]) -> tuple[Traces | None,
     return run.traces, run.swaps
 
 
-def _scaled(detections: Detections, factor: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Detections:
+def scaled(detections: Detections, factor: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Detections:
     """Puts positions into the unit of the other run, where somebody gave the recording another voxel size."""
     if np.all(factor == 1):
         return detections
