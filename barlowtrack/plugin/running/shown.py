@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from barlowtrack.plugin.background import in_background
+from barlowtrack.plugin.opening import open_run
 from barlowtrack.plugin.session import Session
 from barlowtrack.plugin.solution import Solution
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 def open_result(viewer: napari.Viewer, session: Session, path: Path) -> None:
     """Shows a run: solved again where it is open; else it is opened."""
-    if session.path != path.absolute() and importlib.util.find_spec("barlowtrack.plugin.opening"):
-        importlib.import_module("barlowtrack.plugin.opening").open_run(viewer, path)
+    if session.path != path.absolute():
+        open_run(viewer, path)
         return
     in_background(lambda: Solution.read(path), session.take)
