@@ -119,8 +119,10 @@ def _stands(row: Correction, known: Corrections, seen: Seen, before: Edition) ->
     after = seen.edition(Corrections((*known.rows, row), known.witnesses))
     t = row.t or 0
     edited = after.edited.get(t)
-    if edited is None:  # it was said before, and is heeded
-        raise row.refused("this was said already")
+    if edited is None:  # the last run heeds it; where it was taken back since, it is said again
+        if any((said.what, said.t, said.position_um, said.other) == (row.what, row.t, row.position_um, row.other) for said in known.edits):
+            raise row.refused("this was said already")
+        return row
     if row.line in edited.idle:
         raise row.refused(edited.idle[row.line])
     label = edited.label[row.line]

@@ -188,6 +188,7 @@ class Pointing:
             known = None if place is None else (float(place[0]), float(place[1]), float(place[2]))
             self.taker(Click(self._session.t, known, row, adds))
         elif row is not None:
+            self._session.point(row)
             self._choose(int(solution.tracks.neuron[row]), adds=adds)
 
     def _choose(self, neuron: int, *, adds: bool) -> None:
