@@ -84,10 +84,11 @@ class Window:
         self.longest = max(self.longest, time.perf_counter() - before)
 
     def wait_for_picture(self):
-        """Turns the loop until all layers have their slice, and something was drawn with it."""
+        """Turns the loop until all layers have their slice, and all was drawn once more with it, which may be once too often."""
         while not all(layer.loaded for layer in self.viewer.layers if layer.visible):
             self.turn()
         drawn, end = self.drawn, time.perf_counter() + 1
+        self.viewer.window._qt_viewer.canvas._scene_canvas.update()
         while self.drawn == drawn and time.perf_counter() < end:
             self.turn()
 
