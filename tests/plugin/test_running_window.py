@@ -36,7 +36,7 @@ def test_the_form_says_what_is_wrong_and_what_will_happen(panel, viewer, qt, tin
     panel.place.choose(tiny_worm / "recording")
     assert panel.place.folder.placeholderText() == str(tiny_worm / "recording.barlowtrack")
     qt.wait(panel.start.isEnabled, what="a plan")
-    assert panel.headline.text().startswith("Start will run all 9 stages")
+    assert panel.headline.text().startswith("Start will run all 10 stages")
 
     alpha = panel.form_view.field("train.alpha")
     typed(alpha.places[0], "2")
@@ -103,7 +103,7 @@ def test_a_run_is_stopped_and_goes_on_to_the_same_bytes_and_is_shown(panel, view
     qt.wait(lambda: seen["train"].state == "working", 120, what="the training")
     assert seen["segment"].state == seen["crop"].state == "done"
     assert panel.stages.bars["segment"].format().startswith("done in ")
-    assert "Running train; 2 of 9 stages are done." in panel.headline.text()
+    assert "Running train; 2 of 10 stages are done." in panel.headline.text()
 
     class ByAPerson(QCloseEvent):
         def spontaneous(self):
