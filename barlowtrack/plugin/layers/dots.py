@@ -15,7 +15,7 @@ from barlowtrack.plugin.roles import KEY, Role, metadata_of
 from barlowtrack.plugin.solution import Solution
 from barlowtrack.showing.colours import colours_of
 
-POINT_UM = 1.2
+POINT_UM = 0.9
 
 
 @dataclass(frozen=True)
