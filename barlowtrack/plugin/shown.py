@@ -148,7 +148,7 @@ class ShownLayers:
             layer.colormap = colours_of_values(solution.n_neurons)
             layer.features = features_of_values(solution)
             layer.refresh()
-        elif role == Role.NEURONS:
+        elif role == Role.NEURONS and "dots" in _said(layer):  # else somebody made it who fills it otherwise
             _said(layer)["dots"] = DotsOfRun(solution)
 
     def _put_dots(self, layer: Any) -> None:

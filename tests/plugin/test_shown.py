@@ -95,14 +95,16 @@ def test_slicing_beside_the_window_keeps_points_with_their_images(qt, raised, ti
     from napari.settings import get_settings
 
     from barlowtrack.plugin.attached import session_of
-    from barlowtrack.plugin.opening import open_run
+    from barlowtrack.plugin.solution import Solution
 
     settings = get_settings().experimental
     settings.async_ = True
     try:
         viewer = qt.napari.Viewer(show=True)
-        open_run(viewer, tiny_run.path)
-        solution = qt.wait(lambda: session_of(viewer).solution)
+        solution = Solution.read(tiny_run.path)
+        session_of(viewer).take(solution)  # without panels, which go to where they want somebody to look
+        qt.wait(lambda: "red" in viewer.layers)
+        viewer.dims.set_current_step(0, 0)
         red, neurons = viewer.layers["red"], one(viewer, Role.NEURONS)
         volumes = red.data.volumes
         volumes.forget()
