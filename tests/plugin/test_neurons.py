@@ -132,11 +132,12 @@ def test_a_click_on_a_nucleus_chooses_it_whatever_layer_is_active(shown, qt, sol
     assert np.allclose(taken[0].place_um[1:], shown.place(one)[1:], atol=0.2)  # to a pixel of the screen
     assert taken[0].place_um[0] == viewer.dims.point[1]
     assert session.chosen == (third,)
-    viewer.layers.selection.active = labels
-    labels.mode = "paint"
+    own = viewer.add_labels(np.zeros((8, 12, 72, 120), np.int32), scale=(1, *solution.voxel_size_um), **SPACE)  # ours cannot be painted on
+    viewer.layers.selection.active = own
+    own.mode = "paint"
     shown.click(shown.place(one))
     assert session.chosen == (third,)  # the brush has the click
-    assert labels.data.any()
+    assert own.data.any()
 
 
 def test_time_goes_alike_in_slider_plot_and_session(shown, qt, solution):
