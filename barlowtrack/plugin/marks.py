@@ -88,17 +88,22 @@ class Marks:
         self._look = look
 
     def _change(self, data: FloatArray, size: FloatArray, neurons: tuple[int, ...], said: _Said, *, others: bool) -> None:
-        """Changes what differs: each property that is set makes napari draw again."""
-        if others or not np.array_equal(self._layer.data, data):
-            self._layer.data = data
-        if others or said != self._look[2]:
-            self._layer.features = self._features(neurons, said)
-            self._layer.feature_defaults = DEFAULTS  # else napari takes them from the last point, and has none after an empty layer
-            if neurons:
-                self._layer.symbol = [symbol for _, symbol in said]
-        if others and neurons:
-            self._layer.size = size
-            self._layer.border_color = _colours(neurons)
+        """Changes what differs, and draws once: else napari does for each property that is set."""
+        moved, otherwise = not np.array_equal(self._layer.data, data), others or said != self._look[2]
+        if not (moved or otherwise):
+            return
+        with self._layer.events.blocker_all():
+            if moved:
+                self._layer.data = data
+            if otherwise:
+                self._layer.features = self._features(neurons, said)
+                self._layer.feature_defaults = DEFAULTS  # else napari takes them from the last point, and has none after an empty layer
+                if neurons:
+                    self._layer.symbol = [symbol for _, symbol in said]
+            if others and neurons:
+                self._layer.size = size
+                self._layer.border_color = _colours(neurons)
+        self._layer.refresh()
 
     def _features(self, neurons: tuple[int, ...], said: _Said) -> pd.DataFrame:
         shade = ink_of if self._viewer.theme == "light" else glow_of
