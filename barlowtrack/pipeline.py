@@ -301,8 +301,7 @@ def run_piece(
         card = recording_card(recording)
         with folder.beginning():
             refuse_another(folder, location, card)
-            if folder.is_new:
-                folder.describe(location, card, to_toml(config))
+            folder.describe(location, card, to_toml(config))
         [item] = _chosen(plan(folder, card, config), stage, None)
         listener.planned([item])
         if item.state != "cached":
@@ -463,7 +462,7 @@ def _compare(folder: RunFolder | None, stage: Stage, expected: StageRecord) -> P
     if folder is None or record is None:
         done = folder.half_done(stage.name, expected.key) if folder else None
         reason = "never run" if done is None else f"half done, goes on after part {done}"
-        return PlannedStage(stage, "missing", (reason,), expected)
+        return PlannedStage(stage, "missing", (reason, *_pieces_why(folder, stage, expected)), expected)
     damage = folder.damage(record)
     whole = record.version != stage.version or set(record.artefacts) == {ARTEFACTS[name] for name in stage.makes}
     if record.stage != stage.name or not whole:  # another version may have made other artefacts
@@ -472,7 +471,15 @@ def _compare(folder: RunFolder | None, stage: Stage, expected: StageRecord) -> P
         return PlannedStage(stage, "missing", tuple(damage), expected)
     if record.key == expected.key:
         return PlannedStage(stage, "cached", (), record)
-    return PlannedStage(stage, "stale", tuple(_why(record, expected)), expected)
+    return PlannedStage(stage, "stale", (*_why(record, expected), *_pieces_why(folder, stage, expected)), expected)
+
+
+def _pieces_why(folder: RunFolder | None, stage: Stage, expected: StageRecord) -> list[str]:
+    """Says how many volumes jobs of their own have made, which need not be made again."""
+    if folder is None or not stage.by_volume:
+        return []
+    safe = {t for piece in folder.pieces(stage.name, expected.key) for t in piece.safe}
+    return [f"{len(safe)} volume{'s' * (len(safe) != 1)} made in pieces"] if safe else []
 
 
 def _why(old: StageRecord, new: StageRecord) -> Iterator[str]:
@@ -604,8 +611,11 @@ def _spans(item: PlannedStage, sink: Sink, folder: RunFolder, resume: Mapping[st
             later = [piece.volumes.start for piece in pieces if piece.volumes.start > sink.next]
             yield {"start": sink.next, "stop": min(later, default=sink.volumes.stop)}
             continue
+        safe = sink.next
         try:
             sink.adopt(here.path, here.volumes)
+            if sink.next == safe:
+                raise StorageError("it does not hold what it says")
         except _DAMAGED as error:
             log.warning("%s: cannot be used (%s); its volumes are made again", here.path, error)
             pieces.remove(here)

@@ -20,7 +20,8 @@ def verb(*words):
         span = [part.replace("-", ":") for part in [getattr(wildcards, "span", "")] if part]
         first, *more = words
         target = RECORDINGS[wildcards.name]["target"]
-        return shlex.join([*WORK["command"], first, *target, *more, *(["--volumes", *span] if span else []), "--quiet"])
+        command = shlex.join([*WORK["command"], first, *target, *more, *(["--volumes", *span] if span else []), "--quiet"])
+        return f"(cd {shlex.quote(WORK['folder'])} && {command})"
 
     return line
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import importlib.util
+import os
 import shutil
 import signal
 import subprocess
@@ -24,8 +26,11 @@ Told = Callable[[str, str], None]
 
 
 @contextmanager
-def alone(state: Path) -> Iterator[None]:
-    """Keeps a second batch out of the same folder; freed by the system however this process ends.
+def alone(state: Path) -> Iterator[int]:
+    """Keeps a second batch out of the same folder; freed by the system when this process and the engine have ended, however they do.
+
+    Yields:
+        The descriptor of the lock, for the engine to hold it, too.
 
     Raises:
         StorageError: another batch is under way.
@@ -36,7 +41,7 @@ def alone(state: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise StorageError(f"{state.parent}: another batch is at work here; wait for it") from None
-        yield
+        yield file.fileno()
 
 
 def find_profile(profile: str | None) -> Path | None:
@@ -64,11 +69,12 @@ def refuse_without_engine() -> None:
         raise InputError('batch: Snakemake is not installed; pip install "barlowtrack[batch]"')
 
 
-def run_batch(state: Path, *, jobs: int, profile: Path | None = None, told: Told | None = None) -> int:
+def run_batch(state: Path, lock: int, *, jobs: int, profile: Path | None = None, told: Told | None = None) -> int:
     """Does what work.json of a folder says, and goes on where a job fails.
 
     Args:
         state: Holds work.json; logs and what Snakemake remembers go there too.
+        lock: What alone() gives.
         jobs: Side by side, where no profile says how many.
         profile: Of Snakemake.
         told: Hears of every job that is done: the recording's name, and the job's.
@@ -82,7 +88,7 @@ def run_batch(state: Path, *, jobs: int, profile: Path | None = None, told: Told
     command += ["--rerun-incomplete", "--config", f"work={WORK}"]
     command += ["--cores", str(jobs)] if profile is None else ["--workflow-profile", str(profile)]
     with (state / SAID).open("wb") as said:
-        engine = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, start_new_session=True)
+        engine = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, start_new_session=True, pass_fds=[lock])
         try:
             return _watched(engine, state / DONE, told or _silent)
         except BaseException:
@@ -118,10 +124,11 @@ def _job(marker: str) -> tuple[str, str]:
 
 
 def _stop(engine: subprocess.Popen[bytes]) -> None:
-    """Asks Snakemake to stop its jobs, and insists after a while."""
-    engine.send_signal(signal.SIGINT)
-    try:
+    """Asks Snakemake and all its jobs to stop, and insists after a while."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(engine.pid, signal.SIGINT)
+    with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
         engine.wait(_PATIENCE)
-    except (subprocess.TimeoutExpired, KeyboardInterrupt):
-        engine.kill()
-        engine.wait()
+    with contextlib.suppress(ProcessLookupError):  # whoever is left of them
+        os.killpg(engine.pid, signal.SIGKILL)
+    engine.wait()

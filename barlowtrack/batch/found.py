@@ -58,7 +58,14 @@ def find_recordings(folder: Path | str, pattern: str = "*") -> list[Found]:
         hint = "recordings one level down want --pattern '*/*'" if pattern == "*" else "see --pattern"
         raise InputError(f"{folder}: expected recordings (folders of TIFFs, TIFFs, OME-Zarrs) at {pattern}, got {seen}; {hint}")
     names = _names([path.relative_to(folder) for path in found])
-    return [Found(name, path, path.parent / f"{recording_name(path)}{SUFFIX}") for name, path in zip(names, found, strict=True)]
+    recordings = [Found(name, path, path.parent / f"{recording_name(path)}{SUFFIX}") for name, path in zip(names, found, strict=True)]
+    taken: dict[Path, Path] = {}
+    for one in recordings:
+        if one.folder in taken:
+            both = f"{taken[one.folder].relative_to(folder)} and {one.path.relative_to(folder)}"
+            raise InputError(f"{folder}: {both} would share the run folder {one.folder.name}; rename one, or leave it out by --pattern")
+        taken[one.folder] = one.path
+    return recordings
 
 
 def _may_be(relative: Path) -> bool:

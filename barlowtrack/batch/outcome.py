@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +80,9 @@ def _outcome(now: Work, before: Work, state: Path) -> Outcome:
 
 def _last_words(logs: Path, name: str) -> str:
     """What the job said that failed last: our own line of an error, or whatever came last; nothing where none failed."""
-    for path in sorted(logs.glob(f"{name}.*.log"), key=lambda path: path.stat().st_mtime, reverse=True):
+    ours_only = re.compile(rf"{re.escape(name)}\.[a-z]+(\.\d+-\d+)?\.log")  # not those of a recording whose name begins like this one's
+    written = [path for path in logs.glob("*.log") if ours_only.fullmatch(path.name)]
+    for path in sorted(written, key=lambda path: path.stat().st_mtime, reverse=True):
         if (logs.parent / DONE / path.name.removesuffix(".log")).exists():
             continue
         lines = [line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -75,7 +76,9 @@ def make_worklist(works: Sequence[Work], path: Path, *, settings: Sequence[str] 
                 "spans": spans(work.n_volumes, volumes_a_job),
                 "needs": {rule: asdict(needs) for rule, needs in work.needs.items()},
             }
-    said = {"format": FORMAT, "command": [sys.executable, "-m", "barlowtrack"], "recordings": recordings}
+    # from here settings name files, not from where Snakemake works
+    command = [sys.executable, "-m", "barlowtrack"]
+    said = {"format": FORMAT, "folder": os.getcwd(), "command": command, "recordings": recordings}
     write_bytes(path, (json.dumps(said, indent=1) + "\n").encode())
 
 

@@ -54,7 +54,7 @@ def batch(
     settings += [part for text in overrides for part in ("--set", text)]
     found = find_recordings(folder, pattern)
     state = folder / STATE
-    with alone(state):
+    with alone(state) as lock:
         works = [make_work(one, settings) for one in found]
         make_worklist(works, state / WORK, settings=settings, volumes_a_job=volumes_a_job)
         _show_plan(works, quiet=quiet and not dry_run)
@@ -62,7 +62,7 @@ def batch(
             return
         failed = 0
         if any(work.stages for work in works):
-            failed = run_batch(state, jobs=jobs, profile=chosen, told=None if quiet else _tell)
+            failed = run_batch(state, lock, jobs=jobs, profile=chosen, told=None if quiet else _tell)
         came = outcomes(works, state, settings)
         write_bytes(state / "batch.html", write_page(came, state, folder.absolute().name).encode())
         _show_outcomes(came)

@@ -281,12 +281,11 @@ class RunFolder:
     @contextmanager
     def beginning(self) -> Iterator[None]:
         """Lets one process after the other look whether the folder is new, and describe it; they wait for each other, shortly."""
-        descriptor = os.open(self.path, os.O_RDONLY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        path = self.path / "partial" / ".begin"  # a file, for locks of folders do not reach other machines
+        path.parent.mkdir(exist_ok=True)
+        with path.open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
             yield
-        finally:
-            os.close(descriptor)
 
     def pieces(self, stage: str, key: str) -> list[Piece]:
         """Returns the pieces of a stage that were made under a key, and are not empty, by their first volume."""
@@ -366,7 +365,10 @@ class RunFolder:
         sync_tree(keys)
         write_bytes(keys / f"{record.stage}.json", record.to_bytes())
         self._discard(partial)
+        used = {piece.path for piece in self.pieces(record.stage, record.key)}
         for piece in (self.path / "partial").glob(f"{record.stage}.*-*"):
+            if piece not in used and (piece / "done").exists():
+                log.warning("%s: made under other settings; discarded", piece)
             self._discard(piece)
 
     def _recover(self) -> None:

@@ -139,11 +139,11 @@ class Vectors(VolumeParts):
         self.first_row = rows[0].start
         shape = (rows[1].stop - rows[0].start, inputs["encoder"].spec.embedding_dim)
         path = self.path("embeddings")
-        if self.done and path.exists():
+        if self.done:
+            self.expect(path.is_file())
             self.rows = np.lib.format.open_memmap(path, mode="r+")
             self.expect(self.rows.shape == shape and self.rows.dtype == np.float32)
         else:
-            self.done = 0
             self.rows = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
             with path.open("r+b") as file:  # a full disk must fail here: later, it would kill the process
                 os.posix_fallocate(file.fileno(), 0, path.stat().st_size)

@@ -128,3 +128,28 @@ def test_a_damaged_piece_is_made_again(tiny_worm, tmp_path):
     alone = job(tiny_worm / "recording", tmp_path / "alone.barlowtrack", "segment.method=log")
     alone.run(upto="segment")
     assert same_as(_run(alone.folder), made.folder) == set()
+
+
+def test_embeddings_that_were_lost_are_made_again(tiny_worm, tiny_run, tmp_path):
+    import shutil
+
+    folder = shutil.copytree(tiny_run.path, tmp_path / "run.barlowtrack")
+    (folder / "keys" / "embed.json").unlink()
+    (folder / "embeddings.npy").unlink()
+    made = job(tiny_worm / "recording", folder)
+    made.run_piece("embed", range(4))
+    planned = {item.stage.name: item for item in made.plan()}
+    assert planned["embed"].reasons == ("never run", "4 volumes made in pieces")
+    (folder / "partial" / "embed.0-4" / "embeddings.npy").unlink()
+    made.run(only="embed")
+    assert (folder / "embeddings.npy").read_bytes() == (tiny_run.path / "embeddings.npy").read_bytes()
+
+
+def test_the_settings_of_the_last_piece_are_those_of_the_folder(tiny_worm, tmp_path, caplog):
+    out = tmp_path / "run.barlowtrack"
+    job(tiny_worm / "recording", out, "segment.method=log").run_piece("segment", range(4))
+    job(tiny_worm / "recording", out, "segment.method=log", "segment.min_volume_um3=2.0").run_piece("segment", range(4, 8))
+    again = bt.prepare(out)
+    assert again.config.segment.min_volume_um3 == 2.0
+    again.run(upto="segment")
+    assert "made under other settings; discarded" in caplog.text

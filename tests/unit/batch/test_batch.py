@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -125,3 +126,51 @@ def test_names_are_escaped_and_the_worst_come_first(tmp_path):
     assert order == sorted(order)
     assert 'href="../%3Cb%3E.barlowtrack/report.html"' in page
     assert str(tmp_path) not in page
+
+
+def test_recordings_that_would_share_a_run_folder_are_refused_before_work_begins(tmp_path):
+    make(tmp_path, "day1/a.tif", "day1.tif")
+    with pytest.raises(InputError, match=r"day1 and day1\.tif would share the run folder day1\.barlowtrack"):
+        find_recordings(tmp_path)
+
+
+def test_the_engine_keeps_the_lock_when_its_controller_is_gone(tmp_path):
+    import subprocess
+
+    with alone(tmp_path / "state") as lock:
+        engine = subprocess.Popen(["sleep", "60"], pass_fds=[lock])
+    try:
+        with pytest.raises(StorageError, match="another batch is at work"), alone(tmp_path / "state"):
+            pass
+    finally:
+        engine.kill()
+        engine.wait()
+    with alone(tmp_path / "state"):
+        pass
+
+
+def test_jobs_end_with_the_engine(tmp_path):
+    import subprocess
+    import time
+
+    from barlowtrack.batch.drive import _stop
+
+    engine = subprocess.Popen(["bash", "-c", f"sleep 60 & echo $! > {tmp_path}/pid; wait"], start_new_session=True)
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().strip():
+        time.sleep(0.01)
+    job = int((tmp_path / "pid").read_text())
+    _stop(engine)
+    time.sleep(0.1)
+    stat = Path(f"/proc/{job}/stat")
+    assert not stat.exists() or stat.read_text().split()[2] == "Z"
+
+
+def test_the_reason_is_that_of_the_recording_and_not_of_one_that_is_called_alike(tmp_path):
+    from barlowtrack.batch.outcome import _last_words
+
+    make(tmp_path, "logs/w.1.learn.log", "logs/w.segment.0-4.log")
+    (tmp_path / "logs" / "w.1.learn.log").write_text("barlowtrack: not this one\n")
+    (tmp_path / "logs" / "w.segment.0-4.log").write_text("noise\nbarlowtrack: volume 2 is damaged\n")
+    assert _last_words(tmp_path / "logs", "w") == "volume 2 is damaged"
+    assert _last_words(tmp_path / "logs", "w.1") == "not this one"
+    assert _last_words(tmp_path / "logs", "v") == ""
