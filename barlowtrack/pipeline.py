@@ -122,6 +122,7 @@ STAGES = (
         needs=("recording", "labels", "detections", "embeddings", "encoder", "identities", "light", "edits"),
         makes=("amendments",),
         does="Add and divide nuclei where people say so.",
+        version=2,
         sections=("measure",),
         amends=("labels", "detections", "embeddings", "identities", "light", "places"),
         whole=False,
