@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from os.path import normpath
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from barlowtrack.detect.edits import edit, usual_radius_um
 from barlowtrack.detect.volume import mend_planes
 from barlowtrack.errors import ConfigError, InputError, StorageError
 from barlowtrack.identity.rulings import clicks_of, locate, number, place_of
+from barlowtrack.identity.volumes import neighbour_distance_um
 from barlowtrack.pipeline import AMENDMENTS, UNAMENDED, edition, read
 from barlowtrack.storage import RunFolder
 
@@ -74,7 +75,11 @@ class Edition:
 
     def locate(self, row: Correction) -> int | None:
         """Returns the detection that a row speaks of; see rulings.locate."""
-        return locate(row, self.detections, clicks=clicks_of(self.identities))
+        return locate(row, self.detections, self._reach_um, clicks_of(self.identities))
+
+    @cached_property
+    def _reach_um(self) -> float:
+        return neighbour_distance_um(self.detections) / 2
 
     def known_by(self, at: int) -> int | tuple[float, float, float]:
         """Returns what stays of a detection from edition to edition: its row of those that were found, or where people clicked."""

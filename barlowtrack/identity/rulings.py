@@ -201,8 +201,6 @@ def locate(row: Correction, detections: Detections, reach_um: float | None = Non
         InputError: there is none.
     """
     clicks = Clicks.none() if clicks is None else clicks
-    if reach_um is None:
-        reach_um = neighbour_distance_um(detections) / 2
     if row.t is not None and row.t >= detections.n_volumes:
         raise row.refused(f"t: expected a volume from 0 to {detections.n_volumes - 1}, got {row.t}")
     if row.t is None or not row.about_detection:
@@ -219,6 +217,8 @@ def locate(row: Correction, detections: Detections, reach_um: float | None = Non
             raise row.refused(f"volume {row.t} has no detection of label {row.label}")
         return int(same[0])
     place = np.asarray(row.position_um)
+    if reach_um is None:
+        reach_um = neighbour_distance_um(detections) / 2
     if len(same) and np.linalg.norm(detections.position_um[same[0]] - place) <= reach_um:
         return int(same[0])
     found = _nearest(detections, row.t, place, reach_um)

@@ -331,11 +331,29 @@ def test_the_queue_leaves_edited_volumes_alone_until_they_are_solved_again(run, 
     assert {MERGED, MISSED} & {question.t for question in run.review_queue(50)}
 
 
-def test_tracks_that_are_older_than_the_amended_detections_cannot_be_corrected(run, clicks):
+def test_tracks_that_are_older_than_the_amended_detections_cannot_be_corrected_scored_or_shown(run, clicks, tiny_worm, tmp_path):
     say(run, clicks)
     solve(run, "amend")
+    n = len(run.detections)
+    assert len(run.light) == len(run.embeddings) == len(run.identities) == n
+    for name in ("tracks", "candidates", "absences", "neurons", "traces"):
+        with pytest.raises(StorageError, match=rf"{name} are older than the detections; run 'barlowtrack run .*' first"):
+            getattr(run, name)
+    scored = CliRunner().invoke(cli, ["evaluate", str(run.path), "--truth", str(tiny_worm / "truth.csv")])
+    assert isinstance(scored.exception, StorageError)
+    assert "tracks are older than the detections" in str(scored.exception)
+    with pytest.raises(StorageError, match="older than the detections"):
+        run.movie(tmp_path / "film.webp")
     with pytest.raises(StorageError, match="tracks are older than the detections; run 'barlowtrack run' first"):
         run.correct("name", neuron=1, other="AVAL")
+    solve(run, "track")
+    assert len(run.tracks) == n
+    with pytest.raises(StorageError, match=r"traces are older than the (tracks|detections)"):
+        assert run.traces
+    scored = CliRunner().invoke(cli, ["evaluate", str(run.path), "--truth", str(tiny_worm / "truth.csv")])
+    assert scored.exit_code == 0
+    assert "identity accuracy" in scored.stdout
+    assert "traces" not in scored.stdout
 
 
 def test_a_stage_alone_wants_the_amended_detections_first(run, clicks):
