@@ -159,7 +159,7 @@ class ShownLayers:
         now = dots.at(self.t).filled_up(len(layer.data))
         if len(now.shown):
             with layer.events.blocker_all():  # or each of the four would be drawn
-                layer.data, layer.features, layer.shown = now.position_um, now.features, now.shown
+                layer.data, layer.features, layer.shown = now.position_um / layer.scale[-3:], now.features, now.shown
                 if _said(layer)["role"] == Role.NEURONS:
                     layer.face_color = now.colour
             layer.refresh()

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 OURS = 4
 """t, z, y, x: the last four axes of the viewer, where others bring more."""
+NEAR_PX = 60
+"""So large on the screen a nucleus can be judged."""
 
 
 class World:
@@ -82,6 +84,13 @@ class World:
         if self.sliced is not None:
             dims.set_point(dims.ndim - 3 + self.sliced, place[self.sliced])
         camera.center = tuple(float(place[axis - dims.ndim]) for axis in shown)
+
+    def come_near(self, radius_um: float) -> None:
+        """Brings a plane as near as it takes to judge a nucleus; whoever is nearer stays so, and a volume in 3-D stays as it is."""
+        if self.t is None or self.sliced is None:
+            return
+        camera = self._viewer.scene.camera
+        camera.zoom = max(float(camera.zoom), NEAR_PX / (2 * radius_um * float(self._a_um[-1])))
 
     @property
     def _a_um(self) -> FloatArray:

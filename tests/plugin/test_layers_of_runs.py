@@ -115,7 +115,7 @@ def test_truth_keeps_its_own_names():
     dots = DotsOfTruth(t, neuron, np.arange(9.0).reshape(3, 3)).at(3)
     assert dots.features["called"].tolist() == ["70", "11"]
     assert dots.position_um.tolist() == [[0, 1, 2], [6, 7, 8]]
-    _, keywords, kind = truth_layer(Truth(t, neuron, np.zeros((3, 3))), None)
+    _, keywords, kind = truth_layer(Truth(t, neuron, np.zeros((3, 3))), (1.5, 0.35, 0.35), None)
     assert (kind, keywords["ndim"], keywords["metadata"][KEY]["role"]) == ("points", 3, "truth")
 
 
@@ -127,7 +127,7 @@ def test_ways_reach_as_far_as_can_be_seen(solution):
     assert (np.diff(order) == 1).all()
     for neuron, t, *place in ways.vertices[::17]:
         row = solution.row_of[int(neuron), int(t)]
-        np.testing.assert_allclose(place, solution.detections.position_um[row])
+        np.testing.assert_allclose(np.multiply(place, solution.voxel_size_um), solution.detections.position_um[row])
     np.testing.assert_allclose(ways.colour[0, :3], colour_of(int(ways.vertices[0, 0])))
     assert len(tracks_around(solution, 8 + TAIL + REACH).vertices) == 0
 

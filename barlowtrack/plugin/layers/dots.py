@@ -94,17 +94,27 @@ class DotsOfTruth:
         return _dots(self._position_um[first:last], neuron, [str(k) for k in neuron])
 
 
-def dots_layer(dots: DotsOfRun | DotsOfTruth, role: Role, run: Path | None, location: Path | None = None, *, t: int = 0) -> LayerData:
+def dots_layer(
+    dots: DotsOfRun | DotsOfTruth,
+    role: Role,
+    voxel_size_um: tuple[float, float, float],
+    run: Path | None,
+    location: Path | None = None,
+    *,
+    t: int = 0,
+) -> LayerData:
     """Returns points of volume t, (z, y, x): napari shows them at every volume, so ShownLayers gives the layer others when it moves on.
 
     Args:
         dots: What is shown; stands in the layer's metadata, whence ShownLayers takes it.
         role: NEURONS: small, in the colours of the neurons. TRUTH: white crosses.
+        voxel_size_um: z, y, x.
         run: Run folder that they are of.
         location: Of the recording.
         t: Volume that is shown first.
     """
     now, truth = dots.at(t), role is Role.TRUTH
+    _, y, x = voxel_size_um
     metadata = metadata_of(role, run, location)
     metadata[KEY]["dots"] = dots
     keywords = {
@@ -113,7 +123,7 @@ def dots_layer(dots: DotsOfRun | DotsOfTruth, role: Role, run: Path | None, loca
         "metadata": metadata,
         "features": now.features,
         "symbol": "cross" if truth else "disc",
-        "size": 2 * POINT_UM if truth else POINT_UM,
+        "size": (2 * POINT_UM if truth else POINT_UM) / x,
         "face_color": "white" if truth or not len(now.colour) else opaque(now.colour),
         "border_color": "black",
         "border_width": 0.15,
@@ -122,19 +132,19 @@ def dots_layer(dots: DotsOfRun | DotsOfTruth, role: Role, run: Path | None, loca
         "text": {
             "string": "{called}",
             "size": 8,
-            "translation": (0.0, -0.6, 0.6),
+            "translation": (0.0, -0.6 / y, 0.6 / x),
             "color": "white",
             "anchor": "lower_left" if truth else "upper_left",
             "visible": not truth,
         },
-        **space(),
+        **space(voxel_size_um),
     }
-    return now.position_um, keywords, "points"
+    return now.position_um / np.asarray(voxel_size_um), keywords, "points"
 
 
-def truth_layer(truth: Truth, run: Path | None, location: Path | None = None) -> LayerData:
+def truth_layer(truth: Truth, voxel_size_um: tuple[float, float, float], run: Path | None, location: Path | None = None) -> LayerData:
     """Returns the points of a truth (io.tables.read_truth), of the run that it is laid beside."""
-    return dots_layer(DotsOfTruth(truth.t, truth.neuron, truth.position_um), Role.TRUTH, run, location)
+    return dots_layer(DotsOfTruth(truth.t, truth.neuron, truth.position_um), Role.TRUTH, voxel_size_um, run, location)
 
 
 def _dots(position_um: FloatArray, neuron: IntArray, called: list[str], **features: Any) -> Dots:

@@ -124,4 +124,4 @@ def _nuclei(run: Path, card: dict[str, Any], location: Path, complain: Complain,
     if (run / ARTEFACTS["labels"]).exists():
         labels = open_labels(run / ARTEFACTS["labels"])
         layers.append(labels_layer(labels, (z, y, x), run, location, budget_mb=budgets.labels_mb, complain=complain))
-    return [*layers, tracks_layer(run, location), dots_layer(DotsOfRun(), Role.NEURONS, run, location)]
+    return [*layers, tracks_layer((z, y, x), run, location), dots_layer(DotsOfRun(), Role.NEURONS, (z, y, x), run, location)]
