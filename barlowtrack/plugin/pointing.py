@@ -53,6 +53,7 @@ class Pointing:
 
     Attributes:
         taker: Who gets clicks instead, while a panel asks for a place; None: they choose neurons.
+        overview: The next place that is to be seen moves the plane only: a run that was just opened is seen whole first.
 
     Signals:
         following_changed: (following,) the camera follows the first chosen neuron, or does so no longer.
@@ -67,6 +68,7 @@ class Pointing:
         self._ways: Ways | None = None
         self._spot: Spot | None = None
         self.taker: Callable[[Click], None] | None = None
+        self.overview = False
         self._shown = self._following = self._settling = False
         viewer.dims.events.point.connect(self._viewer_moved, position="last")
         for event in (viewer.dims.events.ndisplay, viewer.dims.events.order):
@@ -118,9 +120,10 @@ class Pointing:
         elif not self._session.chosen and row is not None and solution.tracks.neuron[row] == UNKNOWN:
             self._spot = _spot_of(solution, row)
         volumes = solution.detections.volume_um3[solution.detections.rows_of(self._session.t) if row is None else [row]]
-        if len(volumes):
+        overview, self.overview = self.overview, False
+        if len(volumes) and not overview:
             self._world.come_near(float(np.median(radii_um(volumes))))
-        self.look(place)
+        self._world.look(place, centre=not overview)
         self._mark()
 
     def _pointed(self, row: int) -> None:

@@ -285,6 +285,7 @@ def test_a_nucleus_that_is_no_neuron_has_a_ring_too(shown, qt, solution):
     viewer.scene.camera.zoom = 8
     shown.pointing.look(place)
     assert viewer.scene.camera.zoom == 8  # as the camera follows
+    qt.wait(lambda: (shown.pixel(place) - shown.canvas.native.rect().center()).manhattanLength() < 4, what="the picture")
     shown.click(place)
     assert (session.chosen, said()) == ((), [name])
     session.take(solution)
