@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from psygnal import Signal
-
 from barlowtrack.plugin.solution import Solution
 from barlowtrack.plugin.stops import Stop
+from barlowtrack.plugin.telling import Signal
 
 
 class Session:

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 from qtpy.QtCore import QEvent, Qt
-from qtpy.QtGui import QKeyEvent, QKeySequence
+from qtpy.QtGui import QKeyEvent, QKeySequence, QShowEvent
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -26,6 +26,7 @@ from qtpy.QtWidgets import (
 
 from barlowtrack.plugin.attached import pointing_of, session_of
 from barlowtrack.plugin.background import in_background
+from barlowtrack.plugin.docking import together
 from barlowtrack.plugin.listening import Listening
 from barlowtrack.plugin.neurons.figures import Figures, figures_of
 from barlowtrack.plugin.neurons.lines import DOUBT, FLAGS, KINDS, flags_among, in_words
@@ -78,6 +79,11 @@ class Neurons(QWidget):
         self._explain()
         self._connect()
         self._solved(self._session.solution, None)
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Lies over our other panels, the first time."""
+        super().showEvent(event)
+        together(self)
 
     def _arrange(self) -> None:
         for kind, called in KINDS.items():

@@ -26,6 +26,7 @@ from barlowtrack.data import Corrections
 from barlowtrack.data.corrections import FORMS
 from barlowtrack.identity.review import Question
 from barlowtrack.plugin.attached import session_of
+from barlowtrack.plugin.docking import together
 from barlowtrack.plugin.review.acts import Acts
 from barlowtrack.plugin.review.asking import Asking
 from barlowtrack.plugin.review.cards import Cards
@@ -205,6 +206,7 @@ class Review(QWidget):
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
         """Takes the keys while the panel is in sight."""
         super().showEvent(event)
+        together(self)
         if not self._shortcuts:
             self._bind()
         for shortcut in self._shortcuts:

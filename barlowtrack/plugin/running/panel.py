@@ -24,6 +24,7 @@ from barlowtrack.errors import BarlowtrackError
 from barlowtrack.pipeline import PlannedStage
 from barlowtrack.plugin.attached import session_of
 from barlowtrack.plugin.background import in_background, say
+from barlowtrack.plugin.docking import together
 from barlowtrack.plugin.parts import CHANGED, FINE, SOFT, WRONG, is_there, text_line
 from barlowtrack.plugin.running.chosen import job_of, looked_at, planned, recordings_of
 from barlowtrack.plugin.running.form import Form
@@ -118,6 +119,7 @@ class Run(QWidget):
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
         """Looks after the window that the panel is in, from now on."""
         super().showEvent(event)
+        together(self)
         window: QWidget = self
         while (parent := window.parentWidget()) is not None:  # a dock that floats is a window, and has the main one as its parent
             window = parent
