@@ -58,4 +58,7 @@ def dock(viewer: napari.Viewer) -> list[Any]:
 
     there = {widget.display_name for widget in PluginManager.instance().iter_widgets() if widget.plugin_name == "barlowtrack"}
     names = [name for name in PANELS if name in there]
-    return [viewer.window.add_plugin_dock_widget("barlowtrack", name, tabify=i > 0)[1] for i, name in enumerate(names)]
+    docked = [viewer.window.add_plugin_dock_widget("barlowtrack", name, tabify=i > 0) for i, name in enumerate(names)]
+    if docked:
+        docked[0][0].raise_()  # one looks first; what Review asks about is gone to when it is in sight
+    return [widget for _, widget in docked]
