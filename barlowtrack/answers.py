@@ -51,7 +51,7 @@ class Answer:
     other_um: Sequence[float] | None = None
 
 
-class SaidAlready(InputError):
+class SaidAlreadyError(InputError):
     """The very same stands in the table, and is in force."""
 
 
@@ -67,7 +67,8 @@ def give(folder: RunFolder, answer: Answer, who: str | None = None) -> Correctio
         The row that was written.
 
     Raises:
-        InputError: it speaks of what is not there, or contradicts an earlier line; nothing was written. SaidAlready: a line in force says it.
+        InputError: it speaks of what is not there, or contradicts an earlier line; nothing was written.
+        SaidAlreadyError: a line in force says it; nothing was written.
         StorageError: there are no tracks to correct.
     """
     return give_all(folder, (answer,), who)[0]
@@ -82,10 +83,9 @@ def give_all(folder: RunFolder, answers: Sequence[Answer], who: str | None = Non
     rows = [_placed(answer, rulings, seen, known, before, who, line) for line, answer in enumerate(answers, known.next_line)]
     standing = {_bare(row): row.line for row in known.in_force}
     if rows and all(_bare(row) in standing for row in rows):
-        lines = ", ".join(str(standing[_bare(row)]) for row in rows)
-        raise SaidAlready(
-            f"line{'s' if len(rows) > 1 else ''} {lines} of corrections.csv say{'' if len(rows) > 1 else 's'} so already; nothing was written"
-        )
+        said = [str(standing[_bare(row)]) for row in rows]
+        who_says = f"lines {', '.join(said)} of corrections.csv say" if len(said) > 1 else f"line {said[0]} of corrections.csv says"
+        raise SaidAlreadyError(f"{who_says} so already; nothing was written")
 
     def check(table: Corrections) -> None:
         earlier, said = table.rows[: -len(rows)], table.rows[-len(rows) :]

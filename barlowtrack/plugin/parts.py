@@ -22,7 +22,7 @@ class Tone(StrEnum):
 
 WRONG, SOFT, CHANGED, FINE = Tone
 _ON_DARK = {WRONG: "#ff7b6b", SOFT: "#9aa0a6", CHANGED: "#e0a030", FINE: "#5fc46b"}
-_ON_LIGHT = {WRONG: "#b3261e", SOFT: "#5c6167", CHANGED: "#8a4b00", FINE: "#1b6e30"}
+_ON_LIGHT = {WRONG: "#a11810", SOFT: "#5c6167", CHANGED: "#7a4100", FINE: "#155a26"}
 """At least 4.5 times as light, or as dark, as the windows of napari's themes."""
 
 

@@ -447,7 +447,7 @@ def test_a_place_of_a_neuron_that_a_volume_does_not_show(solution):
 def test_without_its_recording_a_run_is_not_solved_again_and_keeps_what_was_said(desk, run):
     desk.say(saying.accept(desk.subject))
     move_away(run)
-    with pytest.raises(BarlowtrackError, match="nowhere any more.*barlowtrack run RECORDING --out"):
+    with pytest.raises(BarlowtrackError, match=r"nowhere any more.*barlowtrack run RECORDING --out"):
         resolve(desk.session.solution, Heard())
     assert len(run.corrections.in_force) == 1
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from psygnal import Signal
 
-from barlowtrack.answers import Answer, SaidAlready, give_all, queue, take_all_back
+from barlowtrack.answers import Answer, SaidAlreadyError, give_all, queue, take_all_back
 from barlowtrack.data import UNKNOWN, Correction, Corrections
 from barlowtrack.errors import BarlowtrackError, InputError
 from barlowtrack.identity.review import Question
@@ -162,7 +162,7 @@ class Desk:
         asked = subject is not None and subject.question is not None
 
         def refused(error: BaseException) -> None:
-            if isinstance(error, SaidAlready):
+            if isinstance(error, SaidAlreadyError):
                 self.told.emit(f"{error}.", True)
                 return
             if asked:
