@@ -95,8 +95,8 @@ class Review(QWidget):
         for part in (self.solving, _ruler(), self.asked, self.where):
             layout.addWidget(part)
         layout.addLayout(self._grid(STEPS))
-        for part in (self.cards, self.asking):
-            layout.addWidget(part)
+        layout.addWidget(self.cards)
+        layout.addWidget(self.asking)
         layout.addLayout(self._grid((*ANSWERS, *(key for key in REPAIRS if _possible(key.act)))))
         layout.addStretch()
         scroll = QScrollArea()

@@ -109,7 +109,7 @@ class FieldView(QWidget):
             return [choice]
         lines = [QLineEdit() for _ in range(setting.count if setting.kind is Kind.NUMBERS else 1)]
         for line in lines:
-            line.setPlaceholderText("empty" if setting.optional else "")
+            line.setPlaceholderText(("empty" if len(lines) == 1 else "-") if setting.optional else "")
             line.setMinimumWidth(40)
             line.textEdited.connect(self._tell)
         return [*lines]
@@ -146,6 +146,9 @@ class _Choice(QComboBox):
     def __init__(self) -> None:
         super().__init__()
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)  # as narrow as the panel wants it
+        self.setMinimumContentsLength(5)
+        self.setMinimumWidth(60)
 
     def wheelEvent(self, event: QWheelEvent | None) -> None:  # noqa: N802
         if event is not None:
