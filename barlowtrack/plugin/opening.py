@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Layer
 from napari.utils.notifications import show_warning
+from qtpy.QtCore import QTimer
 
 from barlowtrack.config import RecordingConfig
 from barlowtrack.errors import InputError
 from barlowtrack.plugin.attached import session_of
 from barlowtrack.plugin.layers.opened import kind_of, recording_layers, run_layers, run_of
+from barlowtrack.plugin.parts import is_there
 
 if TYPE_CHECKING:
     import napari
@@ -60,5 +62,6 @@ def dock(viewer: napari.Viewer) -> list[Any]:
     names = [name for name in PANELS if name in there]
     docked = [viewer.window.add_plugin_dock_widget("barlowtrack", name, tabify=i > 0) for i, name in enumerate(names)]
     if docked:
-        docked[0][0].raise_()  # one looks first; what Review asks about is gone to when it is in sight
+        first = docked[0][0]  # one looks before one answers; later, as napari brings the last one to the front by itself
+        QTimer.singleShot(0, lambda: first.raise_() if is_there(first) else None)
     return [widget for _, widget in docked]
