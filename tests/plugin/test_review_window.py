@@ -155,6 +155,24 @@ def test_behind_another_panel_it_hears_no_key_and_moves_no_viewer(viewer, qt, ru
     assert (panel.width() <= 400, cut) == (True, [])
 
 
+def test_a_run_is_opened_to_be_looked_at_first(viewer, qt, run):
+    from qtpy.QtWidgets import QDockWidget
+
+    from barlowtrack.plugin.neurons.panel import Neurons
+    from barlowtrack.plugin.opening import open_run
+    from barlowtrack.plugin.review.panel import Review
+
+    open_run(viewer, run.path)
+    panel, neurons = (viewer.window._qt_window.findChildren(kind)[0] for kind in (Review, Neurons))
+    qt.wait(lambda: panel.desk.questions and not panel.line.busy, what="questions")
+    qt.spin(0.1)
+    assert not neurons.visibleRegion().isEmpty()
+    assert (panel.sight.now, session_of(viewer).t) == (False, 0)
+    dock = next(part for part in viewer.window._qt_window.findChildren(QDockWidget) if part.isAncestorOf(panel))
+    dock.raise_()
+    qt.wait(lambda: panel.sight.now and session_of(viewer).t == panel.desk.subject.t, what="its question")
+
+
 def test_what_is_typed_is_no_answer_and_names_whom_one_means(shown, qt, run):
     from qtpy.QtTest import QTest
 
