@@ -101,6 +101,9 @@ def test_five_answers_by_keys_and_the_rest_follows(shown, qt, run):
     assert shown.session.t == 6
     assert (desk.subject.t, desk.subject.label) == (6, label)
     qt.wait(lambda: shown.gallery.picture(shown.session.solution.row_at(6, label)) is not None, what="its picture")
+    desk.questions, desk.at, desk.subject = (), -1, None
+    desk.turned.emit()
+    assert (shown.asked.text(), "Click any nucleus" in shown.where.text()) == ("No question is left.", True)
 
 
 def test_behind_another_panel_it_hears_no_key_and_moves_no_viewer(viewer, qt, run):
