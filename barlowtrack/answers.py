@@ -51,6 +51,10 @@ class Answer:
     other_um: Sequence[float] | None = None
 
 
+class SaidAlreadyError(InputError):
+    """The very same stands in the table, and is in force."""
+
+
 def give(folder: RunFolder, answer: Answer, who: str | None = None) -> Correction:
     """Writes an answer down; the next run heeds it. Of an edit of detections, the labels of its volume are read.
 
@@ -64,6 +68,7 @@ def give(folder: RunFolder, answer: Answer, who: str | None = None) -> Correctio
 
     Raises:
         InputError: it speaks of what is not there, or contradicts an earlier line; nothing was written.
+        SaidAlreadyError: a line in force says it; nothing was written.
         StorageError: there are no tracks to correct.
     """
     return give_all(folder, (answer,), who)[0]
@@ -76,6 +81,11 @@ def give_all(folder: RunFolder, answers: Sequence[Answer], who: str | None = Non
     detections, identities = before.detections, before.identities
     rulings = rule(known, detections, identities)
     rows = [_placed(answer, rulings, seen, known, before, who, line) for line, answer in enumerate(answers, known.next_line)]
+    standing = {_bare(row): row.line for row in known.in_force}
+    if rows and all(_bare(row) in standing for row in rows):
+        said = [str(standing[_bare(row)]) for row in rows]
+        who_says = f"lines {', '.join(said)} of corrections.csv say" if len(said) > 1 else f"line {said[0]} of corrections.csv says"
+        raise SaidAlreadyError(f"{who_says} so already; nothing was written")
 
     def check(table: Corrections) -> None:
         earlier, said = table.rows[: -len(rows)], table.rows[-len(rows) :]
@@ -90,6 +100,11 @@ def give_all(folder: RunFolder, answers: Sequence[Answer], who: str | None = Non
 
     witnesses = {identities.mark: witnesses_of(detections, identities)}
     return append_corrections(folder.path, lambda _: rows, witnesses, check)
+
+
+def _bare(row: Correction) -> Correction:
+    """What a row says, without who said it, when and where."""
+    return replace(row, who="", when="", line=FIRST_LINE)
 
 
 def _placed(answer: Answer, rulings: Rulings, seen: Seen, known: Corrections, before: Edition, who: str | None, line: int) -> Correction:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Layer
 from napari.utils.notifications import show_warning
+from qtpy.QtCore import QTimer
 
 from barlowtrack.config import RecordingConfig
 from barlowtrack.errors import InputError
 from barlowtrack.plugin.attached import pointing_of, session_of
 from barlowtrack.plugin.layers.opened import kind_of, recording_layers, run_layers, run_of
+from barlowtrack.plugin.parts import is_there
 
 if TYPE_CHECKING:
     import napari
@@ -91,4 +93,8 @@ def dock(viewer: napari.Viewer) -> list[Any]:
 
     there = {widget.display_name for widget in PluginManager.instance().iter_widgets() if widget.plugin_name == "barlowtrack"}
     names = [name for name in PANELS if name in there]
-    return [viewer.window.add_plugin_dock_widget("barlowtrack", name, tabify=i > 0)[1] for i, name in enumerate(names)]
+    docked = [viewer.window.add_plugin_dock_widget("barlowtrack", name, tabify=i > 0) for i, name in enumerate(names)]
+    if docked:
+        first = docked[0][0]  # one looks before one answers; later, as napari brings the last one to the front by itself
+        QTimer.singleShot(0, lambda: first.raise_() if is_there(first) else None)
+    return [widget for _, widget in docked]

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from psygnal import Signal
 
-from barlowtrack.answers import Answer, give_all, queue, take_all_back
+from barlowtrack.answers import Answer, SaidAlreadyError, give_all, queue, take_all_back
 from barlowtrack.data import UNKNOWN, Correction, Corrections
 from barlowtrack.errors import BarlowtrackError, InputError
 from barlowtrack.identity.review import Question
@@ -55,6 +55,8 @@ class Desk:
         self.at = -1
         self.subject: Subject | None = None
         self.asking = False
+        self.in_sight = True  # whether somebody sees what is asked; else the viewer stays where it is
+        self._owed = False
         self.held: Callable[[], bool] = lambda: False  # whether clicks mean something else just now
         self._answered: set[int] = set()
         self._put_aside: set[tuple[Any, ...]] = set()
@@ -92,6 +94,8 @@ class Desk:
         if solution is None:
             return
         folder, self.asking = RunFolder(solution.path), True
+        if self.subject is not None and self.subject.question is not None:
+            self.at, self.subject = -1, None  # keys mean nothing until the next question is seen
         self._line.do(
             lambda: queue(folder, N_QUESTIONS + len(self._put_aside)), lambda found: self._asked(solution, found), self._not_asked
         )
@@ -127,6 +131,12 @@ class Desk:
         """Leaves the nucleus that was clicked."""
         self._go(self.at)
 
+    def appear(self, in_sight: bool) -> None:
+        """Hears whether the panel is in sight; goes to its question when it comes into it."""
+        self.in_sight = in_sight
+        if in_sight and self._owed and self.subject is not None and self.subject.question is not None:
+            self._look(self.subject)
+
     # what is said
 
     def choose(self, number: int) -> None:
@@ -134,12 +144,17 @@ class Desk:
         offered = self.choices
         if number < len(offered):
             if offered[number].answers:
-                self.say(offered[number].answers)
+                self.say(offered[number].answers, offered[number].follows)
             else:
                 self.skip()
 
-    def say(self, answers: tuple[Answer, ...]) -> None:
-        """Writes answers, all or none, in the background, and goes on to the next question if this one was about them."""
+    def say(self, answers: tuple[Answer, ...], follows: str = "") -> None:
+        """Writes answers, all or none, in the background, and goes on to the next question if this one was about them.
+
+        Args:
+            answers: What is said.
+            follows: What follows from it at once, in words.
+        """
         solution, subject, at = self.session.solution, self.subject, self.at
         assert solution is not None, "there is something to speak of"
         folder, who = RunFolder(solution.path), self.who
@@ -147,12 +162,15 @@ class Desk:
         asked = subject is not None and subject.question is not None
 
         def refused(error: BaseException) -> None:
+            if isinstance(error, SaidAlreadyError):
+                self.told.emit(f"{error}.", True)
+                return
             if asked:
                 self._answered.discard(at)
             self._refused(error, about)
 
         self.told.emit("Saving...", True)
-        self._line.do(lambda: give_all(folder, answers, who), lambda rows: self._written(rows, anew=True), refused)
+        self._line.do(lambda: give_all(folder, answers, who), lambda rows: self._written(rows, follows, anew=True), refused)
         if asked:
             self._answered.add(at)
             self.step(1)
@@ -210,13 +228,13 @@ class Desk:
 
     # what came of it
 
-    def _written(self, rows: tuple[Correction, ...], *, anew: bool) -> None:
+    def _written(self, rows: tuple[Correction, ...], follows: str = "", *, anew: bool) -> None:
         if anew:
             self._undone.clear()
         self._together.append(tuple(row.line for row in rows))
         lines = ", ".join(str(row.line) for row in rows)
         said = "; ".join(in_words(row) for row in rows)
-        self.told.emit(f"Saved as line{'s' if len(rows) > 1 else ''} {lines}: {said}.", True)
+        self.told.emit(f"Saved as line{'s' if len(rows) > 1 else ''} {lines}: {said}{follows and f', {follows}'}.", True)
         self.session.tell()
 
     def _taken_back(self, rows: list[Correction]) -> None:
@@ -239,7 +257,11 @@ class Desk:
             return
         self.questions = tuple(question for question in found if _key(question) not in self._put_aside)[:N_QUESTIONS]
         self._answered.clear()
-        self._go(0 if self.questions else -1)
+        if self.subject is not None and self.subject.question is None:
+            self.at = 0 if self.questions else -1  # a person looks at another nucleus: it stays the one that is meant
+            self.turned.emit()
+        else:
+            self._go(0 if self.questions else -1)
 
     def _not_asked(self, error: BaseException) -> None:
         self.asking = False
@@ -257,6 +279,9 @@ class Desk:
         self.turned.emit()
 
     def _look(self, subject: Subject) -> None:
+        self._owed = not self.in_sight
+        if self._owed:
+            return
         self._going = True  # what is chosen now is chosen by the question
         try:
             self.session.look(subject.stop)
@@ -292,14 +317,12 @@ class Desk:
                 self._take(of_row(solution, row))
 
     def _moved(self, t: int) -> None:
-        """A neuron that a person chose is meant in the volume that is shown; a question stays where it was put."""
+        """A neuron that a person chose is meant in the volume that is shown; a question, or a nucleus that is nobody, stays where it is."""
         solution, subject = self.session.solution, self.subject
         if self._going or self.held() or solution is None or subject is None or subject.question is not None:
             return
         if subject.neuron != UNKNOWN:
             self._take(of_neuron(solution, subject.neuron, t))
-        else:
-            self._go(self.at)
 
     def _take(self, subject: Subject) -> None:
         self.subject = subject

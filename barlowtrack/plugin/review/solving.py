@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from psygnal import Signal
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from barlowtrack.errors import BarlowtrackError
 from barlowtrack.plugin.background import in_background
 from barlowtrack.plugin.changes import COLUMNS
+from barlowtrack.plugin.parts import WRONG, Text
 from barlowtrack.plugin.review.keys import RESOLVE, legend
 from barlowtrack.plugin.review.life import Life
 from barlowtrack.plugin.review.resolving import Heard, Resolved, resolve
@@ -35,10 +36,9 @@ class Solving(QWidget):
         self.button = QPushButton(f"{RESOLVE.title}  [{legend(RESOLVE.key)}]")
         self.button.setToolTip(RESOLVE.tip)
         self.button.clicked.connect(lambda: self.start())
-        self.bar, self.said = QProgressBar(), QLabel()
+        self.bar, self.said = QProgressBar(), Text()
         self.bar.setFormat("%v of %m")
         self.bar.hide()
-        self.said.setWordWrap(True)
         self.changes = Stepper(session, COLUMNS)
         self._timer = QTimer(self)
         self._timer.setInterval(EVERY_MS)
@@ -62,6 +62,7 @@ class Solving(QWidget):
         if solution is None or self._heard is not None:
             return
         self._heard = heard = Heard()
+        self.said.dye(None)
         self.button.setEnabled(False)
         self.bar.setRange(0, 0)
         self.bar.show()
@@ -105,4 +106,5 @@ class Solving(QWidget):
         self._stop()
         if not isinstance(error, (BarlowtrackError, OSError)):
             raise error
+        self.said.dye(WRONG)
         self.said.setText(f"Not solved: {error}")
