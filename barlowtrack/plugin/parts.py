@@ -17,6 +17,7 @@ def text_line(colour: str = "") -> QLabel:
     """Returns a text that breaks its lines and can be copied; a coloured one is small."""
     label = QLabel()
     label.setWordWrap(True)
+    label.setTextFormat(Qt.TextFormat.PlainText)  # names of people's files and neurons are no HTML
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     if colour:
         label.setStyleSheet(f"color: {colour}; font-size: 11px;")

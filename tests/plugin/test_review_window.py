@@ -42,7 +42,7 @@ def shown(viewer, qt, run):
     canvas.setFocus()
 
     def quiet():
-        return not panel.line.busy and not panel.solving.busy
+        return not panel.line.busy and not panel.desk.asking and not panel.solving.busy
 
     def press(key, shift=False, into=None):
         from qtpy.QtCore import Qt

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from psygnal import Signal
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from barlowtrack.errors import BarlowtrackError
 from barlowtrack.plugin.background import in_background
 from barlowtrack.plugin.changes import COLUMNS
+from barlowtrack.plugin.listening import Listening
 from barlowtrack.plugin.review.keys import RESOLVE, legend
-from barlowtrack.plugin.review.life import Life
 from barlowtrack.plugin.review.resolving import Heard, Resolved, resolve
 from barlowtrack.plugin.session import Session
 from barlowtrack.plugin.solution import Solution
@@ -30,15 +30,17 @@ class Solving(QWidget):
 
     def __init__(self, session: Session) -> None:
         super().__init__()
-        self._session, self._life = session, Life(self)
+        self._session, self._listening = session, Listening(self)
         self._heard: Heard | None = None
         self.button = QPushButton(f"{RESOLVE.title}  [{legend(RESOLVE.key)}]")
         self.button.setToolTip(RESOLVE.tip)
+        self.button.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # it is switched off while it is at work, and would hand the keys on
         self.button.clicked.connect(lambda: self.start())
         self.bar, self.said = QProgressBar(), QLabel()
         self.bar.setFormat("%v of %m")
         self.bar.hide()
         self.said.setWordWrap(True)
+        self.said.setTextFormat(Qt.TextFormat.PlainText)
         self.changes = Stepper(session, COLUMNS)
         self._timer = QTimer(self)
         self._timer.setInterval(EVERY_MS)
@@ -89,7 +91,7 @@ class Solving(QWidget):
         self.button.setEnabled(True)
 
     def _done(self, old: Solution, found: Resolved) -> None:
-        if self._life.over:
+        if not self._listening.on:
             return
         self._stop()
         if self._session.path != old.path:
@@ -100,7 +102,7 @@ class Solving(QWidget):
         self.solved.emit(found)
 
     def _failed(self, error: BaseException) -> None:
-        if self._life.over:
+        if not self._listening.on:
             return
         self._stop()
         if not isinstance(error, (BarlowtrackError, OSError)):
