@@ -34,4 +34,4 @@ class Announcement:
                 try:
                     slot(*said)
                 except Exception:
-                    sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+                    sys.excepthook(*sys.exc_info())

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from qtpy.QtCore import QObject
+
+class Mortal(Protocol):
+    """What says when it is gone, as every widget of Qt."""
+
+    @property
+    def destroyed(self) -> Any:
+        """Signal."""
 
 
 class Listening:
@@ -17,7 +22,7 @@ class Listening:
         widget: None: it ends where somebody says so.
     """
 
-    def __init__(self, widget: QObject | None = None) -> None:
+    def __init__(self, widget: Mortal | None = None) -> None:
         self._connected: list[tuple[Any, Callable[..., None]]] = []
         self._on = True
         if widget is not None:

@@ -36,7 +36,7 @@ class Session:
         self._solution: Solution | None = None
         self._t = self._told_t = 0
         self._chosen: tuple[int, ...] = ()
-        self._told_chosen = self._chosen
+        self._told_chosen: tuple[int, ...] = ()
         self._taking = False
         self._why_none = ""
 

@@ -190,7 +190,7 @@ class ShownLayers:
         self._slab_set = True
 
     def _removed(self, event: Any) -> None:
-        """Gives the memory of a layer back that is shown no more; with its last layer a run is closed, and one that is still shown is opened."""
+        """Gives the memory of a layer back that is shown no more; with its last layer a run is closed, and one still shown is opened."""
         run = self._session.path
         if run is not None and _is_of(event.value, run) and not self._layers(run):
             self._session.take(None)

@@ -243,9 +243,7 @@ class Desk(Writing):
                 self._take(of_row(solution, row))
 
     def _moved(self, t: int) -> None:
-        """A neuron that a person chose is meant in the volume that is shown; a question stays where it was put, and so does a nucleus that is
-        nobody, which no other volume shows.
-        """
+        """A neuron that a person chose is meant in the volume that is shown; what is asked about stays, and a nucleus that is nobody."""
         solution, subject = self.session.solution, self.subject
         if self._going or self.held() or solution is None or subject is None or subject.question is not None:
             return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import escape
+
 from psygnal import Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
@@ -84,7 +86,7 @@ class History(QWidget):
             font = item.font()
             font.setStrikeOut(said.undone)
             item.setFont(font)
-            item.setToolTip("taken back" if said.undone else item.text())
+            item.setToolTip("taken back" if said.undone else escape(item.text()))
             self.list.addItem(item)
 
     def _said_at(self, at: int) -> Said | None:

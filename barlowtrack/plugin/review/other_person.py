@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
 
 from qtpy.QtCore import Qt
@@ -87,7 +88,7 @@ class OtherPerson(QWidget):
         for at, disagreement in enumerate(found.disagreements):
             box = QComboBox()
             box.addItems([CHOOSE, STANDS_HERE, STANDS_THERE])
-            box.setToolTip(disagreement.why)
+            box.setToolTip(escape(disagreement.why))
             self.stepper.table.setCellWidget(at, len(COLUMNS) - 1, box)
             self.stands.append(box)
         self.take.setEnabled(n > 0)

@@ -69,7 +69,7 @@ def of_neuron(solution: Solution, neuron: int, t: int) -> Subject:
 
 
 def of_now(solution: Solution, subject: Subject) -> Subject | None:
-    """Returns a subject as a newer solution of its run has it; None where its nucleus is gone, or a question about it asks of somebody else."""
+    """Returns a subject as a newer solution of its run has it; None where its nucleus is gone, or its question is of somebody else now."""
     if subject.label is None or subject.position_um is None:
         found = of_neuron(solution, subject.neuron, subject.t) if subject.neuron < solution.n_neurons else None
     else:
