@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from psygnal import Signal
@@ -86,14 +87,14 @@ class Desk(Writing):
         self._asks += 1
         number, self.asking, self.why_none = self._asks, True, ""
         self._lately.clear()
-        self._line.do(lambda: None, lambda _: self._seek(RunFolder(solution.path), number))
+        self._line.do(lambda: None, lambda _: self._seek(solution.path, number))
         self.turned.emit()
 
-    def _seek(self, folder: RunFolder, number: int) -> None:
+    def _seek(self, path: Path, number: int) -> None:
         if number == self._asks:
             self._from_t, n = self.session.t, N_QUESTIONS + len(self._put_aside)
             self._seeking.do(
-                lambda: queue(folder, n), lambda found: self._asked(number, found), lambda error: self._not_asked(number, error)
+                lambda: queue(RunFolder(path), n), lambda found: self._asked(number, found), lambda error: self._not_asked(number, error)
             )
 
     def _asked(self, number: int, found: Sequence[Question]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtGui import QHideEvent, QKeySequence, QShortcut, QShowEvent  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QApplication,
@@ -75,6 +75,7 @@ class Review(QWidget):
         self._looking = QTimer(self)
         self._looking.setInterval(LOOK_MS)
         self._looking.timeout.connect(self.desk.look_again)
+        self._looking.timeout.connect(self.solving.look_again)
         self._lay_out()
         self._connect()
         self._solved(self.session.solution, None)
@@ -217,6 +218,12 @@ class Review(QWidget):
         self._looking.stop()
         self.line.finish()
         super().hideEvent(event)
+
+    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Listens no more when its dock is closed: napari takes it out, and somebody may still hold it."""
+        super().changeEvent(event)
+        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self._listening.stop()
 
     def _bind(self) -> None:
         """Binds keys to the whole window, not to the panel, so that they work while the viewer has them; text fields keep theirs."""

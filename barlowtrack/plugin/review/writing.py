@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from psygnal import Signal
@@ -25,6 +26,7 @@ MOST_REFUSALS = 3
 """That are told at once; the table below lists all."""
 
 Stamp = tuple[int, int] | None
+"""Nanoseconds of its last change, and bytes, of a file; None where there is none."""
 
 
 class Line(Protocol):
@@ -53,7 +55,7 @@ class Memory:
     """What is known of the run that is open: another run has another one, so that an answer on its way stays with its own.
 
     Attributes:
-        folder: The run.
+        path: The run folder.
         together: Lines that were said in one stroke, since the run was opened.
         undone: What was taken back, to be said again.
         seen: Lines that are listed, or were told as saved.
@@ -61,12 +63,17 @@ class Memory:
         stamp: Of the table when it was read last.
     """
 
-    folder: RunFolder
+    path: Path
     together: list[Lines] = field(default_factory=list)
     undone: list[tuple[Answer, ...]] = field(default_factory=list)
     seen: set[int] = field(default_factory=set)
     refused: list[Refusal] = field(default_factory=list)
     stamp: Stamp = None
+
+    @property
+    def table(self) -> Path:
+        """Where it is written."""
+        return self.path / NAME
 
 
 class Writing:
@@ -103,7 +110,7 @@ class Writing:
     def remember(self, solution: Solution | None, old: Solution | None) -> None:
         """Begins anew where another run is open."""
         if solution is None or old is None:
-            self._memory = None if solution is None else Memory(RunFolder(solution.path))
+            self._memory = None if solution is None else Memory(solution.path)
             self.refused.emit()
 
     def write(self, answers: tuple[Answer, ...], about: str, key: object, refused: Callable[[], None]) -> None:
@@ -126,11 +133,13 @@ class Writing:
                 self._tell(memory)
                 self.refused.emit()
             else:
-                self.told.emit(f"{memory.folder.path.name}: {memory.refused[-1].text}", False)
+                self.told.emit(f"{memory.path.name}: {memory.refused[-1].text}", False)
 
         self.seen(lambda refusal: refusal.about == key)
         self._tell(memory, "Saving...")
-        self._line.do(lambda: give_all(memory.folder, answers, who), lambda rows: self._written(memory, rows, anew=True), not_written)
+        self._line.do(
+            lambda: give_all(RunFolder(memory.path), answers, who), lambda rows: self._written(memory, rows, anew=True), not_written
+        )
 
     def seen(self, which: Callable[[Refusal], bool] = lambda _: True) -> None:
         """Tells refusals no more, as somebody has seen them; they stay in the list."""
@@ -162,7 +171,7 @@ class Writing:
         def work() -> tuple[Correction, ...]:
             if not memory.undone:
                 raise InputError("nothing was taken back that could be said again")
-            rows = give_all(memory.folder, memory.undone[-1], who)
+            rows = give_all(RunFolder(memory.path), memory.undone[-1], who)
             memory.undone.pop()
             return rows
 
@@ -171,18 +180,18 @@ class Writing:
     def read_table(self) -> None:
         """Reads what was said."""
         memory, solution = self._memory, self.session.solution
-        if memory is None or solution is None or solution.path != memory.folder.path:
+        if memory is None or solution is None or solution.path != memory.path:
             return
 
         def work() -> tuple[Stamp, Corrections, bool]:
-            return _stamp(memory), read_corrections(memory.folder.path), waiting(solution)
+            return stamp_of(memory.table), read_corrections(memory.path), waiting(solution)
 
-        memory.stamp = _stamp(memory)  # what cannot be read is tried again when it has changed
+        memory.stamp = stamp_of(memory.table)  # what cannot be read is tried again when it has changed
         self._line.do(work, lambda found: self._read(memory, *found), self._unread)
 
     def look_again(self) -> None:
         """Reads the table where somebody else has changed it."""
-        if self._memory is not None and self._memory.stamp != _stamp(self._memory):
+        if self._memory is not None and self._memory.stamp != stamp_of(self._memory.table):
             self.read_table()
 
     # what came of it
@@ -191,11 +200,11 @@ class Writing:
         who = self.who
 
         def work() -> tuple[list[Correction], int]:
-            known = read_corrections(memory.folder.path)
+            known = read_corrections(memory.path)
             lines = which(known)
             if not lines:
                 raise InputError("nothing is left that could be taken back")
-            take_all_back(memory.folder, lines, who)
+            take_all_back(RunFolder(memory.path), lines, who)
             unseen = len([row for row in known.in_force if row.line not in memory.seen])
             return [row for row in known.rows if row.line in lines], unseen
 
@@ -221,7 +230,7 @@ class Writing:
             self._tell(memory, text)
             self.session.tell()
         else:
-            self.told.emit(f"{memory.folder.path.name}: {text}", True)
+            self.told.emit(f"{memory.path.name}: {text}", True)
 
     def _tell(self, memory: Memory, text: str = "") -> None:
         """Tells something, and before it the refusals that nobody has seen yet."""
@@ -249,10 +258,10 @@ class Writing:
             raise error
 
 
-def _stamp(memory: Memory) -> Stamp:
-    """What tells whether the table has changed; None where there is none."""
+def stamp_of(path: Path) -> Stamp:
+    """Returns what tells whether a file has changed; None where there is none."""
     try:
-        found = (memory.folder.path / NAME).stat()
+        found = path.stat()
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size
