@@ -1,24 +1,36 @@
-"""A window that listens to what lives longer than it does."""
+"""Somebody who listens to what lives longer than they do."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
-from qtpy.QtWidgets import QWidget
+
+class Mortal(Protocol):
+    """What says when it is gone, as every widget of Qt."""
+
+    @property
+    def destroyed(self) -> Any:
+        """Signal."""
 
 
 class Listening:
-    """Connects signals to slots of a widget until the widget is gone: then Qt has taken it away, whoever still knows it."""
+    """Connects signals to slots of a widget, or of what works for it, until the widget is gone: then Qt has taken it away, whoever still
+    knows it.
 
-    def __init__(self, widget: QWidget) -> None:
+    Args:
+        widget: None: it ends where somebody says so.
+    """
+
+    def __init__(self, widget: Mortal | None = None) -> None:
         self._connected: list[tuple[Any, Callable[..., None]]] = []
         self._on = True
-        widget.destroyed.connect(self.stop)
+        if widget is not None:
+            widget.destroyed.connect(self.stop)
 
     @property
     def on(self) -> bool:
-        """Whether the widget is still there."""
+        """Whether the widget is still there; where it is not, nobody may touch it, or a part of it."""
         return self._on
 
     def to(self, signal: Any, slot: Callable[..., None]) -> None:

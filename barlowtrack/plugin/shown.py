@@ -104,7 +104,7 @@ class ShownLayers:
     def _layers(self, run: Path | None = None) -> list[Any]:
         viewer = self._of()
         ours = [layer for layer in viewer.layers if _said(layer)] if viewer is not None else []
-        return [layer for layer in ours if run is None or (_said(layer).get("run") == str(run) and _said(layer)["role"] in _OF_A_RUN)]
+        return [layer for layer in ours if run is None or _is_of(layer, run)]
 
     def _solved(self, new: Solution | None, old: Solution | None) -> None:
         if new is None:
@@ -155,6 +155,8 @@ class ShownLayers:
     def _failed(self, run: Path, error: BaseException) -> None:
         if self._opening == run:
             self._opening = None
+        if self._session.solution is None:
+            self._session.take(None, why_none=f"{run.name} cannot be reviewed: {error}")
         if isinstance(error, StorageError):  # a run that is not done shows what it has
             show_info(str(error))
         else:
@@ -211,7 +213,15 @@ class ShownLayers:
         self._slab_set = True
 
     def _removed(self, event: Any) -> None:
-        """Gives the memory of a layer back that is shown no more."""
+        """Gives the memory of a layer back that is shown no more; with its last layer a run is closed, and one still shown is opened."""
+        run = self._session.path
+        if run is not None and _is_of(event.value, run) and not self._layers(run):
+            self._session.take(None)
+            viewer = self._of()
+            left = [layer for layer in viewer.layers if _said(layer).get("run")] if viewer is not None else []
+            of_a_run = [layer for layer in left if _said(layer)["role"] in _OF_A_RUN]
+            if of_a_run:
+                self._open_for(of_a_run[-1], Path(_said(of_a_run[-1])["run"]))
         data = event.value.data
         if isinstance(data, (ChannelArray, NeuronArray)):
             shown = [layer.data.volumes for layer in self._layers() if isinstance(layer.data, (ChannelArray, NeuronArray))]
@@ -227,6 +237,12 @@ def _put_features(layer: Any, features: pd.DataFrame) -> None:
             now[name] = features[name].to_numpy()
     else:
         layer.features = features
+
+
+def _is_of(layer: Any, run: Path) -> bool:
+    """Says whether a layer shows something of a run."""
+    said = _said(layer)
+    return bool(said) and said.get("run") == str(run) and said["role"] in _OF_A_RUN
 
 
 def _said(layer: Any) -> dict[str, Any]:

@@ -59,7 +59,8 @@ class Told:
             slot = held()
             if slot is None:
                 self._slots = [(other, many) for other, many in self._slots if other is not held]
-                continue
+            if slot is None or not any(other is held for other, _ in self._slots):
+                continue  # gone, or disconnected by one who heard it before
             try:
                 slot(*said[:n])
             except Exception as error:

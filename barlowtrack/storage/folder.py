@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from barlowtrack.data import StageCost
-from barlowtrack.errors import StorageError
+from barlowtrack.errors import InUseError, StorageError
 from barlowtrack.storage.artefacts import ARTEFACTS
 from barlowtrack.storage.atomic import remove, sync_tree, tree_digest, tree_size, write_bytes
 from barlowtrack.storage.atomic import replace as move
@@ -171,7 +171,7 @@ class RunFolder:
             except BlockingIOError:
                 file.seek(0)
                 holder = file.read().strip() or "another process"
-                raise StorageError(refusal.format(holder=holder)) from None
+                raise InUseError(refusal.format(holder=holder)) from None
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}" if how == fcntl.LOCK_EX else "jobs that make pieces")
             file.flush()

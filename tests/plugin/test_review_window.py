@@ -1,13 +1,19 @@
 """The Review panel in a real window, answered by keys."""
 
+import os
 import shutil
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from barlowtrack.api import Run
 from barlowtrack.plugin.attached import session_of
-from barlowtrack.plugin.roles import Role, metadata_of
+from barlowtrack.plugin.review.clicking import place_of
+from barlowtrack.plugin.review.subjects import of_row
+from barlowtrack.plugin.review.writing import Refusal
+from barlowtrack.plugin.roles import KEY, Role, metadata_of
 from barlowtrack.plugin.solution import Solution
 from tests.plugin.test_review import known_row, move_away
 
@@ -42,7 +48,7 @@ def shown(viewer, qt, run):
     canvas.setFocus()
 
     def quiet():
-        return not panel.line.busy and not panel.solving.busy
+        return not panel.line.busy and not panel.desk.asking and not panel.solving.busy
 
     def press(key, shift=False, into=None):
         from qtpy.QtCore import Qt
@@ -320,3 +326,112 @@ def test_no_key_of_ours_is_one_of_napari_but_the_digits(qt):
     assert "Shift+V" in taken
     assert not taken & set(ours)
     assert len(set(ours) | set(CHOICES)) == len(ours) + len(CHOICES)
+
+
+def smaller(solution, path):
+    """One volume of a run, with few neurons, as another run."""
+    part = solution.detections.rows_of(0)
+    detections, tracks, n = solution.detections, solution.tracks, len(solution.detections)
+    cut = {
+        name: getattr(detections, name)[part]
+        for name in detections.__dataclass_fields__
+        if isinstance(getattr(detections, name), np.ndarray) and len(getattr(detections, name)) == n
+    }
+    neuron = np.where(tracks.neuron[part] < 3, tracks.neuron[part], -1)
+    return replace(
+        solution,
+        path=path,
+        detections=replace(detections, n_volumes=1, **cut),
+        tracks=replace(tracks, neuron=neuron, probability=tracks.probability[part], n_neurons=3),
+        neurons=solution.neurons[:3],
+        candidates=solution.candidates[:0],
+        absences=solution.absences[:0],
+        traces=None,
+    )
+
+
+def test_runs_are_opened_solved_and_closed_while_somebody_is_at_work(shown, qt, run, tmp_path):
+    from qtpy.QtCore import Qt
+    from qtpy.QtTest import QTest
+
+    from barlowtrack.plugin.neurons.panel import Neurons
+    from barlowtrack.plugin.review.history import REFUSED
+
+    viewer, session, desk, solution = shown.viewer, shown.session, shown.desk, shown.session.solution
+    viewer.window.add_dock_widget(neurons := Neurons(viewer), name="Neurons")
+    row = known_row(solution, 6)
+    session.show(6)
+    session.point(row)
+    shown.press("G")
+    QTest.keyClicks(shown.asking.field, "<b>J")
+    shown.asking.field.setFocus()
+    session.take(replace(solution))  # solved again
+    qt.wait(lambda: not desk.asking, what="questions")
+    assert shown.asking.isVisible()
+    assert (shown.asking.field.text(), shown.asking.field.hasFocus()) == ("<b>J", True)
+    assert desk.subject == of_row(solution, row)
+    shown.press("Return", into=shown.asking.field)
+    assert run.corrections.rows[-1].other == "<b>J"
+    assert shown.saved.textFormat() == shown.asked.textFormat() == shown.asking.prompt.textFormat() == Qt.TextFormat.PlainText
+    shown.clicks.ask(["one", "two"], lambda *_: None, shown.asking.tell)
+    session.take(replace(solution))
+    assert shown.clicks.active
+
+    before = len(run.corrections)
+    run.correct("name", neuron=int(solution.tracks.neuron[known_row(solution, 6, 2)]), other="THEIRS", who="bo")  # by another process
+    qt.wait(lambda: shown.history.list.item(0).text().startswith(f"{before + 2}: "), seconds=10, what="what others wrote")
+    desk._memory.refused.append(Refusal("that", "Not written: no"))
+    desk.refused.emit()
+    assert shown.history.list.item(0).foreground().color() == REFUSED
+    desk._tell(desk._memory, "Saved.")
+    assert shown.saved.text() == "Not written: no\nSaved."
+    QTest.mouseClick(shown.saved, Qt.MouseButton.LeftButton)
+    assert shown.saved.text() == ""
+
+    assert not shown.solving.anew.isVisible()
+    record = run.path / "keys" / "track.json"
+    with run.folder.lock():
+        shown.press("R", shift=True)
+    assert "somebody else is at work in this run" in shown.solving.said.text()
+    assert "--out" not in shown.solving.said.text()
+    os.utime(record, ns=(1, 1))  # as where another process has made the tracks
+    qt.wait(shown.solving.anew.isVisible, seconds=10, what="that somebody made its tracks anew")
+    before = session.solution
+    shown.solving.anew.click()
+    qt.wait(lambda: session.solution is not before and not shown.solving.anew.isVisible(), what="it to be read")
+
+    session.show(solution.n_volumes - 1)
+    session.choose([solution.n_neurons - 1])
+    session.take(smaller(solution, tmp_path / "small.barlowtrack"))
+    assert (session.t, session.chosen, desk.subject) == (0, (), None)
+    assert not shown.clicks.active
+    assert neurons.table.found.rowCount() <= 3
+    qt.wait(lambda: desk.why_none, what="that it has no questions")
+    assert shown.asked.text().startswith("What is in doubt cannot be said: ")
+
+    session.take(None, "It has no tracks.")
+    assert shown.asked.text() == "It has no tracks."
+    assert not shown.buttons["accept"].isEnabled()
+    dock = next(dock for name, dock in viewer.window._wrapped_dock_widgets.items() if name == "Review")
+    dock.destroyOnClose()
+    assert not shown._listening.on
+    session.take(solution)
+    assert not desk.asking
+    viewer.layers.clear()
+    assert session.solution is None
+
+
+def test_a_click_in_3d_takes_its_depth_from_the_run_that_is_open(viewer, tmp_path):
+    ours, theirs = tmp_path / "ours.barlowtrack", tmp_path / "theirs.barlowtrack"
+    for run, plane in ((theirs, 2), (ours, 9)):
+        image = np.zeros((2, 12, 60, 60), np.uint8)
+        image[:, plane, 30, 30] = 200
+        for reference in (False, True):
+            metadata = metadata_of(Role.IMAGE, run)
+            metadata[KEY]["reference"] = reference
+            data = image if reference else np.roll(image, 1, axis=1)
+            viewer.add_image(data, metadata=metadata, axis_labels=("t", "z", "y", "x"))
+    viewer.dims.ndisplay = 3
+    event = SimpleNamespace(position=(0.0, 0.0, 30.0, 30.0), view_direction=np.array([0.0, 1.0, 0.0, 0.0]), dims_displayed=[1, 2, 3])
+    assert place_of(viewer, event, ours) == (0, (9.0, 30.0, 30.0))
+    assert place_of(viewer, event, theirs) == (0, (2.0, 30.0, 30.0))

@@ -65,6 +65,37 @@ def test_listeners_hear_what_changes_and_nothing_else(solution):
     assert session.solution is None
 
 
+def test_all_hear_of_a_solution_first_and_one_that_fails_keeps_nobody_from_hearing(solution, raised):
+    session, heard = Session(), []
+
+    def first(new, old):
+        if new is not None:
+            session.show(10**6)  # as where the viewer stands somewhere else
+            heard.append("first")
+
+    def fails(new, old):
+        raise ValueError("a bug")
+
+    session.take(solution)
+    session.show(3)
+    session.choose([2, 1])
+    for slot in (first, fails):
+        session.solved.connect(slot)
+    session.solved.connect(lambda new, old: heard.append(("last", session.t, session.chosen)))
+    session.moved.connect(lambda t: heard.append(("moved", t)))
+    session.chosen_changed.connect(lambda neurons: heard.append(("chosen", neurons)))
+    end = solution.n_volumes - 1
+    session.take(replace(solution, path=solution.path.with_name("other.barlowtrack")))
+    assert heard == ["first", ("last", end, ()), ("moved", end), ("chosen", ())]
+    assert [str(error) for error in raised] == ["a bug"]
+    raised.clear()
+    session.solved.disconnect(fails)
+    session.take(None, "it has no tracks")
+    assert session.why_none == "it has no tracks"
+    session.take(solution)
+    assert session.why_none == ""
+
+
 def test_a_viewer_opens_and_draws(viewer, qt):
     viewer.add_image(np.arange(64.0).reshape(8, 8), name="picture")
     qt.spin()

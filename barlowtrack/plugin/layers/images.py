@@ -60,6 +60,7 @@ def image_layers(
             colour = "gray"
         metadata = metadata_of(Role.IMAGE, run, location)
         metadata[KEY]["contrast_range"] = (min(low, 0.0), most)
+        metadata[KEY]["reference"] = c == recording.reference
         keywords = {
             "name": name,
             "metadata": metadata,

@@ -15,7 +15,7 @@ from barlowtrack.plugin.review.asking import Asking
 from barlowtrack.plugin.review.clicking import Clicks
 from barlowtrack.plugin.review.desk import Desk
 from barlowtrack.plugin.review.keys import Act
-from barlowtrack.plugin.review.subjects import Subject, called
+from barlowtrack.plugin.review.subjects import Subject, called, described, of_now
 from barlowtrack.plugin.solution import Solution
 
 
@@ -32,8 +32,8 @@ class Acts:
     def __init__(self, desk: Desk, asking: Asking, clicks: Clicks, solve: Callable[[], None]) -> None:
         self._desk, self._asking, self._clicks, self._solve = desk, asking, clicks, solve
         desk.held = lambda: clicks.active or not asking.isHidden()
-        desk.session.chosen_changed.connect(self._chosen)
-        desk.session.pointed.connect(self._pointed)
+        desk.listening.to(desk.session.chosen_changed, self._chosen)
+        desk.listening.to(desk.session.pointed, self._pointed)
         asking.cancel.clicked.connect(self.cancel)
 
     def act(self, act: Act) -> None:
@@ -53,7 +53,7 @@ class Acts:
         solution, subject = self._desk.session.solution, self._desk.subject
         try:
             if solution is not None and act is Act.ADD:
-                self._ask_clicks(solution, "add", ["Click the middle of the nucleus that is missing"])
+                self._ask_clicks("add", ["Click the middle of the nucleus that is missing"])
             elif solution is None or subject is None:
                 raise InputError("nothing is asked, and no nucleus is chosen; click one in the viewer")
             else:
@@ -90,31 +90,49 @@ class Acts:
             case Act.OTHER:
                 saying.assign(subject, 0)  # refused before anything is asked
                 prompt = f"Nucleus {subject.label} of volume {subject.t} (now {called(solution, subject.neuron)}) is:"
-                self._ask_neuron(prompt, lambda who, new: saying.assign(subject, who, new=new), may_be_new=True)
+                self._ask_neuron(prompt, lambda who, new: saying.assign(self._now(solution, subject)[1], who, new=new), may_be_new=True)
             case Act.SWAP:
                 saying.absent(subject)
                 prompt = f"Exchange {called(solution, subject.neuron)} in volume {subject.t} with:"
-                self._ask_neuron(prompt, lambda who, _: saying.swap(solution, subject, self._id(solution, who)))
+                self._ask_neuron(prompt, lambda who, _: self._swap(solution, subject, who))
             case Act.MERGE:
                 saying.absent(subject)
                 prompt = f"One neuron with {called(solution, subject.neuron)}, in all volumes, is:"
-                self._ask_neuron(prompt, lambda who, _: saying.merge(solution, subject, who))
+                self._ask_neuron(prompt, lambda who, _: saying.merge(*self._now(solution, subject, same=True), who))
             case Act.SPLIT:
                 saying.split(subject, "")
                 prompt = f"From volume {subject.t} on, {called(solution, subject.neuron)} is another neuron. Its name (may stay empty):"
-                self._asking.ask(prompt, lambda text: self._say(lambda: saying.split(subject, text)))
+                self._asking.ask(prompt, lambda text: self._say(lambda: saying.split(self._now(solution, subject, same=True)[1], text)))
             case Act.NAME:
                 saying.name_it(subject, "-")
                 prompt = f"Neuron {called(solution, subject.neuron)} is called, in all volumes:"
-                self._asking.ask(prompt, lambda text: self._say(lambda: saying.name_it(subject, text)))
+                self._asking.ask(prompt, lambda text: self._say(lambda: saying.name_it(self._now(solution, subject, same=True)[1], text)))
             case _:
-                self._ask_clicks(solution, "divide", ["Click the middle of the first nucleus", "Click the middle of the second nucleus"])
+                self._ask_clicks("divide", ["Click the middle of the first nucleus", "Click the middle of the second nucleus"])
 
     def _say(self, answers: Callable[[], saying.Answers]) -> None:
         try:
             self._desk.say(answers())
         except InputError as error:
             self._desk.told.emit(f"Not written: {error}", False)
+
+    def _now(self, before: Solution, subject: Subject, *, same: bool = False) -> tuple[Solution, Subject]:
+        """Returns what is shown now of a subject that was asked about: the run may have been solved again since.
+
+        Raises:
+            InputError: it is gone; or, where it must be the same, somebody else now.
+        """
+        solution = self._desk.session.solution
+        if solution is before:
+            return before, subject
+        now = of_now(solution, subject) if solution is not None and solution.path == before.path else None
+        if solution is None or now is None or (same and now.neuron != subject.neuron):
+            raise InputError(f"{described(before, subject)} is not so any more: the run was solved again; look, and say it again")
+        return solution, now
+
+    def _swap(self, before: Solution, subject: Subject, who: int | str) -> saying.Answers:
+        solution, now = self._now(before, subject, same=True)
+        return saying.swap(solution, now, who if isinstance(who, int) else solution.names.given.index(who))
 
     def _ask_neuron(self, prompt: str, answers: Callable[[int | str, bool], saying.Answers], *, may_be_new: bool = False) -> None:
         solution = self._desk.session.solution
@@ -123,7 +141,7 @@ class Acts:
         hint = f"{prompt}\ntype its id or name, or click it in the viewer (in any volume; then the keys 1 to 5 work, too)"
 
         def taken(text: str, unknown: str = "") -> None:
-            found = saying.meant(solution, text)
+            found = saying.meant(self._desk.session.solution or solution, text)
             if found is not None:
                 self._say(lambda: answers(found, False))
             elif text and may_be_new and not is_id(text):
@@ -141,15 +159,14 @@ class Acts:
 
         self._asking.ask(hint, taken, offered=offered, clicked=clicked)
 
-    def _ask_clicks(self, solution: Solution, what: str, prompts: list[str]) -> None:
+    def _ask_clicks(self, what: str, prompts: list[str]) -> None:
         def done(t: int, places: list[saying.Place]) -> None:
             self._asking.stop()
-            self._say(lambda: saying.edit_answer(solution, what, t, places))
+            solution = self._desk.session.solution  # as it is now: it may have been solved again between the clicks
+            if solution is not None:
+                self._say(lambda: saying.edit_answer(solution, what, t, places))
 
         self._clicks.ask(prompts, done, self._asking.tell)
-
-    def _id(self, solution: Solution, who: int | str) -> int:
-        return who if isinstance(who, int) else solution.names.given.index(who)
 
     def escape(self) -> None:
         """Cancels what is asked for; where nothing is, goes back to the question."""

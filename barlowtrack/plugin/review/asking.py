@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QCompleter, QFrame, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
+from barlowtrack.plugin.parts import is_there
+
 STYLE = "QFrame#asking { border: 2px solid #e0a030; border-radius: 4px; }"
 
 
@@ -19,6 +21,7 @@ class Asking(QFrame):
         self.setStyleSheet(STYLE)
         self.prompt, self.field, self.cancel = QLabel(), QLineEdit(), QPushButton("Cancel (Esc)")
         self.prompt.setWordWrap(True)
+        self.prompt.setTextFormat(Qt.TextFormat.PlainText)  # people give names
         self.field.returnPressed.connect(self._entered)
         self.cancel.clicked.connect(self.stop)
         layout = QVBoxLayout(self)
@@ -76,11 +79,13 @@ class Asking(QFrame):
             clicked(neuron)
 
     def stop(self) -> None:
-        """Asks no more; whoever had the keys before has them again."""
+        """Asks no more; where the field has the keys, whoever had them before has them again."""
         self._taken = self._clicked = None
+        focus = QApplication.focusWidget()
+        ours = focus is None or self.isAncestorOf(focus)
         self.hide()
         before, self._before = self._before, None
-        if before is not None and before is not self.field:
+        if ours and before is not None and before is not self.field and is_there(before):
             before.setFocus()
 
     def _entered(self) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from barlowtrack.data import FloatArray
-from barlowtrack.plugin.roles import Role, layers_of
+from barlowtrack.plugin.attached import session_of
+from barlowtrack.plugin.roles import KEY, Role, layers_of
 
 if TYPE_CHECKING:
     import napari
@@ -85,7 +87,7 @@ class Clicks:
     def _clicked(self, event: Any) -> None:
         if self._done is None:
             return
-        found = place_of(self._viewer, event)
+        found = place_of(self._viewer, event, session_of(self._viewer).path)
         if isinstance(found, str):
             self._say(f"{found} ")
             return
@@ -104,10 +106,10 @@ class Clicks:
         done(t, places)
 
 
-def place_of(viewer: napari.Viewer, event: Any) -> tuple[int, Place] | str:
+def place_of(viewer: napari.Viewer, event: Any, run: Path | None) -> tuple[int, Place] | str:
     """Returns volume and place, z, y, x in um, of a click; or why it has none.
 
-    In a plane it is where the click is; in 3-D the brightest voxel of the reference channel along the line of sight.
+    In a plane it is where the click is; in 3-D the brightest voxel of the run's reference channel along the line of sight.
     """
     position = np.asarray(event.position, np.float64)
     if len(position) < 4 or len(position) - 4 in event.dims_displayed:
@@ -116,12 +118,15 @@ def place_of(viewer: napari.Viewer, event: Any) -> tuple[int, Place] | str:
     if len(event.dims_displayed) == 2:
         z, y, x = (float(axis) for axis in position[-3:])
         return t, (z, y, x)
-    images = [layer for layer in layers_of(viewer.layers, Role.IMAGE) if layer.visible and layer.ndim == 4]
+    images = [layer for layer in layers_of(viewer.layers, Role.IMAGE, run) if layer.visible and layer.ndim == 4]
+    images.sort(key=lambda layer: not layer.metadata[KEY].get("reference", False))
     if not images:
         return "In 3-D a click has no depth where no channel of the recording is shown; show one, or go to 2-D."
     start, end = images[0].get_ray_intersections(event.position, event.view_direction, event.dims_displayed)
     if start is None or end is None:
         return "That was beside the recording."
+    if not 0 <= t < len(images[0].data):
+        return f"The recording has no volume {t}."
     volume = np.asarray(images[0].data[t])
     at = brightest_along(volume, np.asarray(start)[-3:], np.asarray(end)[-3:])
     world = np.asarray(images[0].data_to_world((t, *at)))[-3:]

@@ -1,74 +1,67 @@
-"""What is asked, what keys act on, and what was said: the Review panel without its window."""
+"""What is asked, and what keys act on: the Review panel without its window."""
 
 from __future__ import annotations
 
-import getpass
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 from psygnal import Signal
 
-from barlowtrack.answers import Answer, SaidAlreadyError, give_all, queue, take_all_back
-from barlowtrack.data import UNKNOWN, Correction, Corrections
-from barlowtrack.errors import BarlowtrackError, InputError
+from barlowtrack.answers import Answer, queue
+from barlowtrack.data import UNKNOWN
+from barlowtrack.errors import BarlowtrackError
 from barlowtrack.identity.review import Question
+from barlowtrack.plugin.listening import Listening
 from barlowtrack.plugin.review.choices import Choice, choices
-from barlowtrack.plugin.review.resolving import waiting
-from barlowtrack.plugin.review.subjects import Subject, described, of_neuron, of_question, of_row
-from barlowtrack.plugin.review.words import again, in_words, last_said
+from barlowtrack.plugin.review.subjects import THERE_UM, Subject, described, of_neuron, of_now, of_question, of_row
+from barlowtrack.plugin.review.writing import Line, Writing
 from barlowtrack.plugin.session import Session
 from barlowtrack.plugin.solution import Solution
-from barlowtrack.storage import RunFolder, read_corrections
+from barlowtrack.storage import RunFolder
 
 N_QUESTIONS = 20
-THERE_UM = 0.5
-"""A nucleus within this of a place is the one that is meant by it."""
 
 
-class Line(Protocol):
-    """Does work in order, see in_order.InOrder."""
-
-    def do(self, work: Callable[[], Any], done: Callable[[Any], None], failed: Callable[[BaseException], None] | None = None) -> None: ...
-
-
-class Desk:
+class Desk(Writing):
     """Puts questions, and writes answers down as they come.
 
     Args:
         session: Which run, and where to look.
         line: Writes; in the order in which things were said.
+        seeking: Looks for questions, which takes longer than to write; None: the line does.
+        listening: Ends with the window; None: never.
 
     Signals:
         turned: () other questions, another one of them, or another subject.
-        told: (text, good) what was written, or why nothing was.
-        table: (corrections, waiting) what stands in the table, and whether the tracks do not heed all of it yet.
     """
 
     turned = Signal()
-    told = Signal(str, bool)
-    table = Signal(object, bool)
 
-    def __init__(self, session: Session, line: Line) -> None:
-        self.session, self._line = session, line
-        self.who = _login()
+    def __init__(self, session: Session, line: Line, seeking: Line | None = None, listening: Listening | None = None) -> None:
+        super().__init__(session, line, listening)
+        self._seeking = seeking or line
         self.questions: tuple[Question, ...] = ()
         self.at = -1
         self.subject: Subject | None = None
         self.asking = False
         self.in_sight = True  # whether somebody sees what is asked; else the viewer stays where it is
         self._owed = False
+        self.why_none = ""  # why nobody knows what is in doubt
         self.held: Callable[[], bool] = lambda: False  # whether clicks mean something else just now
         self._answered: set[int] = set()
+        self._lately: set[tuple[Any, ...]] = set()  # answered since questions were asked for
         self._put_aside: set[tuple[Any, ...]] = set()
-        self._together: list[tuple[int, ...]] = []
-        self._undone: list[tuple[Answer, ...]] = []
+        self._asks = self._from_t = 0
         self._going = False
-        session.solved.connect(self._solved)
-        session.chosen_changed.connect(self._chosen)
-        session.moved.connect(self._moved)
-        session.pointed.connect(self._pointed)
-        session.looked.connect(self._looked)
-        session.said.connect(self.read_table)
+        for signal, slot in (
+            (session.solved, self._solved),
+            (session.chosen_changed, self._chosen),
+            (session.moved, self._moved),
+            (session.pointed, self._pointed),
+            (session.looked, self._looked),
+        ):
+            self.listening.to(signal, slot)
 
     # what is asked
 
@@ -89,17 +82,45 @@ class Desk:
         return () if solution is None or self.subject is None else choices(solution, self.subject)
 
     def ask(self) -> None:
-        """Looks for questions anew, in the background; what was said counts."""
+        """Looks for questions anew, in the background; what was said so far counts, so it is written first."""
         solution = self.session.solution
         if solution is None:
             return
-        folder, self.asking = RunFolder(solution.path), True
-        if self.subject is not None and self.subject.question is not None:
-            self.at, self.subject = -1, None  # keys mean nothing until the next question is seen
-        self._line.do(
-            lambda: queue(folder, N_QUESTIONS + len(self._put_aside)), lambda found: self._asked(solution, found), self._not_asked
-        )
+        self._asks += 1
+        number, self.asking, self.why_none = self._asks, True, ""
+        self._lately.clear()
+        self._line.do(lambda: None, lambda _: self._seek(solution.path, number))
         self.turned.emit()
+
+    def _seek(self, path: Path, number: int) -> None:
+        if number == self._asks:
+            self._from_t, n = self.session.t, N_QUESTIONS + len(self._put_aside)
+            self._seeking.do(
+                lambda: queue(RunFolder(path), n), lambda found: self._asked(number, found), lambda error: self._not_asked(number, error)
+            )
+
+    def _asked(self, number: int, found: Sequence[Question]) -> None:
+        """Puts the first question; where a person is at something else by now, they stay where they are and what keys mean stays, too."""
+        if number != self._asks:
+            return  # another run is open, or they were asked for again
+        self.asking = False
+        known = self._put_aside | self._lately
+        self.questions = tuple(question for question in found if _key(question) not in known)[:N_QUESTIONS]
+        self._answered.clear()
+        if self.subject is None and not self.held() and self.session.t == self._from_t:
+            self._go(0 if self.questions else -1)
+            return
+        put = self.subject.question if self.subject is not None else None
+        keys = [_key(question) for question in self.questions]
+        self.at = keys.index(_key(put)) if put is not None and _key(put) in keys else -1
+        self.turned.emit()
+
+    def _not_asked(self, number: int, error: BaseException) -> None:
+        if not isinstance(error, (BarlowtrackError, OSError)):
+            raise error
+        if number == self._asks:
+            self.asking, self.why_none = False, str(error)
+            self.turned.emit()
 
     def step(self, by: int) -> None:
         """Goes to the next question that is not answered, or to the one before; asks for more where there is none."""
@@ -107,7 +128,7 @@ class Desk:
             self._go(max(self.at - 1, 0))
             return
         left = self.question is not None and not self.is_answered
-        if left and self.subject is not None and self.subject.question is None:
+        if left and (self.subject is None or self.subject.question is None):
             self._go(self.at)  # from a nucleus that was clicked in between
             return
         ahead = [i for i in range(self.at + 1, len(self.questions)) if i not in self._answered]
@@ -117,6 +138,7 @@ class Desk:
         elif left:
             self._go(self.at)
         else:
+            self.at, self.subject = -1, None
             self.ask()
 
     def skip(self) -> None:
@@ -129,7 +151,7 @@ class Desk:
 
     def back_to_question(self) -> None:
         """Leaves the nucleus that was clicked."""
-        self._go(self.at)
+        self._go(0 if self.at < 0 and self.questions else self.at)
 
     def appear(self, in_sight: bool) -> None:
         """Hears whether the panel is in sight; goes to its question when it comes into it."""
@@ -155,117 +177,31 @@ class Desk:
             answers: What is said.
             follows: What follows from it at once, in words.
         """
-        solution, subject, at = self.session.solution, self.subject, self.at
+        solution, subject, at, questions = self.session.solution, self.subject, self.at, self.questions
         assert solution is not None, "there is something to speak of"
-        folder, who = RunFolder(solution.path), self.who
-        about = "" if subject is None else described(solution, subject)
-        asked = subject is not None and subject.question is not None
-
-        def refused(error: BaseException) -> None:
-            if isinstance(error, SaidAlreadyError):
-                self.told.emit(f"{error}.", True)
-                return
-            if asked:
-                self._answered.discard(at)
-            self._refused(error, about)
-
-        self.told.emit("Saving...", True)
-        self._line.do(lambda: give_all(folder, answers, who), lambda rows: self._written(rows, follows, anew=True), refused)
-        if asked:
-            self._answered.add(at)
-            self.step(1)
-
-    def undo(self) -> None:
-        """Takes back what was said last, whoever said it."""
-        solution = self.session.solution
-        if solution is not None:
-            folder, who = RunFolder(solution.path), self.who
-
-            def work() -> list[Correction]:
-                known = read_corrections(folder.path)
-                lines = last_said(known, self._together)
-                if not lines:
-                    raise InputError("nothing is left that could be taken back")
-                take_all_back(folder, lines, who)
-                return [row for row in known.rows if row.line in lines]
-
-            self._line.do(work, self._taken_back, self._refused)
-
-    def take_back(self, line: int) -> None:
-        """Takes back one line of the table."""
-        solution = self.session.solution
-        if solution is not None:
-            folder, who = RunFolder(solution.path), self.who
-
-            def work() -> list[Correction]:
-                known = read_corrections(folder.path)
-                take_all_back(folder, (line,), who)
-                return [row for row in known.rows if row.line == line]
-
-            self._line.do(work, self._taken_back, self._refused)
-
-    def redo(self) -> None:
-        """Says again what was taken back last."""
-        solution = self.session.solution
-        if solution is None:
-            return
-        folder, who = RunFolder(solution.path), self.who
-
-        def work() -> tuple[Correction, ...]:
-            if not self._undone:
-                raise InputError("nothing was taken back that could be said again")
-            rows = give_all(folder, self._undone[-1], who)
-            self._undone.pop()
-            return rows
-
-        self._line.do(work, lambda rows: self._written(rows, anew=False), self._refused)
-
-    def read_table(self) -> None:
-        """Reads what was said, in the background."""
-        solution = self.session.solution
-        if solution is not None:
-            self._line.do(lambda: (read_corrections(solution.path), waiting(solution)), self._read, self._refused)
-
-    # what came of it
-
-    def _written(self, rows: tuple[Correction, ...], follows: str = "", *, anew: bool) -> None:
-        if anew:
-            self._undone.clear()
-        self._together.append(tuple(row.line for row in rows))
-        lines = ", ".join(str(row.line) for row in rows)
-        said = "; ".join(in_words(row) for row in rows)
-        self.told.emit(f"Saved as line{'s' if len(rows) > 1 else ''} {lines}: {said}{follows and f', {follows}'}.", True)
-        self.session.tell()
-
-    def _taken_back(self, rows: list[Correction]) -> None:
-        self._undone.append(tuple(again(row) for row in rows))
-        self.told.emit(f"Taken back: {'; '.join(in_words(row) for row in rows)}.", True)
-        self.session.tell()
-
-    def _refused(self, error: BaseException, about: str = "") -> None:
-        if not isinstance(error, (BarlowtrackError, OSError)):
-            raise error
-        self.told.emit(f"Not written{f' ({about})' if about else ''}: {error}", False)
-        self.turned.emit()
-
-    def _read(self, found: tuple[Corrections, bool]) -> None:
-        self.table.emit(*found)
-
-    def _asked(self, solution: Solution, found: tuple[Question, ...]) -> None:
-        self.asking = False
-        if self.session.solution is not solution:
-            return
-        self.questions = tuple(question for question in found if _key(question) not in self._put_aside)[:N_QUESTIONS]
-        self._answered.clear()
-        if self.subject is not None and self.subject.question is None:
-            self.at = 0 if self.questions else -1  # a person looks at another nucleus: it stays the one that is meant
-            self.turned.emit()
+        edit = answers[0] if answers and answers[0].what in ("add", "divide") else None
+        if edit is not None and (subject is None or edit.what == "add" or (edit.t, edit.label) != (subject.t, subject.label)):
+            subject = None  # the clicks said what it is about
+            about = f"a nucleus that is missing in volume {edit.t}" if edit.what == "add" else f"nucleus {edit.label} of volume {edit.t}"
+            key = (edit.what, edit.t, edit.label)
         else:
-            self._go(0 if self.questions else -1)
+            about = "" if subject is None else described(solution, subject)
+            key = ("", None, None) if subject is None else ("who", subject.t, subject.neuron if subject.label is None else subject.label)
+        question = None if subject is None else subject.question
+        keys = {key} if question is None else {key, _key(question)}
 
-    def _not_asked(self, error: BaseException) -> None:
-        self.asking = False
-        self._refused(error)
+        def refused() -> None:
+            self._lately -= keys
+            if question is not None and self.questions is questions:
+                self._answered.discard(at)
+            self.turned.emit()
+
+        self.write(answers, about, key, refused, follows)
+        self._lately |= keys
+        if question is not None:
+            if at >= 0:
+                self._answered.add(at)
+            self.step(1)
 
     # where it is
 
@@ -289,20 +225,27 @@ class Desk:
             self._going = False
 
     def _solved(self, solution: Solution | None, old: Solution | None) -> None:
-        self.questions, self.at, self.subject = (), -1, None
-        self._answered.clear()
+        """Begins anew with another run; where the same one was solved again, what a person is at stays until they go on."""
+        self.remember(solution, old)
+        self._asks += 1
+        self.asking = False
         if old is None:
+            self.questions, self.at, self.subject, self.why_none = (), -1, None, ""
+            self._answered.clear()
             self._put_aside.clear()
-            self._together.clear()
-            self._undone.clear()
+        elif solution is not None and self.subject is not None:
+            self.subject = of_now(solution, self.subject)
         self.turned.emit()
         if solution is not None:
             self.ask()
             self.read_table()
 
     def _chosen(self, neurons: tuple[int, ...]) -> None:
-        if not self._going and not self.held() and neurons and self.session.solution is not None:
-            self._take(of_neuron(self.session.solution, neurons[-1], self.session.t))
+        solution, subject = self.session.solution, self.subject
+        put = subject is not None and subject.question is not None and (subject.t, subject.stop.neurons) == (self.session.t, neurons)
+        by_question = self._going or put
+        if not by_question and not self.held() and neurons and solution is not None and neurons[-1] < solution.n_neurons:
+            self._take(of_neuron(solution, neurons[-1], self.session.t))
 
     def _pointed(self, row: int) -> None:
         if self.session.solution is not None and not self.held():
@@ -317,7 +260,7 @@ class Desk:
                 self._take(of_row(solution, row))
 
     def _moved(self, t: int) -> None:
-        """A neuron that a person chose is meant in the volume that is shown; a question, or a nucleus that is nobody, stays where it is."""
+        """A neuron that a person chose is meant in the volume that is shown; what is asked about stays, and a nucleus that is nobody."""
         solution, subject = self.session.solution, self.subject
         if self._going or self.held() or solution is None or subject is None or subject.question is not None:
             return
@@ -334,10 +277,3 @@ def _key(question: Question) -> tuple[Any, ...]:
     if question.kind in ("same", "nobody"):
         return question.kind, question.neuron, question.other
     return "who", question.t, question.label
-
-
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return ""

@@ -10,7 +10,7 @@ from qtpy.QtGui import QColor, QImage, QPainter, QPen, QPixmap
 
 from barlowtrack.data import FloatArray
 from barlowtrack.plugin.background import in_background
-from barlowtrack.plugin.review.life import Life
+from barlowtrack.plugin.listening import Listening
 from barlowtrack.plugin.review.pictures import Pictures, opened
 from barlowtrack.plugin.solution import Solution
 from barlowtrack.showing.colours import colour_of
@@ -24,18 +24,16 @@ class Gallery:
 
     Args:
         arrived: Called, in the thread of the window, when what was wanted last is there.
-        life: Of the window that shows them.
+        listening: Of the window that shows them.
     """
 
-    def __init__(self, arrived: Callable[[], None], life: Life) -> None:
-        self._life = life
+    def __init__(self, arrived: Callable[[], None], listening: Listening) -> None:
+        self._listening = listening
         self._arrived = arrived
         self._solution: Solution | None = None
         self._pictures: Pictures | None = None
         self._wanted: tuple[int, ...] = ()
         self._busy = False
-        if self._life.over:
-            return
         self.why_none = ""
 
     def show(self, solution: Solution | None) -> None:
@@ -71,7 +69,7 @@ class Gallery:
 
     def _read(self, solution: Solution, found: Pictures | str) -> None:
         self._busy = False
-        if self._life.over:
+        if not self._listening.on:
             return
         if self._solution is not None and self._solution.path == solution.path and _same_nuclei(self._solution, solution):
             if isinstance(found, str):
@@ -83,7 +81,7 @@ class Gallery:
 
     def _failed(self, error: BaseException) -> None:
         self._busy = False
-        if self._life.over:
+        if not self._listening.on:
             return
         self.why_none = f"No pictures: {error}"
         self._arrived()

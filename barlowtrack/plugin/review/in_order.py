@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from barlowtrack.plugin.background import in_background, say
-from barlowtrack.plugin.review.life import Life
+from barlowtrack.plugin.listening import Listening
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,11 @@ class InOrder:
     """A line of work, done in another thread; results arrive in the thread of the window, in the same order.
 
     Args:
-        life: Of the window that is told; work is done all the same when it is over.
+        listening: Of the window that is told; work is done all the same when it is over.
     """
 
-    def __init__(self, life: Life) -> None:
-        self._life = life
+    def __init__(self, listening: Listening) -> None:
+        self._listening = listening
         self._waiting: deque[_Task] = deque()
         self._lock = threading.Lock()
         self._busy = False
@@ -59,7 +59,7 @@ class InOrder:
 
     def _arrived(self, tell: Callable[[], None] | None) -> None:
         try:
-            if tell is not None and not self._life.over:
+            if tell is not None and self._listening.on:
                 tell()  # before the next is done, which may depend on what is told
         finally:
             self._busy = False

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from barlowtrack.answers import take_over
 from barlowtrack.errors import BarlowtrackError
-from barlowtrack.plugin.review.desk import Desk, Line
+from barlowtrack.plugin.review.desk import Desk
 from barlowtrack.plugin.review.merging import COLUMNS, HERE, THERE, Coming, coming, yielding
+from barlowtrack.plugin.review.writing import Line
 from barlowtrack.plugin.stepper import Stepper
 from barlowtrack.storage import RunFolder
 
@@ -28,6 +31,7 @@ class OtherPerson(QWidget):
         self.choose_table.clicked.connect(self._ask_table)
         self.said = QLabel("Choose the copy of this run in which somebody else answered, or the corrections.csv that they sent.")
         self.said.setWordWrap(True)
+        self.said.setTextFormat(Qt.TextFormat.PlainText)
         self.stepper = Stepper(desk.session, COLUMNS)
         self.take = QPushButton("Take over")
         self.take.clicked.connect(self.take_over)
@@ -56,7 +60,7 @@ class OtherPerson(QWidget):
             self.said.setText("Open a run first.")
             return
         self.forget()
-        self._line.do(lambda: coming(solution, other), self._show, self._refused)
+        self._line.do(lambda: coming(solution, other), lambda found: self._show(solution.path, found), self._refused)
 
     def take_over(self) -> None:
         """Takes their lines over; of two that clash, the one that does not stand is undone in the same stroke."""
@@ -68,9 +72,11 @@ class OtherPerson(QWidget):
             self.said.setText(f"Say first whose answer stands: {sides.count('')} of {len(sides)} are open.")
             return
         folder, undone = RunFolder(solution.path), yielding(found.disagreements, sides)
-        self._line.do(lambda: take_over(folder, found.path, yielding=undone, who=who), self._taken, self._refused)
+        self._line.do(lambda: take_over(folder, found.path, yielding=undone, who=who), lambda n: self._taken(folder.path, n), self._refused)
 
-    def _show(self, found: Coming) -> None:
+    def _show(self, run: Path, found: Coming) -> None:
+        if run != self._desk.session.path:
+            return  # another run was opened meanwhile
         self.found = found
         n, clashes = len(found.rows), len(found.disagreements)
         text = f"{found.path.name}: {n} line{'' if n == 1 else 's'} that {'is' if n == 1 else 'are'} not here yet"
@@ -82,14 +88,18 @@ class OtherPerson(QWidget):
         for at, disagreement in enumerate(found.disagreements):
             box = QComboBox()
             box.addItems([CHOOSE, STANDS_HERE, STANDS_THERE])
-            box.setToolTip(disagreement.why)
+            box.setToolTip(escape(disagreement.why))
             self.stepper.table.setCellWidget(at, len(COLUMNS) - 1, box)
             self.stands.append(box)
         self.take.setEnabled(n > 0)
 
-    def _taken(self, n: int) -> None:
+    def _taken(self, run: Path, n: int) -> None:
+        taken = f"{n} line{'' if n == 1 else 's'} taken over"
+        if run != self._desk.session.path:
+            self.said.setText(f"{run.name}: {taken}.")
+            return
         self.forget()
-        self.said.setText(f"{n} line{'' if n == 1 else 's'} taken over; they count at the next Re-solve.")
+        self.said.setText(f"{taken}; they count at the next Re-solve.")
         self._desk.session.tell()
 
     def _refused(self, error: BaseException) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtGui import QHideEvent, QKeySequence, QShortcut, QShowEvent  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
+    QApplication,
     QFrame,
     QGridLayout,
     QMainWindow,
@@ -23,9 +24,9 @@ from qtpy.QtWidgets import (
 
 from barlowtrack.data import Corrections
 from barlowtrack.data.corrections import FORMS
-from barlowtrack.identity.review import Question
 from barlowtrack.plugin.attached import session_of
 from barlowtrack.plugin.docking import together
+from barlowtrack.plugin.listening import Listening
 from barlowtrack.plugin.parts import FINE, WRONG, Text
 from barlowtrack.plugin.review.acts import Acts
 from barlowtrack.plugin.review.asking import Asking
@@ -36,23 +37,23 @@ from barlowtrack.plugin.review.gallery import Gallery
 from barlowtrack.plugin.review.history import History
 from barlowtrack.plugin.review.in_order import InOrder
 from barlowtrack.plugin.review.keys import ANSWERS, CANCEL, CHOICES, EVERY, REPAIRS, STEPS, Act, Key, legend, sensible
-from barlowtrack.plugin.review.life import Life
 from barlowtrack.plugin.review.other_person import OtherPerson
 from barlowtrack.plugin.review.resolving import Resolved
 from barlowtrack.plugin.review.sight import Sight
 from barlowtrack.plugin.review.solving import Solving
-from barlowtrack.plugin.review.subjects import Subject, asked, described
+from barlowtrack.plugin.review.told import Told, headline, where
 from barlowtrack.plugin.solution import Solution
 
 if TYPE_CHECKING:
     import napari
 
 NO_RUN = "No run is open. Drop a run folder (its name ends in .barlowtrack) on the viewer."
-CLICK_ANY = "Click any nucleus, or choose a neuron in the table of neurons, to speak of it."
 NARROWEST = 390
 """Pixels, with the scroll bar, at which nothing is cut off."""
 COLUMNS = 3
 SMALL_BUTTON = "QPushButton { font-size: 11px; padding: 3px 1px; }"
+LOOK_MS = 1500
+"""So often it is looked at whether somebody else wrote into the run that is shown."""
 
 
 class Review(QWidget):
@@ -65,19 +66,23 @@ class Review(QWidget):
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__()
         self.session = session_of(napari_viewer)
-        life = Life(self)
-        self.line = InOrder(life)
-        self.desk = Desk(self.session, self.line)
+        self._listening = Listening(self)
+        self.line, self.seeking = InOrder(self._listening), InOrder(self._listening)
+        self.desk = Desk(self.session, self.line, self.seeking, self._listening)
         self.desk.in_sight = False
         self.sight = Sight(self)
         self.clicks = Clicks(napari_viewer)
-        self.gallery = Gallery(self._arrived, life)
+        self.gallery = Gallery(self._arrived, self._listening)
         self.cards, self.asking = Cards(self.gallery), Asking()
         self.history, self.other, self.solving = History(self.desk), OtherPerson(self.desk, self.line), Solving(self.session)
         self.acts = Acts(self.desk, self.asking, self.clicks, self.solving.start)
         self.buttons: dict[Act, QPushButton] = {}
         self._shortcuts: list[QShortcut] = []
         self._something_said = self._waiting = False
+        self._looking = QTimer(self)
+        self._looking.setInterval(LOOK_MS)
+        self._looking.timeout.connect(self.desk.look_again)
+        self._looking.timeout.connect(self.solving.look_again)
         self._lay_out()
         self._connect()
         self._solved(self.session.solution, None)
@@ -88,7 +93,7 @@ class Review(QWidget):
     # what is shown
 
     def _lay_out(self) -> None:
-        self.asked, self.where, self.saved = Text(style="font-size: 14px; font-weight: bold;"), Text(), Text()
+        self.asked, self.where, self.saved = Text(style="font-size: 14px; font-weight: bold;"), Text(), Told(self._refusals_seen)
         above = QWidget()
         layout = QVBoxLayout(above)
         layout.setContentsMargins(4, 4, 4, 4)
@@ -147,8 +152,8 @@ class Review(QWidget):
         self.desk.turned.connect(self._turned)
         self.desk.told.connect(self._told)
         self.desk.table.connect(self._table)
-        self.session.solved.connect(self._solved)
-        self.session.moved.connect(self._moved)
+        self._listening.to(self.session.solved, self._solved)
+        self._listening.to(self.session.moved, self._moved)
         self.history.acted.connect(lambda act: self.acts.act(Act(act)))
         self.solving.solved.connect(self._changed)
         self.cards.chosen.connect(self.acts.choose)
@@ -156,9 +161,9 @@ class Review(QWidget):
         self.sight.changed.connect(self._seen)
 
     def _solved(self, solution: Solution | None, old: Solution | None) -> None:
-        self.acts.cancel()
         self.gallery.show(solution)
         if old is None:
+            self.acts.cancel()
             self.other.forget()
             self.solving.changes.show_stops(())
             self.history.show_table(Corrections())
@@ -170,33 +175,18 @@ class Review(QWidget):
         self._turned()
 
     def _turned(self) -> None:
-        solution, subject, question = self.session.solution, self.desk.subject, self.desk.question
+        solution, subject = self.session.solution, self.desk.subject
         self.cards.setVisible(subject is not None)
         if solution is None:
-            self.asked.setText(NO_RUN)
+            self.asked.setText(self.session.why_none or NO_RUN)
             self.where.setText("")
             return
-        self.asked.setText(self._headline(solution, subject, question))
-        self.where.setText("" if subject is not None or self.desk.asking else CLICK_ANY)
-        if question is not None:
-            answered = ", answered" if self.desk.is_answered else ""
-            gain = f"may put about {question.gain:.0f} right" if question.gain >= 1.5 else "may put this one right"
-            self.where.setText(f"Question {self.desk.at + 1} of {len(self.desk.questions)}{answered}; an answer {gain}.")
+        self.asked.setText(headline(self.desk, something_said=self._something_said, waiting=self._waiting))
+        self.where.setText(where(self.desk))
         for act, button in self.buttons.items():
             button.setEnabled(sensible(act, subject))
         if subject is not None:
             self.cards.show_subject(solution, subject, self.desk.choices, self.session.t)
-
-    def _headline(self, solution: Solution, subject: Subject | None, question: Question | None) -> str:
-        if subject is not None and subject.question is None:
-            return f"You chose {described(solution, subject)}."
-        if question is not None:
-            return asked(solution, question)
-        if self.desk.asking:
-            return "Looking for what is in doubt..."
-        if not self._something_said:
-            return "Nothing is in doubt that an answer could put right."
-        return "No question is left: see with Re-solve what follows from your answers." if self._waiting else "No question is left."
 
     def _arrived(self) -> None:
         if self.desk.subject is not None:
@@ -221,8 +211,15 @@ class Review(QWidget):
     def _changed(self, resolved: Resolved) -> None:
         n = len(resolved.changes)
         self.tabs.setTabText(1, f"What changed ({n})")
-        self.tabs.setCurrentWidget(self.solving.changes)
+        if not self.tabs.isAncestorOf(QApplication.focusWidget()):  # else it would take away what somebody types there
+            self.tabs.setCurrentWidget(self.solving.changes)
         self._told(f"Solved again: {n} change{'' if n == 1 else 's'} to look at, below." if n else "Solved again: nothing changed.", True)
+
+    def _refusals_seen(self) -> None:
+        """Somebody clicked what was told."""
+        if any(not refusal.seen for refusal in self.desk.refusals):
+            self.desk.seen()
+            self._told("", True)
 
     # keys
 
@@ -232,12 +229,20 @@ class Review(QWidget):
         together(self)
         if not self._shortcuts:
             self._bind()
+        self._looking.start()
 
     def hideEvent(self, event: QHideEvent | None) -> None:  # noqa: N802 - Qt's name
         """What was said is on the disk when the panel is gone."""
         self.sight.look()
+        self._looking.stop()
         self.line.finish()
         super().hideEvent(event)
+
+    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Listens no more when its dock is closed: napari takes it out, and somebody may still hold it."""
+        super().changeEvent(event)
+        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self._listening.stop()
 
     def _seen(self, in_sight: bool) -> None:
         """Takes the keys while the panel is in sight; else nobody would see what they do."""

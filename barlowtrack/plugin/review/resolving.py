@@ -74,7 +74,7 @@ def resolve(old: Solution, heard: Heard) -> Resolved:
     if hours:
         raise StorageError(
             f"more than answers changed in this run ({' and '.join(hours)} would run again, which may take hours); "
-            f"bring it up to date first: barlowtrack run {old.path}"
+            f"bring it up to date first, in the panel Run or by: barlowtrack run {old.path}"
         )
     for attempt in range(MOST_ATTEMPTS):
         before = read_corrections(old.path).digest

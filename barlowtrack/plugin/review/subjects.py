@@ -11,6 +11,9 @@ from barlowtrack.identity.review import Question
 from barlowtrack.plugin.solution import Solution
 from barlowtrack.plugin.stops import Stop
 
+THERE_UM = 0.5
+"""A nucleus within this of a place is the one that is meant by it."""
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -72,6 +75,19 @@ def of_neuron(solution: Solution, neuron: int, t: int) -> Subject:
     """Returns a neuron that a person chose, in the volume that is shown."""
     row = int(solution.row_of[neuron, t])
     return of_row(solution, row) if row != UNKNOWN else Subject(t, None, None, neuron)
+
+
+def of_now(solution: Solution, subject: Subject) -> Subject | None:
+    """Returns a subject as a newer solution of its run has it; None where its nucleus is gone, or its question is of somebody else now."""
+    if subject.label is None or subject.position_um is None:
+        found = of_neuron(solution, subject.neuron, subject.t) if subject.neuron < solution.n_neurons else None
+    else:
+        row = solution.nearest(subject.t, subject.position_um, THERE_UM)
+        found = None if row is None else of_row(solution, row)
+    whole = subject.question is not None and subject.question.kind in ("same", "nobody")
+    if found is None or (whole and found.neuron != subject.neuron):
+        return None
+    return replace(found, question=subject.question)
 
 
 def called(solution: Solution, neuron: int) -> str:
