@@ -14,8 +14,8 @@ def test_a_run_is_seen_whole_first_and_panels_from_the_menu_lie_over_ours(viewer
     open_run(viewer, tiny_run.path)
     session = session_of(viewer)
     qt.wait(lambda: session.solution is not None, what="the solution")
-    qt.wait(lambda: not pointing_of(viewer).overview, what="the first question")
     qt.spin(0.3)
+    assert pointing_of(viewer).overview
     window, camera = viewer.window._qt_window, viewer.scene.camera
     assert (window.width(), window.height()) == (1500, 950)
     now = (camera.zoom, *camera.center)

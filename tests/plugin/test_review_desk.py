@@ -129,7 +129,9 @@ def test_a_refusal_stays_until_it_was_seen_and_names_what_it_is_about(late):
     assert "Saved as line 3" in text
     late._take(of_row(solution, a))
     late.say(saying.accept(late.subject))  # it is spoken of again
-    assert late.heard[-1][0].startswith("Saved") == late.heard[-1][1]
+    text, good = late.heard[-1]
+    assert good
+    assert "says so already" in text  # and the refusal is told no more
     late.say(saying.edit_answer(solution, "add", 4, [tuple(float(axis) for axis in solution.detections.position_um[b])]))
     assert late.heard[-1][0].startswith("Not written (a nucleus that is missing in volume 4): ")
     late.seen()

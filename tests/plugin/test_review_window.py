@@ -359,6 +359,9 @@ def test_runs_are_opened_solved_and_closed_while_somebody_is_at_work(shown, qt, 
 
     viewer, session, desk, solution = shown.viewer, shown.session, shown.desk, shown.session.solution
     viewer.window.add_dock_widget(neurons := Neurons(viewer), name="Neurons")
+    qt.spin(0.1)
+    shown.parent().raise_()  # a tab beside it
+    qt.wait(lambda: shown.sight.now, what="the panel")
     row = known_row(solution, 6)
     session.show(6)
     session.point(row)

@@ -30,7 +30,7 @@ class Told(Text):
         self._clicked()
 
 
-def headline(desk: Desk, *, something_said: bool, waiting: bool) -> str:
+def headline(desk: Desk, *, something_said: bool = False, waiting: bool = False) -> str:
     """Returns what keys act on, or why there is nothing; of a run that is open.
 
     Args:
