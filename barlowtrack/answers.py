@@ -13,10 +13,10 @@ from barlowtrack.data.corrections import FIRST_LINE, LONGEST, cleaned, is_id, pl
 from barlowtrack.errors import InputError, StorageError
 from barlowtrack.identity.heed import heed
 from barlowtrack.identity.review import Question, review
-from barlowtrack.identity.rulings import Rulings, locate, rule, witnesses_of
+from barlowtrack.identity.rulings import Rulings, place_of, rule, witnesses_of
 from barlowtrack.identity.statements import Clash, merge_corrections
 from barlowtrack.pipeline import read
-from barlowtrack.seen import Edition, Seen, astray
+from barlowtrack.seen import Edition, Seen, astray, left_out
 from barlowtrack.storage import RunFolder, append_corrections, read_corrections
 from barlowtrack.storage.corrections import NAME as TABLE
 from barlowtrack.storage.corrections import read_table
@@ -51,6 +51,10 @@ class Answer:
     other_um: Sequence[float] | None = None
 
 
+class SaidAlreadyError(InputError):
+    """The very same stands in the table, and is in force."""
+
+
 def give(folder: RunFolder, answer: Answer, who: str | None = None) -> Correction:
     """Writes an answer down; the next run heeds it. Of an edit of detections, the labels of its volume are read.
 
@@ -64,6 +68,7 @@ def give(folder: RunFolder, answer: Answer, who: str | None = None) -> Correctio
 
     Raises:
         InputError: it speaks of what is not there, or contradicts an earlier line; nothing was written.
+        SaidAlreadyError: a line in force says it; nothing was written.
         StorageError: there are no tracks to correct.
     """
     return give_all(folder, (answer,), who)[0]
@@ -76,6 +81,11 @@ def give_all(folder: RunFolder, answers: Sequence[Answer], who: str | None = Non
     detections, identities = before.detections, before.identities
     rulings = rule(known, detections, identities)
     rows = [_placed(answer, rulings, seen, known, before, who, line) for line, answer in enumerate(answers, known.next_line)]
+    standing = {_bare(row): row.line for row in known.in_force}
+    if rows and all(_bare(row) in standing for row in rows):
+        said = [str(standing[_bare(row)]) for row in rows]
+        who_says = f"lines {', '.join(said)} of corrections.csv say" if len(said) > 1 else f"line {said[0]} of corrections.csv says"
+        raise SaidAlreadyError(f"{who_says} so already; nothing was written")
 
     def check(table: Corrections) -> None:
         earlier, said = table.rows[: -len(rows)], table.rows[-len(rows) :]
@@ -86,10 +96,15 @@ def give_all(folder: RunFolder, answers: Sequence[Answer], who: str | None = Non
             raise _unwritten(error, said[0].line) from None
         for answer, row in zip(answers, said, strict=True):
             if row.what == "is" and not is_id(row.neuron) and not answer.new and not _is_known(row.neuron, Corrections(earlier)):
-                raise InputError(_nobody_yet(row, rulings, detections, identities, locate(row, detections)))
+                raise InputError(_nobody_yet(row, rulings, detections, identities, now.locate(row)))
 
     witnesses = {identities.mark: witnesses_of(detections, identities)}
     return append_corrections(folder.path, lambda _: rows, witnesses, check)
+
+
+def _bare(row: Correction) -> Correction:
+    """What a row says, without who said it, when and where."""
+    return replace(row, who="", when="", line=FIRST_LINE)
 
 
 def _placed(answer: Answer, rulings: Rulings, seen: Seen, known: Corrections, before: Edition, who: str | None, line: int) -> Correction:
@@ -97,10 +112,9 @@ def _placed(answer: Answer, rulings: Rulings, seen: Seen, known: Corrections, be
     detections = before.detections
     try:
         row = _row(answer, rulings, before.identities, who, line)
-        at = locate(row, detections)
+        at = before.locate(row)
         if at is not None:
-            place = tuple(round(float(axis), 4) for axis in detections.position_um[at])
-            row = replace(row, label=int(detections.label[at]), position_um=place)  # type: ignore[arg-type]
+            row = replace(row, label=int(detections.label[at]), position_um=place_of(at, detections, before.identities))
         if row.is_edit:
             row = _stands(row, known, seen, before)
     except InputError as error:
@@ -123,6 +137,9 @@ def _stands(row: Correction, known: Corrections, seen: Seen, before: Edition) ->
         if any((said.what, said.t, said.position_um, said.other) == (row.what, row.t, row.position_um, row.other) for said in known.edits):
             raise row.refused("this was said already")
         return row
+    lost = edited.refused.get(row.line) or left_out(known, before, after)
+    if lost is not None:
+        raise lost
     if row.line in edited.idle:
         raise row.refused(edited.idle[row.line])
     label = edited.label[row.line]
@@ -143,7 +160,7 @@ def whole_neuron(folder: RunFolder, row: Correction) -> int | None:
         return None
     now = Seen(folder).edition(read_corrections(folder.path))
     detections, identities = now.detections, now.identities
-    at = locate(row, detections)
+    at = now.locate(row)
     if at is None or identities.neuron[at] < 0 or identities.probability[at] < SURELY_FOLLOWED:
         return None
     found = int(rule(Corrections(), detections, identities).meaning(detections.t[at : at + 1], identities.neuron[at : at + 1])[0])
@@ -176,6 +193,9 @@ def take_all_back(folder: RunFolder, lines: Sequence[int], who: str | None = Non
         if isinstance(now, InputError):
             said = f"line {lines[0]} is undone" if len(lines) == 1 else f"lines {', '.join(map(str, lines))} are undone"
             raise InputError(f"{now} once {said}; undo that one first (nothing was written)")
+        lost = left_out(table, was, now) if now is not None else None
+        if lost is not None:
+            raise InputError(f"{lost}, once line {lines[0]} is undone; undo that one first (nothing was written)")
         for undone in (row for row in before.rows if row.line in lines and row.is_edit):
             spoken = astray(table, undone.t or 0, was, now) if now is not None else None
             if spoken is not None:
@@ -228,8 +248,12 @@ def take_over(folder: RunFolder, other: Path, *, yielding: Collection[int] = (),
     undone = [Correction("undo", other=str(line), who=by, when=when, line=at) for at, line in enumerate(sorted(yielding), both.next_line)]
     whole = Corrections((*both.rows, *undone), both.witnesses)
     try:
-        now = Seen(folder).edition(whole)
+        seen = Seen(folder)
+        now = seen.edition(whole)
         rule(whole, now.detections, now.identities)
+        lost = left_out(whole, seen.edition(ours), now)
+        if lost is not None:
+            raise lost
     except InputError as error:
         raise InputError(f"{other}: {error} (lines of both tables, ours first; nothing was written)") from None
     coming = whole.rows[len(ours) :]
@@ -296,7 +320,7 @@ def _row(answer: Answer, rulings: Rulings, identities: Identities, who: str | No
     elif answer.other_um is not None:
         raise InputError(f"{answer.what}: expected no second place, got one; only divide takes it")
     who, when = _signed(who)
-    place = None if answer.position_um is None else tuple(float(axis) for axis in answer.position_um)
+    place = None if answer.position_um is None else tuple(round(float(axis), 4) for axis in answer.position_um)
     return Correction(
         answer.what, t=answer.t, until=answer.until, label=answer.label, position_um=place, neuron=neuron, other=other,  # type: ignore[arg-type]
         atlas=identities.mark, line=line, who=who, when=when,

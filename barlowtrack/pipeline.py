@@ -122,6 +122,7 @@ STAGES = (
         needs=("recording", "labels", "detections", "embeddings", "encoder", "identities", "light", "edits"),
         makes=("amendments",),
         does="Add and divide nuclei where people say so.",
+        version=2,
         sections=("measure",),
         amends=("labels", "detections", "embeddings", "identities", "light", "places"),
         whole=False,
@@ -673,8 +674,33 @@ def edition(folder: RunFolder) -> str:
     return record.key
 
 
+_ROWS = ("detections", "identities", "tracks")
+"""Whose rows those of other artefacts are: what was made of earlier ones does not go with them."""
+_ALONE = frozenset({"crops", "encoder", "history", "atlas", "report"})
+"""What can be read for itself, whatever the detections are by now."""
+
+
+def older_than(name: str, folder: RunFolder) -> str | None:
+    """Returns what an artefact is older than: of detections, identities and tracks the first of which there are others by now.
+
+    None where it goes with all of them, was not made, or can be read for itself.
+    """
+    stage = next(stage for stage in STAGES if name in stage.makes)
+    record = folder.record(stage.name)
+    if record is None or name in _ALONE or stage.amends:
+        return None
+    made = {of: folder.record(MAKER[of]) for of in _ROWS if of in record.inputs}
+    for of, now in made.items():
+        if now is None or now.key != record.inputs[of]:
+            return of
+    later = STAGES.index(stage) > STAGES.index(_AMEND)
+    return "detections" if later and record.inputs.get(AMENDMENTS, UNAMENDED) != edition(folder) else None
+
+
 def read(name: str, folder: RunFolder, *, whole: bool = False, amended: bool | None = None) -> Any:
     """Reads an artefact that a stage made, with what people changed of it.
+
+    Where it is not told which edition, all that is read goes together, row by row.
 
     Args:
         name: Of the artefact.
@@ -683,9 +709,13 @@ def read(name: str, folder: RunFolder, *, whole: bool = False, amended: bool | N
         amended: False: as it was made first; True: as it was amended; where not given, what the folder says now.
 
     Raises:
-        StorageError: it has not been made, was changed since, or was made by another version of barlowtrack and this one cannot read it.
+        StorageError: it has not been made, was changed since, is older than the detections (see older_than), or was made by another
+            version of barlowtrack and this one cannot read it.
         InputError: it is damaged.
     """
+    older = older_than(name, folder) if amended is None else None
+    if older is not None:
+        raise StorageError(f"{folder.path}: {name} are older than the {older}; run 'barlowtrack run {folder.path}' first")
     found = _read(name, folder, whole=whole)
     if name not in _AMEND.amends or amended is False or (amended is None and edition(folder) == UNAMENDED):
         return found

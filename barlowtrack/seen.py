@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from os.path import normpath
 from pathlib import Path
 
 import numpy as np
 
 from barlowtrack.data import (
+    UNKNOWN,
     AmendedVolume,
     Amendments,
     Correction,
@@ -21,11 +23,14 @@ from barlowtrack.data import (
     Labels,
     Light,
     Places,
+    Recording,
 )
 from barlowtrack.data.corrections import edits_by_volume, edits_digest
 from barlowtrack.detect.edits import edit, usual_radius_um
-from barlowtrack.errors import InputError, StorageError
-from barlowtrack.identity.rulings import locate, number
+from barlowtrack.detect.volume import mend_planes
+from barlowtrack.errors import ConfigError, InputError, StorageError
+from barlowtrack.identity.rulings import clicks_of, locate, number, place_of
+from barlowtrack.identity.volumes import neighbour_distance_um
 from barlowtrack.pipeline import AMENDMENTS, UNAMENDED, edition, read
 from barlowtrack.storage import RunFolder
 
@@ -35,14 +40,17 @@ class Made:
     """What edits make of a volume that no run has looked at yet.
 
     Attributes:
-        volume: Without light and embeddings; what people made lies about where it will.
+        volume: Without embeddings and readings of light; what people made has the voxels that it will have, or, where the recording is
+            not at hand, about these. It lies in their middle.
         label: Line of each edit -> label that it adds, or divides.
         idle: Line of each edit that says what is so already -> in what way.
+        refused: Line of each edit that a run will leave out -> why.
     """
 
     volume: AmendedVolume
     label: dict[int, int]
     idle: dict[int, str]
+    refused: dict[int, InputError]
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,7 @@ class Edition:
     """The detections of a run as a table of corrections has them.
 
     Attributes:
-        detections: N of them. Those of edits that no run has heeded lie about where they will, and were not measured.
+        detections: N of them. Those of edits that no run has heeded were not measured yet.
         identities: What the atlas says of them.
         origin: (N,) row of the found detections that each is; UNKNOWN of those that people made.
         amendments: What all edits make of the found detections.
@@ -64,6 +72,18 @@ class Edition:
     amendments: Amendments
     edited: dict[int, Made]
     pending: frozenset[int]
+
+    def locate(self, row: Correction) -> int | None:
+        """Returns the detection that a row speaks of; see rulings.locate."""
+        return locate(row, self.detections, self._reach_um, clicks_of(self.identities))
+
+    @cached_property
+    def _reach_um(self) -> float:
+        return neighbour_distance_um(self.detections) / 2
+
+    def known_by(self, at: int) -> int | tuple[float, float, float]:
+        """Returns what stays of a detection from edition to edition: its row of those that were found, or where people clicked."""
+        return int(self.origin[at]) if self.origin[at] != UNKNOWN else place_of(at, self.detections, self.identities)
 
 
 class Seen:
@@ -91,7 +111,9 @@ class Seen:
         self._heeded: Amendments = Amendments() if amended == UNAMENDED else read(AMENDMENTS, folder)
 
     def edition(self, table: Corrections) -> Edition:
-        """Returns the detections with all edits of a table; reads the labels of volumes whose edits no run has heeded.
+        """Returns the detections with all edits of a table.
+
+        Of volumes whose edits no run has heeded labels are read, and light, where the recording is at hand.
 
         Raises:
             InputError: an edit that cannot be, by its line.
@@ -105,7 +127,7 @@ class Seen:
             if t in heeded and heeded[t].said == edits_digest(rows):
                 volumes.append(heeded[t])
             else:
-                edited[t] = _made(self._folder.path, self._key, t, rows)
+                edited[t] = _made(self._folder.path, self._key, t, rows, at_hand(self._folder) is not None)
                 volumes.append(edited[t].volume)
         amendments = Amendments(tuple(volumes))
         identities = self._said
@@ -131,22 +153,45 @@ class Seen:
         return Amendments(tuple(volumes)).embeddings(self._found, found).vectors
 
 
+def at_hand(folder: RunFolder) -> Recording | None:
+    """Opens the recording whose nuclei a run found; None where it is away, or another one by now."""
+    record = folder.record("segment")
+    location = Path(normpath(folder.path / folder.about()["recording"]))
+    if record is None or not location.exists():
+        return None
+    return _opened(location, folder.path / "settings.toml", str(record.recording.get("content")))
+
+
+@lru_cache(maxsize=2)
+def _opened(location: Path, settings: Path, content: str) -> Recording | None:
+    """Opens a recording once: that looks into all its files."""
+    from barlowtrack.config import load
+    from barlowtrack.io import open_recording
+
+    try:
+        recording = open_recording(location, load(settings if settings.exists() else None, ()).recording)
+    except (InputError, StorageError, ConfigError):
+        return None
+    return recording if recording.fingerprint == content else None
+
+
 @lru_cache(maxsize=512)
-def _made(path: Path, key: str, t: int, rows: tuple[Correction, ...]) -> Made:  # noqa: ARG001 - the key tells one segmentation from another
-    """Makes what can be known of an edited volume without its light; kept, for who gives many answers gives them before the next run.
+def _made(path: Path, key: str, t: int, rows: tuple[Correction, ...], shown: bool) -> Made:  # noqa: ARG001 - see key
+    """Makes of an edited volume what a run will, but for readings and embeddings; kept, for of one run people give many answers.
 
     Args:
         path: Of the run folder.
-        key: Of its segmentation.
+        key: Of its segmentation: tells one from another.
         t: Volume.
         rows: Its edits.
+        shown: Whether the recording is at hand.
     """
     folder = RunFolder(path)
     found: Detections = read("detections", folder, amended=False)
     labels: Labels = read("labels", folder, amended=False)
     part, size = found.rows_of(t), np.asarray(folder.about()["card"]["voxel_size_um"], np.float64)
     before = labels.read(t)
-    edited = edit(before.astype(np.int32), rows, size.tolist(), usual_radius_um(found))
+    edited = edit(before.astype(np.int32), rows, size.tolist(), usual_radius_um(found), _red(folder, t) if shown else None)
     fresh = np.array(sorted(edited.made), np.int32)
     stays = np.arange(part.start, part.stop)[~np.isin(found.label[part], fresh)]
     where = [np.argwhere(edited.labels == one) for one in fresh]
@@ -164,8 +209,28 @@ def _made(path: Path, key: str, t: int, rows: tuple[Correction, ...]) -> Made:  
     changed, n = np.flatnonzero(edited.labels != before), len(detections)
     dark, nowhere, unlike = Light.dark(n), Places.concatenate([]), np.zeros((n, 0), np.float32)
     values = edited.labels.ravel()[changed]
-    volume = AmendedVolume(t, edits_digest(rows), origin, detections, unlike, dark, nowhere, changed, values)
-    return Made(volume, edited.label, edited.idle)
+    volume = AmendedVolume(t, edits_digest(rows), origin, detections, unlike, dark, nowhere, changed, values, *edited.clicked)
+    return Made(volume, edited.label, edited.idle, edited.refused)
+
+
+def _red(folder: RunFolder, t: int) -> FloatArray | None:
+    """(Z, Y, X) reference channel of a volume, as `amend` sees it; None where it cannot be read."""
+    recording = at_hand(folder)
+    try:
+        return None if recording is None else mend_planes(recording.read(t)[recording.reference].astype(np.float32))
+    except (InputError, StorageError, OSError):
+        return None
+
+
+def left_out(table: Corrections, before: Edition, after: Edition) -> InputError | None:
+    """Returns why a run will leave an edit of a table out that it does not leave out as it is; None where there is none."""
+    already = clicks_of(before.identities)
+    for row in table.edits:
+        made = after.edited.get(row.t or 0)
+        click = already.at(row.t, row.position_um)
+        if made is not None and row.line in made.refused and (click is None or already.row[click] != UNKNOWN):
+            return made.refused[row.line]
+    return None
 
 
 def astray(table: Corrections, t: int, before: Edition, after: Edition) -> Correction | None:
@@ -174,13 +239,13 @@ def astray(table: Corrections, t: int, before: Edition, after: Edition) -> Corre
         if not row.about_detection or row.t != t:
             continue
         try:
-            was = locate(row, before.detections)
+            was = before.locate(row)
         except InputError:
             continue  # it does not stand as it is
         try:
-            now = locate(row, after.detections)
+            now = after.locate(row)
         except InputError:
             return row
-        if was is not None and now is not None and before.origin[was] != after.origin[now]:
+        if was is not None and now is not None and before.known_by(was) != after.known_by(now):
             return row
     return None

@@ -16,6 +16,7 @@ from barlowtrack.evaluate import GATE_UM, STRANGE_RECALL, Evaluation, as_text, c
 from barlowtrack.identity.volumes import neighbour_distance_um
 from barlowtrack.io.points import points_from_frame
 from barlowtrack.io.tables import read_columns, read_table, read_truth, tracks_from_frame, truth_from_frame
+from barlowtrack.pipeline import older_than
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,7 +120,8 @@ def _score_run(run: Run, truth: Truth, gate_um: float) -> list[tuple[str, float 
     found = evaluate(detections, run.tracks, truth, gate_um=gate_um)
     rows = list(found.summary())
     rows.append(("calibration error of probabilities (ECE)", calibration(found, run.tracks).ece))
-    if truth.activity is not None and run.folder.record("trace") is not None:
+    traced = run.folder.record("trace") is not None and older_than("traces", run.folder) is None
+    if truth.activity is not None and traced:
         traces = run.traces
         for what, sources in (("", tuple(Source)), (", seen values alone", (Source.SEEN,))):
             r = trace_correlation(traces, truth, found.mapping, sources=sources)

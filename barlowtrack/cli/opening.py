@@ -33,9 +33,10 @@ def open_here(path: Path, overrides: list[str]) -> None:
 
 
 def _show(napari: Any, path: Path, settings: RecordingConfig) -> None:
-    from barlowtrack.plugin.opening import open_run
+    from barlowtrack.plugin.opening import make_room, open_run
 
     viewer = napari.Viewer(title=f"barlowtrack: {path.absolute().name}")
+    make_room(viewer)
     open_run(viewer, path, settings)
     napari.run()
 

@@ -10,7 +10,7 @@ from barlowtrack.data.corrections import Correction, Corrections, Witnesses
 from barlowtrack.data.costs import StageCost
 from barlowtrack.data.crops import CropBatch, Crops, CropSource, Embeddings
 from barlowtrack.data.detections import LEAST_SHARE, Detections, Segmentation, VolumeLooks
-from barlowtrack.data.identities import Amended, Candidates, Identities, Neurons, Tracked, Tracks
+from barlowtrack.data.identities import Amended, Candidates, Clicks, Identities, Neurons, Tracked, Tracks
 from barlowtrack.data.light import Light, MeasuredVolume, Places
 from barlowtrack.data.progress import Progress, silent
 from barlowtrack.data.recording import Labels, Recording, VolumeSource
@@ -32,6 +32,7 @@ __all__ = [
     "Amendments",
     "BoolArray",
     "Candidates",
+    "Clicks",
     "Correction",
     "Corrections",
     "CropBatch",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from barlowtrack.data.arrays import UNKNOWN, FloatArray, IntArray, VoxelArray, expect, expect_rows
 from barlowtrack.data.crops import Embeddings
 from barlowtrack.data.detections import Detections
-from barlowtrack.data.identities import Amended, Candidates, Identities
+from barlowtrack.data.identities import Amended, Candidates, Clicks, Identities
 from barlowtrack.data.light import Light, Places
 from barlowtrack.data.recording import Labels, VolumeSource
 
@@ -35,6 +35,8 @@ class AmendedVolume:
         places: Where the atlas expects neurons that none of them fills, and the light there.
         voxels: (V,) index in the raveled volume of every voxel whose label changed.
         labels: (V,) labels they have now.
+        clicks_um: (C, 3) z, y, x where the edits say that nuclei are, by line; none twice.
+        clicked: (C,) label of the nucleus that lies there by them; 0 where none could be made.
     """
 
     t: int
@@ -46,12 +48,15 @@ class AmendedVolume:
     places: Places
     voxels: IntArray
     labels: IntArray
+    clicks_um: FloatArray
+    clicked: IntArray
 
     def __post_init__(self) -> None:
         what, n = f"amended volume {self.t}", len(self.detections)
         expect_rows(what, n, origin=self.origin, vectors=self.vectors, light=self.light.voxels)
         expect(bool(np.all(self.detections.t == self.t) and np.all(self.places.t == self.t)), what, "its own rows only", "others")
         expect_rows(what, len(self.voxels), labels=self.labels)
+        expect_rows(what, len(self.clicked), clicks_um=self.clicks_um)
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,20 @@ class Amendments:
         vectors = [embeddings.vectors[part] if volume is None else volume.vectors for part, volume in self._parts(found)]
         return Embeddings(np.concatenate([embeddings.vectors[:0], *vectors]))
 
+    def clicks(self, found: Detections) -> Clicks:
+        """Returns where people said that nuclei are, with rows of the edition."""
+        parts, start = [Clicks.none()], 0
+        for part, volume in self._parts(found):
+            if volume is None:
+                start += part.stop - part.start
+                continue
+            label = volume.detections.label
+            at = np.searchsorted(label, volume.clicked)
+            there = (at < len(label)) & (np.take(label, at, mode="clip") == volume.clicked) if len(label) else np.zeros(len(at), bool)
+            parts.append(Clicks(np.full(len(at), volume.t), volume.clicks_um, np.where(there, at + start, UNKNOWN)))
+            start += len(volume.detections)
+        return Clicks(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("t", "place_um", "row")))
+
     def light(self, found: Detections, light: Light) -> Light:
         """Returns the edition of the light; rows as in `found`."""
         return Light.concatenate(
@@ -124,7 +143,7 @@ class Amendments:
         absent = identities.absent.copy()
         gone = np.setdiff1d(np.flatnonzero(identities.neuron >= 0), origin)
         absent[found.t[gone], identities.neuron[gone]] = NOTHING_KNOWN
-        amended = Amended(identities.mark, entry, fresh)
+        amended = Amended(identities.mark, entry, fresh, self.clicks(found))
         return replace(
             identities, neuron=neuron, probability=probability, candidates=Candidates(who, share), absent=absent, amended=amended
         )

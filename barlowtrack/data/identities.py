@@ -9,6 +9,9 @@ import numpy as np
 
 from barlowtrack.data.arrays import UNKNOWN, BoolArray, FloatArray, IntArray, expect, expect_rows
 
+SAME_UM = 1e-3
+"""Places that are closer, along every axis, are one: tables hold a tenth of it."""
+
 
 def _expect_shares(what: str, values: FloatArray, *, gaps: bool = False) -> None:
     fine = (values >= 0) & (values <= 1)
@@ -43,6 +46,46 @@ class Candidates:
 
 
 @dataclass(frozen=True)
+class Clicks:
+    """Where people said that nuclei are, and what was made of that: by its click, not by its middle, a nucleus that people made is known.
+
+    Whatever light and settings make of a nucleus, the click that it was made from stays where it was.
+
+    Attributes:
+        t: (C,) volume.
+        place_um: (C, 3) z, y, x; none twice in a volume.
+        row: (C,) detection that lies there by them, UNKNOWN where none could be made.
+    """
+
+    t: IntArray
+    place_um: FloatArray
+    row: IntArray
+
+    def __post_init__(self) -> None:
+        expect_rows("clicks", len(self.t), place_um=self.place_um, row=self.row)
+
+    @classmethod
+    def none(cls) -> Clicks:
+        """Returns those of nobody."""
+        return cls(np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros(0, np.int64))
+
+    def at(self, t: int | None, place_um: tuple[float, float, float] | None) -> int | None:
+        """Returns which click a place is, to the last digit that is written down; None where it is none."""
+        if t is None or place_um is None or not len(self.t):
+            return None
+        same = np.flatnonzero((self.t == t) & (np.abs(self.place_um - place_um) <= SAME_UM).all(1))
+        return int(same[0]) if len(same) else None
+
+    def of(self, row: int) -> tuple[float, float, float] | None:
+        """Returns the last click that says that a detection is there; None where none does."""
+        mine = np.flatnonzero(self.row == row)
+        if not len(mine):
+            return None
+        z, y, x = self.place_um[mine[-1]].tolist()
+        return z, y, x
+
+
+@dataclass(frozen=True)
 class Amended:
     """What identities have to remember once people have added or divided detections.
 
@@ -50,11 +93,13 @@ class Amended:
         mark: Identities.mark as it was before: whose ids tracks show stays.
         entry: (I,) entries of the atlas that were ever assigned, in the order of their ids, as it was before.
         fresh: (N,) detections that people made: of these the atlas has said nothing yet.
+        clicks: Where people said that they are.
     """
 
     mark: str
     entry: IntArray
     fresh: BoolArray
+    clicks: Clicks
 
 
 @dataclass(frozen=True)

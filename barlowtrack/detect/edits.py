@@ -26,6 +26,8 @@ MOVES = 5
 
 Box = tuple[slice, ...]
 """Along z, y, x."""
+Place = tuple[float, float, float]
+"""z, y, x in um."""
 
 
 @dataclass
@@ -37,12 +39,30 @@ class EditedVolume:
         made: Label -> line of the edit that made, or last cut, that nucleus.
         label: Line of each edit -> label of the nucleus that it added, or of the one that it divided, which the first part keeps.
         idle: Line of each edit that says what is so already -> in what way.
+        refused: Line of each edit that cannot be, although it could if light did not put others where they are -> why.
+        meant: Label of each added nucleus -> box, and voxels of it that are a nucleus of usual size where somebody clicked, whatever
+            shines: who adds another one there means the same.
+        clicks: z, y, x in um where the edits say that nuclei are -> label of what lies there by them; 0 where that could not be made.
     """
 
     labels: IntArray
     made: dict[int, int] = field(default_factory=dict)
     label: dict[int, int] = field(default_factory=dict)
     idle: dict[int, str] = field(default_factory=dict)
+    refused: dict[int, InputError] = field(default_factory=dict)
+    meant: dict[int, tuple[Box, BoolArray]] = field(default_factory=dict)
+    clicks: dict[Place, int] = field(default_factory=dict)
+
+    @property
+    def clicked(self) -> tuple[FloatArray, IntArray]:
+        """(C, 3) the clicks, and (C,) the labels there."""
+        return np.array(list(self.clicks), np.float64).reshape(-1, 3), np.array(list(self.clicks.values()), np.int64)
+
+    def lies(self, places_um: Sequence[Sequence[float]], labels: Sequence[int]) -> None:
+        """Notes what lies where somebody clicked; nothing takes no place from something."""
+        for (z, y, x), label in zip(places_um, labels, strict=True):
+            click = (round(z, 4), round(y, 4), round(x, 4))
+            self.clicks[click] = label or self.clicks.get(click, 0)
 
 
 @dataclass(frozen=True)
@@ -85,49 +105,105 @@ def edit(
     An added nucleus is a ball of usual size, moved by up to a radius to where the light is, without the voxels of others. A divided one is
     cut by a watershed from both places, over darkness and the distance from them; a part of less than half the usual size is completed with
     free voxels that shine as it does. New nuclei get the largest label of the volume and one; of two parts the first keeps the label.
+    What is nearer to where somebody adds another nucleus is free for that one alone.
 
     Args:
         labels: (Z, Y, X) as they were found; left as they are.
         rows: Edits of this volume, by line.
         size_um: Of a voxel, z, y, x.
         radius_um: Usual radius of a nucleus; NaN where none was found in the whole recording.
-        red: (Z, Y, X) reference channel; without it, which voxels go where is told by distance alone: enough to see whether an edit can
-            stand, and which labels come of it.
+        red: (Z, Y, X) reference channel; without it, which voxels go where is told by distance alone: enough to see, nearly always,
+            whether an edit can stand, and which labels come of it.
 
     Raises:
-        InputError: an edit that cannot be: outside of the volume, no nucleus there to divide, no room for one. Names its line.
+        InputError: an edit that cannot be, with light or without: outside of the volume, no nucleus there to divide, no room for one.
+            Names its line.
 
     Reference:
         Vincent & Soille 1991 for the watershed, as in scikit-image; Fukunaga & Hostetler 1975 for moving to the middle of the light.
     """
-    found = EditedVolume(labels.astype(np.int32))
     scale = _Scale(np.asarray(size_um, np.float64), radius_um)
-    for row in rows:
-        if not np.isfinite(radius_um):
-            raise row.refused("no nucleus was found in the whole recording, so nobody knows how large one is; see [segment]")
-        (_add if row.what == "add" else _divide)(found, row, scale, red)
+    found = _edited(labels, rows, scale, red)
+    dark = found if red is None or not found.refused else _edited(labels, rows, scale, None)
+    for line, error in found.refused.items():
+        if line in dark.refused:
+            raise error
     return found
 
 
-def _add(found: EditedVolume, row: Correction, scale: _Scale, red: FloatArray | None) -> None:
+def _edited(labels: IntArray, rows: Sequence[Correction], scale: _Scale, red: FloatArray | None) -> EditedVolume:
+    """Edits one row after the other; those that cannot be are left out, and kept with the reason."""
+    found = EditedVolume(labels.astype(np.int32))
+    for row in rows:
+        try:
+            if not np.isfinite(scale.radius_um):
+                raise row.refused("no nucleus was found in the whole recording, so nobody knows how large one is; see [segment]")
+            (_add if row.what == "add" else _divide)(found, row, scale, red, rows)
+        except InputError as error:
+            found.refused[row.line] = error
+            places = [place for place in (row.position_um, row.other_um) if place is not None]
+            found.lies(places, [0] * len(places))
+    return found
+
+
+def _add(found: EditedVolume, row: Correction, scale: _Scale, red: FloatArray | None, rows: Sequence[Correction]) -> None:
     place = np.asarray(row.position_um, np.float64)
-    taken = int(found.labels[_inside(row, row.position_um or (), found.labels.shape, scale)])
+    voxel = _inside(row, place.tolist(), found.labels.shape, scale)
+    taken = int(found.labels[voxel])
+    if not taken:
+        taken = next((label for label, (where, there) in found.meant.items() if _holds(where, there, voxel)), 0)
     if taken in found.made:
         raise _clash(found.made[taken], row, f"what is to be added to volume {row.t} is there already, as label {taken}")
     if taken:
         found.idle[row.line] = f"label {taken} of volume {row.t} lies there already; if it is two nuclei, divide it"
+        found.lies([place.tolist()], [taken])
         return
-    body, box, room = _body(found.labels, place, scale)
+    meant, around, _ = _body(found.labels, place, scale)
+    labels = _without(found.labels, place, _added(rows, row), scale)
+    body, box, room = _body(labels, place, scale)
     if room < LEAST_ROOM:
         raise row.refused(f"volume {row.t} has no room for a nucleus there: others fill {1 - room:.0%} of it")
     if red is not None:
-        moved, where, left = _body(found.labels, _lit(found.labels, red, place, scale), scale)
+        moved, where, left = _body(labels, _lit(labels, red, place, scale), scale)
         if left >= LEAST_ROOM:
             body, box = moved, where
-    found.label[row.line] = _give(found, row, body, box)
+    label = _give(found, row, body, box)
+    found.label[row.line], found.meant[label] = label, (around, meant)
+    found.lies([place.tolist()], [label])
 
 
-def _divide(found: EditedVolume, row: Correction, scale: _Scale, red: FloatArray | None) -> None:
+def _holds(box: Box, body: BoolArray, voxel: tuple[int, int, int]) -> bool:
+    at = tuple(i - side.start for i, side in zip(voxel, box, strict=True))
+    return all(0 <= i < n for i, n in zip(at, body.shape, strict=True)) and bool(body[at])
+
+
+def _added(rows: Sequence[Correction], but: Correction) -> list[FloatArray]:
+    """Returns where rows add nuclei, but for one row."""
+    return [np.asarray(row.position_um, np.float64) for row in rows if row.what == "add" and row is not but]
+
+
+def _without(labels: IntArray, place_um: FloatArray, others_um: Sequence[FloatArray], scale: _Scale) -> IntArray:
+    """Returns labels in which nothing is free that is nearer to where somebody adds another nucleus than to this place.
+
+    Light moves an added nucleus towards what shines most: without this, the first of two that were missed side by side takes the second.
+    """
+    reach = 3 * scale.radius_um
+    near = [other for other in others_um if np.linalg.norm(other - place_um) < 2 * reach]
+    if not near:
+        return labels
+    labels = labels.copy()
+    box = scale.box(place_um[None], reach, labels.shape)
+    own, inside = scale.distance(box, place_um), labels[box]
+    for other in near:
+        inside[(inside == 0) & (scale.distance(box, other) < own)] = _ANOTHER
+    return labels
+
+
+_ANOTHER = -1
+"""Stands in labels for what is free, but not for everybody."""
+
+
+def _divide(found: EditedVolume, row: Correction, scale: _Scale, red: FloatArray | None, rows: Sequence[Correction]) -> None:
     places = np.array([row.position_um, row.other_um], np.float64)
     for place in places:
         _inside(row, place.tolist(), found.labels.shape, scale)
@@ -143,9 +219,10 @@ def _divide(found: EditedVolume, row: Correction, scale: _Scale, red: FloatArray
     found.label[row.line] = label
     new = _give(found, row, second, box)
     found.made[label] = row.line
+    found.lies(places.tolist(), (label, new))
     if red is not None:
         for part, place in zip((label, new), places, strict=True):
-            _complete(found.labels, part, place, scale, red)
+            _complete(found.labels, part, place, scale, red, _added(rows, row))
 
 
 def _inside(row: Correction, place_um: Sequence[float], shape: tuple[int, ...], scale: _Scale) -> tuple[int, int, int]:
@@ -165,6 +242,7 @@ def _divided(found: EditedVolume, row: Correction, places: FloatArray, scale: _S
         if first in found.made or second in found.made:
             raise _clash(max(found.made.get(first, 0), found.made.get(second, 0)), row, why)
         found.idle[row.line] = why
+        found.lies(places.tolist(), (first, second))
         return None
     box = scale.box(places, scale.little_um, found.labels.shape)
     inside = found.labels[box]
@@ -222,7 +300,7 @@ def _cut(mask: BoolArray, seeds: Sequence[int], scale: _Scale, box: Box, red: Fl
     return np.asarray(mask & ((part == 2) | unreached))
 
 
-def _complete(labels: IntArray, part: int, place_um: FloatArray, scale: _Scale, red: FloatArray) -> None:
+def _complete(labels: IntArray, part: int, place_um: FloatArray, scale: _Scale, red: FloatArray, others_um: Sequence[FloatArray]) -> None:
     """Gives a part that is but the rim of a nucleus what shines around it and is free: the detector drew the other one, and a bit of it.
 
     What shines is brighter than half-way from what lies around to the part itself: a nucleus that is small stays so.
@@ -230,7 +308,7 @@ def _complete(labels: IntArray, part: int, place_um: FloatArray, scale: _Scale, 
     own = labels == part
     if own.sum() * scale.size.prod() >= LEAST_PART * 4 / 3 * np.pi * scale.radius_um**3:
         return
-    others = np.where(own, 0, labels)
+    others = _without(np.where(own, 0, labels), place_um, others_um, scale)
     body, box, _ = _body(others, _lit(others, red, place_um, scale), scale)
     around = scale.box(place_um[None], 3 * scale.radius_um, labels.shape)
     smooth = _smoothed(red, scale)

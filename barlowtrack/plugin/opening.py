@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Layer
 from napari.utils.notifications import show_warning
+from qtpy.QtCore import QTimer
 
 from barlowtrack.config import RecordingConfig
 from barlowtrack.errors import InputError
-from barlowtrack.plugin.attached import session_of
+from barlowtrack.plugin.attached import pointing_of, session_of
 from barlowtrack.plugin.layers.opened import kind_of, recording_layers, run_layers, run_of
+from barlowtrack.plugin.parts import is_there
 
 if TYPE_CHECKING:
     import napari
 
 PANELS = ("Neurons", "Review")
 """Docked when a run is opened, by their names in napari.yaml."""
+WINDOW = (1500, 950)
+"""Pixels of a window that we open."""
+SETTLING_S = 5.0
+"""So long after the layers came the canvas may get its size."""
 
 
 def open_run(viewer: napari.Viewer, path: Path | str, settings: RecordingConfig | None = None) -> Path | None:
@@ -48,8 +55,36 @@ def open_run(viewer: napari.Viewer, path: Path | str, settings: RecordingConfig 
     if viewer.dims.ndim >= 4:
         viewer.dims.set_current_step(viewer.dims.ndim - 4, 0)
     if run is not None:
+        pointing_of(viewer).overview = True
         dock(viewer)
+    _keep_whole(viewer)
     return run
+
+
+def make_room(viewer: napari.Viewer) -> None:
+    """Gives a window that we opened the size that it takes to see a recording beside the panels, as far as the screen has it."""
+    window = viewer.window._qt_window
+    room = window.screen().availableGeometry()
+    if room.width() <= WINDOW[0] or room.height() <= WINDOW[1]:
+        window.showMaximized()
+    else:
+        window.resize(*WINDOW)
+
+
+def _keep_whole(viewer: napari.Viewer) -> None:
+    """Shows the whole picture as long as the canvas still changes its size; napari fits it to the size that it has with the first layer."""
+    viewer.reset_view()
+    end, camera = time.monotonic() + SETTLING_S, viewer.scene.camera
+    fitted, events = [camera.zoom], viewer.window._qt_viewer.canvas._scene_canvas.events.resize
+
+    def fit(_event: Any = None) -> None:
+        if time.monotonic() > end or camera.zoom != fitted[0]:  # somebody has begun to look around
+            events.disconnect(fit)
+            return
+        viewer.reset_view()
+        fitted[0] = camera.zoom
+
+    events.connect(fit, position="last")
 
 
 def dock(viewer: napari.Viewer) -> list[Any]:
@@ -58,4 +93,8 @@ def dock(viewer: napari.Viewer) -> list[Any]:
 
     there = {widget.display_name for widget in PluginManager.instance().iter_widgets() if widget.plugin_name == "barlowtrack"}
     names = [name for name in PANELS if name in there]
-    return [viewer.window.add_plugin_dock_widget("barlowtrack", name, tabify=i > 0)[1] for i, name in enumerate(names)]
+    docked = [viewer.window.add_plugin_dock_widget("barlowtrack", name, tabify=i > 0) for i, name in enumerate(names)]
+    if docked:
+        first = docked[0][0]  # one looks before one answers; later, as napari brings the last one to the front by itself
+        QTimer.singleShot(0, lambda: first.raise_() if is_there(first) else None)
+    return [widget for _, widget in docked]

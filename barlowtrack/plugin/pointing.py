@@ -10,8 +10,8 @@ import numpy as np
 from psygnal import Signal
 
 from barlowtrack.data import UNKNOWN, FloatArray
-from barlowtrack.plugin.marks import Marks
-from barlowtrack.plugin.picking import Ways, hit_by_ray, hit_in_plane, radii_um
+from barlowtrack.plugin.marks import Marks, Spot
+from barlowtrack.plugin.picking import SMALLEST_UM, Ways, hit_by_ray, hit_in_plane, radii_um
 from barlowtrack.plugin.roles import Role, layers_of
 from barlowtrack.plugin.session import Session
 from barlowtrack.plugin.solution import Solution
@@ -25,6 +25,8 @@ CLICK_PX = 4
 LEAST_PX = 4
 """So near to the centre of a nucleus is a hit, however small it is drawn."""
 LEFT = 1
+THERE_UM = 1.0
+"""So near to a place that somebody asks about lies the nucleus that is meant."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Pointing:
 
     Attributes:
         taker: Who gets clicks instead, while a panel asks for a place; None: they choose neurons.
+        overview: The next place that is to be seen moves the plane only: a run that was just opened is seen whole first.
 
     Signals:
         following_changed: (following,) the camera follows the first chosen neuron, or does so no longer.
@@ -63,18 +66,21 @@ class Pointing:
         self._world = World(viewer)
         self._marks = Marks(viewer)
         self._ways: Ways | None = None
+        self._spot: Spot | None = None
         self.taker: Callable[[Click], None] | None = None
+        self.overview = False
         self._shown = self._following = self._settling = False
         viewer.dims.events.point.connect(self._viewer_moved, position="last")
         for event in (viewer.dims.events.ndisplay, viewer.dims.events.order):
             event.connect(self._turned, position="last")
-        for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
-            event.connect(self._layers_changed, position="last")
+        viewer.layers.events.inserted.connect(self._inserted, position="last")
+        viewer.layers.events.removed.connect(self._layers_changed, position="last")
         viewer.mouse_drag_callbacks.append(self._pressed)
         session.solved.connect(self._solved)
         session.moved.connect(self._session_moved)
         session.chosen_changed.connect(self._chosen_changed)
-        session.looked.connect(self.look)
+        session.looked.connect(self._looked)
+        session.pointed.connect(self._pointed)
         self._solved(session.solution, None)
 
     @property
@@ -102,7 +108,33 @@ class Pointing:
         if self._shown:
             self._world.look(place)
 
+    def _looked(self, place: tuple[float, float, float]) -> None:
+        """Goes to see a place, near enough, and marks what lies there where no neuron is meant."""
+        solution = self._session.solution
+        if solution is None or not self._shown:
+            return
+        row = solution.nearest(self._session.t, place, THERE_UM)
+        self._spot = None
+        if not self._session.chosen and row is None:
+            self._spot = Spot(self._session.t, place, SMALLEST_UM, "")
+        elif not self._session.chosen and row is not None and solution.tracks.neuron[row] == UNKNOWN:
+            self._spot = _spot_of(solution, row)
+        volumes = solution.detections.volume_um3[solution.detections.rows_of(self._session.t) if row is None else [row]]
+        overview, self.overview = self.overview, False
+        if len(volumes) and not overview:
+            self._world.come_near(float(np.median(radii_um(volumes))))
+        self._world.look(place, centre=not overview)
+        self._mark()
+
+    def _pointed(self, row: int) -> None:
+        """Marks a nucleus that is no neuron."""
+        solution = self._session.solution
+        if solution is not None:
+            self._spot = _spot_of(solution, row) if solution.tracks.neuron[row] == UNKNOWN else None
+            self._mark()
+
     def _solved(self, solution: Any, old: Any) -> None:
+        self._spot = None
         self._ways = None if solution is None else Ways(solution)
         if old is None:
             self._shown = False  # of another run: whoever brings its layers says which volume is shown
@@ -118,6 +150,11 @@ class Pointing:
             self._viewer_moved()
         if shown != before:  # not for every layer: marks are one, too
             self._mark()
+
+    def _inserted(self, event: Any) -> None:
+        if layers_of([event.value], Role.NEURONS):
+            event.value.events.visible.connect(self._turned)  # marks say what its dots do not
+        self._layers_changed()
 
     def _viewer_moved(self, _event: Any = None) -> None:
         t = self._world.t if self._shown else None
@@ -143,7 +180,9 @@ class Pointing:
             self._settling = False
         self._mark()
 
-    def _chosen_changed(self, _neurons: tuple[int, ...]) -> None:
+    def _chosen_changed(self, neurons: tuple[int, ...]) -> None:
+        if neurons:
+            self._spot = None
         self._follow()
         self._mark()
 
@@ -158,7 +197,7 @@ class Pointing:
 
     def _mark(self) -> None:
         if self._shown and self._ways is not None:
-            self._marks.put(self._session, self._ways, self._world)
+            self._marks.put(self._session, self._ways, self._world, self._spot)
         else:
             self._marks.clear()
 
@@ -193,6 +232,8 @@ class Pointing:
 
     def _choose(self, neuron: int, *, adds: bool) -> None:
         if neuron == UNKNOWN:
+            if not adds:
+                self._session.choose(())
             self._viewer.status = "This nucleus is none of the neurons."
         elif adds and neuron in self._session.chosen:
             self._session.choose(other for other in self._session.chosen if other != neuron)
@@ -212,3 +253,11 @@ class Pointing:
             slack = solution.voxel_size_um[world.sliced] / 2 + world.thickness_um
             hit = hit_in_plane(places, radii, at, axis=world.sliced, slack_um=slack, least_um=least)
         return None if hit is None else part.start + hit
+
+
+def _spot_of(solution: Solution, row: int) -> Spot:
+    """Returns where the nucleus of a row is, which is no neuron."""
+    detections = solution.detections
+    z, y, x = (float(part) for part in detections.position_um[row])
+    radius = float(radii_um(detections.volume_um3[[row]])[0])
+    return Spot(int(detections.t[row]), (z, y, x), radius, f"nucleus {detections.label[row]}")

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from psygnal import Signal
-
-from barlowtrack.plugin.announcing import Announcement
 from barlowtrack.plugin.solution import Solution
 from barlowtrack.plugin.stops import Stop
+from barlowtrack.plugin.telling import Signal
 
 
 class Session:
@@ -25,6 +23,7 @@ class Session:
         said: () corrections.csv of the run has changed.
     """
 
+    solved = Signal(object, object)
     moved = Signal(int)
     chosen_changed = Signal(tuple)
     looked = Signal(tuple)
@@ -32,7 +31,6 @@ class Session:
     said = Signal()
 
     def __init__(self) -> None:
-        self.solved = Announcement()
         self._solution: Solution | None = None
         self._t = self._told_t = 0
         self._chosen: tuple[int, ...] = ()

@@ -7,6 +7,8 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pandas as pd
 from napari.layers import Layer
 from napari.utils.notifications import show_info, show_warning
 
@@ -48,11 +50,13 @@ class ShownLayers:
         self._of, self._session = weakref.ref(viewer), session
         self._opening: Path | None = None
         self._slab_set = False
+        self._unnamed: weakref.WeakSet[Any] = weakref.WeakSet()
         self._filled: weakref.WeakKeyDictionary[Any, tuple[Any, int]] = weakref.WeakKeyDictionary()
         session.solved.connect(self._solved)
         viewer.layers.events.inserted.connect(self._inserted)
         viewer.layers.events.removed.connect(self._removed)
         viewer.dims.events.current_step.connect(self.follow, position="last")  # after the images have been asked for
+        viewer.dims.events.ndisplay.connect(self._turned)
         # napari would say so at every volume that is shown in 3-D, and asks nobody who could take the outlines away in time
         warnings.filterwarnings("ignore", message="Contours are not displayed during 3D rendering")
         for layer in viewer.layers:
@@ -81,6 +85,21 @@ class ShownLayers:
                 self._put_dots(layer)
             elif layer.visible and _said(layer)["role"] == Role.TRACKS:
                 self._put_tracks(layer)
+
+    def _turned(self, _event: Any = None) -> None:
+        """Takes names away in 3-D, where all of them would lie over each other; in 2-D they are as they were before."""
+        viewer = self._of()
+        if viewer is None:
+            return
+        for layer in self._layers():
+            if "dots" not in _said(layer):
+                continue
+            if viewer.dims.ndisplay == 3 and layer.text.visible:
+                self._unnamed.add(layer)
+                layer.text.visible = False
+            elif viewer.dims.ndisplay == 2 and layer in self._unnamed:
+                self._unnamed.discard(layer)
+                layer.text.visible = True
 
     def _layers(self, run: Path | None = None) -> list[Any]:
         viewer = self._of()
@@ -114,6 +133,7 @@ class ShownLayers:
             layer.contour = OUTLINE
         if "dots" in said:
             self._set_slab()
+            self._turned()
         if said.get("run") and said["role"] in _OF_A_RUN:
             self._open_for(layer, Path(said["run"]))
         self.follow()
@@ -161,8 +181,11 @@ class ShownLayers:
         now = dots.at(self.t).filled_up(len(layer.data))
         if len(now.shown):
             with layer.events.blocker_all():  # or each of the four would be drawn
-                layer.data, layer.features, layer.shown = now.position_um, now.features, now.shown
-                if _said(layer)["role"] == Role.NEURONS:
+                layer.data = now.position_um / layer.scale[-3:]
+                _put_features(layer, now.features)
+                if not np.array_equal(layer.shown, now.shown):
+                    layer.shown = now.shown
+                if _said(layer)["role"] == Role.NEURONS and not np.array_equal(layer.face_color[:, :3], now.colour.astype(np.float32)):
                     layer.face_color = now.colour
             layer.refresh()
 
@@ -210,6 +233,16 @@ def _is_of(layer: Any, run: Path) -> bool:
     """Says whether a layer shows something of a run."""
     said = _said(layer)
     return bool(said) and said.get("run") == str(run) and said["role"] in _OF_A_RUN
+
+
+def _put_features(layer: Any, features: pd.DataFrame) -> None:
+    """Fills a layer's table; where its texts are as before they are not made anew, which takes longer than all else."""
+    now = layer.features
+    if list(now) == list(features) and now["index"].to_numpy().tolist() == features["index"].to_numpy().tolist():
+        for name in features:
+            now[name] = features[name].to_numpy()
+    else:
+        layer.features = features
 
 
 def _said(layer: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from barlowtrack.api import Run
-from barlowtrack.data import UNKNOWN, Detections, IntArray, Traces, Tracks
+from barlowtrack.data import UNKNOWN, Amendments, Detections, IntArray, Traces, Tracks
 from barlowtrack.errors import StorageError
 from barlowtrack.pipeline import AMENDMENTS, UNAMENDED, edition
 from barlowtrack.showing.names import Names
@@ -30,6 +30,7 @@ class Solution:
         traces: (K, T) what the neurons do; None where they have not been made of these tracks yet.
         voxel_size_um: z, y, x.
         rate_hz: Volumes a second; None where nobody knows.
+        amendments: What people divided and added: the voxels of these nuclei are not in the label image that was made first.
     """
 
     path: Path
@@ -41,6 +42,7 @@ class Solution:
     traces: Traces | None
     voxel_size_um: tuple[float, float, float]
     rate_hz: float | None
+    amendments: Amendments = field(default_factory=Amendments)
 
     @classmethod
     def read(cls, path: Path | str) -> Solution:
@@ -69,6 +71,7 @@ class Solution:
             traces=_traces(run, track.key),
             voxel_size_um=(float(z), float(y), float(x)),
             rate_hz=card.get("rate_hz"),
+            amendments=run.amendments,
         )
 
     @property

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 OURS = 4
 """t, z, y, x: the last four axes of the viewer, where others bring more."""
+NEAR_PX = 60
+"""So large on the screen a nucleus can be judged."""
 
 
 class World:
@@ -72,8 +74,8 @@ class World:
         """Returns a place of the viewer, of as many axes as it has, as z, y, x in um."""
         return np.asarray(position[-3:]) / self._a_um
 
-    def look(self, place_um: tuple[float, float, float]) -> None:
-        """Moves plane and camera to a place."""
+    def look(self, place_um: tuple[float, float, float], *, centre: bool = True) -> None:
+        """Moves plane and camera to a place; `centre`: the camera, too."""
         dims, camera = self._viewer.dims, self._viewer.scene.camera
         if self.t is None:
             return
@@ -81,7 +83,15 @@ class World:
         shown = [axis for axis in dims.displayed if axis >= dims.ndim - 3]
         if self.sliced is not None:
             dims.set_point(dims.ndim - 3 + self.sliced, place[self.sliced])
-        camera.center = tuple(float(place[axis - dims.ndim]) for axis in shown)
+        if centre:
+            camera.center = tuple(float(place[axis - dims.ndim]) for axis in shown)
+
+    def come_near(self, radius_um: float) -> None:
+        """Brings a plane as near as it takes to judge a nucleus; whoever is nearer stays so, and a volume in 3-D stays as it is."""
+        if self.t is None or self.sliced is None:
+            return
+        camera = self._viewer.scene.camera
+        camera.zoom = max(float(camera.zoom), NEAR_PX / (2 * radius_um * float(self._a_um[-1])))
 
     @property
     def _a_um(self) -> FloatArray:

@@ -124,6 +124,8 @@ def _amended(made: _Made, reader: Reader, t: int, rows: tuple[Correction, ...]) 
     edited = edit(before, rows, recording.voxel_size_um, usual_radius_um(found), red)
     for line, why in edited.idle.items():
         log.warning("corrections.csv: line %d: %s; nothing is changed", line, why)
+    for error in edited.refused.values():
+        log.warning("%s; it is left out, and what is said of that nucleus with it", error)
     part = found.rows_of(t)
     fresh = np.array(sorted(edited.made), np.int64)
     stays = np.arange(part.start, part.stop)[~np.isin(found.label[part], fresh)]
@@ -135,7 +137,8 @@ def _amended(made: _Made, reader: Reader, t: int, rows: tuple[Correction, ...]) 
     shown = reader.read(t, volume, edited.labels, now.label)
     changed = np.flatnonzero(edited.labels != before)
     values = edited.labels.ravel()[changed]
-    return AmendedVolume(t, edits_digest(rows), origin, now, vectors, shown.light, shown.places, changed, values)
+    clicks, clicked = edited.clicked
+    return AmendedVolume(t, edits_digest(rows), origin, now, vectors, shown.light, shown.places, changed, values, clicks, clicked)
 
 
 def _measured(

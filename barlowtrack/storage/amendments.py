@@ -12,7 +12,7 @@ from safetensors.numpy import load, save
 from barlowtrack.data import AmendedVolume, Amendments, Detections, Light, Places
 from barlowtrack.errors import InputError
 
-_PLAIN = ("origin", "vectors", "voxels", "labels")
+_PLAIN = ("origin", "vectors", "voxels", "labels", "clicks_um", "clicked")
 _COLUMNS = tuple(name for name in Detections.__dataclass_fields__ if name != "n_volumes")
 
 

@@ -18,6 +18,7 @@ from barlowtrack.data import UNKNOWN, Light, Source
 from barlowtrack.errors import InputError, StorageError
 from barlowtrack.evaluate import evaluate, trace_correlation
 from barlowtrack.io.tables import read_truth
+from barlowtrack.seen import Seen
 from barlowtrack.stages import segment as segmenting
 from barlowtrack.stages.measure import measure
 
@@ -253,6 +254,34 @@ def test_the_new_can_be_spoken_of_at_once_and_is_who_a_person_says(run, clicks):
     assert run.undo_correction(3).other == "3"
 
 
+@pytest.mark.parametrize("at_hand", [True, False], ids=["recording at hand", "recording away"])
+def test_a_row_about_what_was_made_speaks_of_the_click_and_has_the_voxels_that_a_run_gives_it(run, clicks, at_hand):
+    """Where light puts a nucleus is known before the run only where the recording is; what a row means must not hang on it."""
+    recording = run.path.parent / "recording"
+    if not at_hand:
+        recording.rename(run.path.parent / "away")
+    first, second, alone = (tuple(np.round(place, 4)) for place in places(clicks))
+    divided, _ = say(run, clicks)
+    labels = [pipeline.read("detections", run.folder).label[run.detections.rows_of(t)].max() + 1 for t in (MERGED, MISSED)]
+    rows = [
+        run.correct("is", t=t, label=int(label), neuron=name, new=True)
+        for t, label, name in zip((MERGED, MISSED), labels, "VW", strict=True)
+    ]
+    assert [row.position_um for row in rows] == [second, alone]
+    seen = Seen(run.folder).edition(run.corrections).amendments
+    if not at_hand:
+        (run.path.parent / "away").rename(recording)
+    solve(run, "track")
+    now = run.detections
+    for row, name in zip(rows, "VW", strict=True):
+        at = np.flatnonzero((now.t == row.t) & (now.label == row.label))[0]
+        assert run.neurons["name"][run.tracks.neuron[at]] == name
+    pairs = list(zip(seen.volumes, run.amendments.volumes, strict=True))
+    same = [np.array_equal(a.voxels, b.voxels) and np.array_equal(a.labels, b.labels) for a, b in pairs]
+    assert same == [True, True] if at_hand else not all(same)
+    assert run.correct("not-a-neuron", t=MERGED, label=divided.label).position_um == first
+
+
 def test_what_cannot_be_is_refused_before_it_is_written(run, clicks):
     first, second, alone = places(clicks)
     whole = run.correct("is", t=MERGED, position_um=first, neuron=0)
@@ -302,11 +331,29 @@ def test_the_queue_leaves_edited_volumes_alone_until_they_are_solved_again(run, 
     assert {MERGED, MISSED} & {question.t for question in run.review_queue(50)}
 
 
-def test_tracks_that_are_older_than_the_amended_detections_cannot_be_corrected(run, clicks):
+def test_tracks_that_are_older_than_the_amended_detections_cannot_be_corrected_scored_or_shown(run, clicks, tiny_worm, tmp_path):
     say(run, clicks)
     solve(run, "amend")
+    n = len(run.detections)
+    assert len(run.light) == len(run.embeddings) == len(run.identities) == n
+    for name in ("tracks", "candidates", "absences", "neurons", "traces"):
+        with pytest.raises(StorageError, match=rf"{name} are older than the detections; run 'barlowtrack run .*' first"):
+            getattr(run, name)
+    scored = CliRunner().invoke(cli, ["evaluate", str(run.path), "--truth", str(tiny_worm / "truth.csv")])
+    assert isinstance(scored.exception, StorageError)
+    assert "tracks are older than the detections" in str(scored.exception)
+    with pytest.raises(StorageError, match="older than the detections"):
+        run.movie(tmp_path / "film.webp")
     with pytest.raises(StorageError, match="tracks are older than the detections; run 'barlowtrack run' first"):
         run.correct("name", neuron=1, other="AVAL")
+    solve(run, "track")
+    assert len(run.tracks) == n
+    with pytest.raises(StorageError, match=r"traces are older than the (tracks|detections)"):
+        assert run.traces
+    scored = CliRunner().invoke(cli, ["evaluate", str(run.path), "--truth", str(tiny_worm / "truth.csv")])
+    assert scored.exit_code == 0
+    assert "identity accuracy" in scored.stdout
+    assert "traces" not in scored.stdout
 
 
 def test_a_stage_alone_wants_the_amended_detections_first(run, clicks):

@@ -75,7 +75,7 @@ def qt(display):
     return SimpleNamespace(application=application, napari=napari, spin=spin, wait=wait)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def raised(monkeypatch):
     """What was raised where nobody could catch it: in slots, timers and threads. Must be empty in the end."""
     import threading

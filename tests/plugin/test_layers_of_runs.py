@@ -90,12 +90,15 @@ def test_what_the_mouse_is_told(solution):
 def test_dots_are_the_nuclei_of_a_volume(solution):
     dots = DotsOfRun(solution).at(5)
     part = solution.detections.rows_of(5)
-    np.testing.assert_allclose(dots.position_um, solution.detections.position_um[part])
-    for i, row in enumerate(range(part.start, part.stop)):
+    assert dots.shown.sum() == part.stop - part.start
+    assert (DotsOfRun(solution).at(2).features["index"] == dots.features["index"]).all(), "names need not be written anew"
+    for row in range(part.start, part.stop):
         neuron = int(solution.tracks.neuron[row])
+        (i,) = np.flatnonzero(dots.shown & (dots.features["label"] == solution.detections.label[row]))
+        np.testing.assert_allclose(dots.position_um[i], solution.detections.position_um[row])
         np.testing.assert_allclose(dots.colour[i], colour_of(neuron) if neuron >= 0 else GREY)
-        assert dots.features["called"][i] == (solution.names.short(neuron) if neuron >= 0 else "")
-        assert dots.features["neuron"][i] == neuron
+        assert dots.features["index"][i] == (solution.names.short(neuron) if neuron >= 0 else "")
+        assert dots.features["neuron"][i] == (solution.names.text(neuron) if neuron >= 0 else "nobody")
     assert len(DotsOfRun(solution).at(99).position_um) == len(DotsOfRun().at(0).position_um) == 0
 
 
@@ -104,7 +107,7 @@ def test_dots_fill_up_with_what_is_not_shown(solution, t):
     dots = DotsOfRun(solution).at(t)
     n = len(dots.shown)
     more = dots.filled_up(n + 3)
-    assert more.shown.tolist() == [True] * n + [False] * 3
+    assert more.shown.tolist() == [*dots.shown, False, False, False]
     assert len(more.features) == len(more.position_um) == len(more.colour) == n + 3
     assert list(more.features.columns) == list(dots.features.columns)
     assert dots.filled_up(n) is dots
@@ -113,9 +116,9 @@ def test_dots_fill_up_with_what_is_not_shown(solution, t):
 def test_truth_keeps_its_own_names():
     t, neuron = np.array([3, 1, 3]), np.array([70, 12, 11])
     dots = DotsOfTruth(t, neuron, np.arange(9.0).reshape(3, 3)).at(3)
-    assert dots.features["called"].tolist() == ["70", "11"]
+    assert dots.features["index"].tolist() == ["70", "11"]
     assert dots.position_um.tolist() == [[0, 1, 2], [6, 7, 8]]
-    _, keywords, kind = truth_layer(Truth(t, neuron, np.zeros((3, 3))), None)
+    _, keywords, kind = truth_layer(Truth(t, neuron, np.zeros((3, 3))), (1.5, 0.35, 0.35), None)
     assert (kind, keywords["ndim"], keywords["metadata"][KEY]["role"]) == ("points", 3, "truth")
 
 
@@ -127,7 +130,7 @@ def test_ways_reach_as_far_as_can_be_seen(solution):
     assert (np.diff(order) == 1).all()
     for neuron, t, *place in ways.vertices[::17]:
         row = solution.row_of[int(neuron), int(t)]
-        np.testing.assert_allclose(place, solution.detections.position_um[row])
+        np.testing.assert_allclose(np.multiply(place, solution.voxel_size_um), solution.detections.position_um[row])
     np.testing.assert_allclose(ways.colour[0, :3], colour_of(int(ways.vertices[0, 0])))
     assert len(tracks_around(solution, 8 + TAIL + REACH).vertices) == 0
 
@@ -138,9 +141,12 @@ def test_contrast_is_robust_and_never_empty():
     volume[4:6, 40:60, 40:60] = 500
     volume[0, 0, 0] = 60_000  # a hot pixel
     low, high, most = contrast([volume])
-    assert 95 < low < 105
+    assert 100 < low < 110
     assert 400 < high <= 500
     assert most == 60_000
+    assert low > np.percentile(volume, 97), "in 3-D, where the brightest voxel of a line is shown, noise stays black"
+    assert contrast([volume], 300.0)[1] == 300
+    assert contrast([volume], 90.0)[1] > 400, "of nuclei that do not shine nothing is learned"
     for odd in (np.zeros((2, 4, 4)), np.full((2, 4, 4), 7), np.full((2, 4, 4), np.nan)):
         low, high, most = contrast([odd.astype(np.float32)])
         assert low < high <= most

@@ -239,7 +239,7 @@ def test_marks_and_camera_go_with_the_chosen_neuron(shown, qt, solution):
     session.choose([neuron, (neuron + 1) % solution.n_neurons])
     assert len(layers_of(viewer.layers, Role.MARKS)) == 1
     session.choose([])
-    assert len(layers_of(viewer.layers, Role.MARKS)[0].data) == 0
+    assert not layers_of(viewer.layers, Role.MARKS)[0].shown.any()
     viewer.dims.ndisplay = 3
     session.choose([neuron])
     session.show(3)
@@ -247,6 +247,49 @@ def test_marks_and_camera_go_with_the_chosen_neuron(shown, qt, solution):
     pointing.following = False
     session.show(6)
     assert np.allclose(viewer.scene.camera.center, shown.place(neuron, 3), atol=1e-3)
+
+
+def test_a_nucleus_that_is_no_neuron_has_a_ring_too(shown, qt, solution):
+    from barlowtrack.plugin.stops import Stop
+
+    neuron = shown.apart(1, t=3)[0]
+    row = int(solution.row_of[neuron, 3])
+    gone = solution.tracks.neuron.copy()
+    gone[row] = -1
+    session, viewer = shown.session, shown.viewer
+    session.take(replace(solution, tracks=replace(solution.tracks, neuron=gone)))
+    place, other = tuple(float(part) for part in solution.detections.position_um[row]), (neuron + 1) % solution.n_neurons
+    name = f"nucleus {solution.detections.label[row]}"
+
+    def said():
+        (marks,) = layers_of(viewer.layers, Role.MARKS)
+        return list(marks.features["said"][marks.shown])
+
+    session.show(1)
+    session.choose([other])
+    zoom = viewer.scene.camera.zoom
+    session.look(Stop(3, place, (), ()))
+    assert (session.chosen, said()) == ((), [name])
+    radius = np.cbrt(3 * solution.detections.volume_um3[row] / (4 * np.pi))
+    assert viewer.scene.camera.zoom == pytest.approx(max(zoom, 60 / (2 * radius)))
+    viewer.scene.camera.zoom = 90
+    session.look(Stop(3, place, (), ()))
+    assert viewer.scene.camera.zoom == 90  # whoever is nearer stays there
+    (marks,) = layers_of(viewer.layers, Role.MARKS)
+    assert np.allclose((marks.data[0] * marks.scale)[1:], place[1:])
+    session.show(4)
+    assert said() == []
+    session.show(3)
+    session.choose([other])
+    assert name not in said()
+    viewer.scene.camera.zoom = 8
+    shown.pointing.look(place)
+    assert viewer.scene.camera.zoom == 8  # as the camera follows
+    qt.wait(lambda: (shown.pixel(place) - shown.canvas.native.rect().center()).manhattanLength() < 4, what="the picture")
+    shown.click(place)
+    assert (session.chosen, said()) == ((), [name])
+    session.take(solution)
+    assert said() == []
 
 
 def fewer(solution, neurons, volumes):
@@ -268,7 +311,7 @@ def test_another_solution_may_show_less(shown, qt, solution, tmp_path):
     session.choose([5, 2])
     session.take(fewer(solution, 3, 4))
     assert (session.t, session.chosen, panel.table.selected, viewer.dims.point[0]) == (3, (2,), [2], 3)
-    assert len(layers_of(viewer.layers, Role.MARKS)[0].data) == 1
+    assert layers_of(viewer.layers, Role.MARKS)[0].shown.sum() == 1
     qt.wait(lambda: len(panel.table.figures.figures) == 3, what="the new figures")
     other = replace(solution, path=tmp_path / "other.barlowtrack", voxel_size_um=(3.0, 0.7, 0.7))
     viewer.add_image(shown.image.data, name="other", scale=(1, 3, 0.7, 0.7), metadata=metadata_of(Role.IMAGE, other.path), **SPACE)
@@ -279,7 +322,7 @@ def test_another_solution_may_show_less(shown, qt, solution, tmp_path):
     assert list(marks.scale) == [3.0, 0.7, 0.7]
     assert np.allclose((marks.data[0] * marks.scale)[1:], shown.pointing.place_of(4)[1:])
     session.take(None)
-    assert len(marks.data) == 0
+    assert not marks.shown.any()
 
 
 def test_the_table_by_keys_and_mouse(shown, qt, solution):

@@ -62,7 +62,9 @@ def test_a_run_that_is_dropped_opens_with_its_neurons(viewer, qt, tiny_run):
     (neurons,) = layers_of(viewer.layers, Role.NEURONS)
     part = solution.detections.rows_of(3)
     assert labels.editable is False
-    np.testing.assert_allclose(neurons.data[neurons.shown], solution.detections.position_um[part])
+    np.testing.assert_allclose(
+        np.sort(neurons.data[neurons.shown] * neurons.scale, axis=0), np.sort(solution.detections.position_um[part], axis=0)
+    )
     known = int(solution.tracks.neuron[part].max())
     row = int(solution.row_of[known, 3])
     place = np.round(solution.detections.position_um[row] / solution.voxel_size_um).astype(int)
@@ -95,7 +97,7 @@ def test_the_sample_opens_with_its_truth(viewer, qt):
     viewer.dims.set_current_step(0, 11)
     qt.spin(0.05)
     expected = truth.metadata[KEY]["dots"].at(11).position_um
-    np.testing.assert_allclose(truth.data[truth.shown], expected)
+    np.testing.assert_allclose(truth.data[truth.shown] * truth.scale, expected)
     at = np.round(expected / np.array(red.scale[1:])).astype(int).clip(0, np.array(red.data.shape[1:]) - 1)
     volume = red.data[11]
     assert np.median(volume[tuple(at.T)]) > 2 * np.median(volume) - 100, "the points lie on nuclei"

@@ -16,7 +16,7 @@ from barlowtrack.errors import BarlowtrackError, InputError, StorageError
 from barlowtrack.identity.review import Question
 from barlowtrack.plugin.changes import changes, matched
 from barlowtrack.plugin.review import saying
-from barlowtrack.plugin.review.choices import choices
+from barlowtrack.plugin.review.choices import choices, nobody
 from barlowtrack.plugin.review.clicking import brightest_along
 from barlowtrack.plugin.review.desk import Desk
 from barlowtrack.plugin.review.merging import HERE, THERE, coming, yielding
@@ -107,8 +107,22 @@ def test_each_kind_of_question_has_its_own_answers(solution):
     assert asked(solution, same) == f"Are {other} and {neuron} one neuron?"
     yes, no = choices(solution, of_question(solution, question(solution, row, "nobody", candidates=((neuron, 0.3),))))
     assert (yes.answers[0].what, yes.answers[0].neuron, yes.probability) == ("is", neuron, 0.3)
+    surest = max(np.flatnonzero(solution.tracks.neuron == neuron), key=lambda at: solution.tracks.probability[at])
+    assert (yes.answers[0].t, yes.answers[0].label) == (solution.detections.t[surest], solution.detections.label[surest])
+    assert f"nucleus {yes.answers[0].label} of volume {yes.answers[0].t}, its surest, is {neuron}" in yes.note
+    assert "%" not in described(solution, of_question(solution, question(solution, row, "nobody")))
     assert (no.answers[0].what, no.answers[0].neuron, no.answers[0].label) == ("not-a-neuron", neuron, None)
     assert "all 8 volumes" in no.text
+
+
+def test_what_candidates_leave_is_nobody(solution):
+    row = known_row(solution, 3)
+    subject = of_row(solution, row)
+    lines = {"t": [3, 3], "label": [subject.label] * 2, "rank": [0, 1], "neuron": [subject.neuron, 1], "probability": [0.49, 0.07]}
+    doubtful = replace(solution, candidates=solution.candidates.iloc[:2].assign(**lines))
+    assert nobody(doubtful, subject) == pytest.approx(0.44)
+    assert nobody(doubtful, replace(subject, label=None)) is None
+    assert nobody(doubtful, replace(subject, question=question(solution, row, "nobody"))) is None
 
 
 def test_an_exchange_is_two_rows_and_what_makes_no_sense_is_refused_in_words(solution):
@@ -216,6 +230,42 @@ def test_answers_are_written_as_they_are_given_and_undone_and_said_again(desk, r
     assert (run.path / "corrections.csv").read_bytes() == before
 
 
+def test_the_same_again_is_not_written_again(desk, run):
+    solution = desk.session.solution
+    first = desk.question
+    assert first.kind == "nobody"
+    desk.choose(0)
+    assert desk.heard[-1][0].endswith(f", so {first.neuron} is a neuron.")
+    n = len(run.corrections)
+    desk._take(of_row(solution, known_row(solution, 1)))
+    desk.say(saying.accept(desk.subject))
+    desk.say(saying.accept(desk.subject))
+    assert len(run.corrections) == n + 1
+    assert desk.heard[-1] == (f"line {n + 2} of corrections.csv says so already; nothing was written.", True)
+    desk.undo()
+    desk.say(saying.accept(desk.subject))  # it was taken back, so it is news
+    assert desk.heard[-1][0].startswith("Saved as line")
+
+
+def test_a_desk_out_of_sight_leaves_the_viewer_where_it_is(run):
+    desk = Desk(Session(), Now())
+    desk.in_sight, went = False, []
+    desk.session.looked.connect(went.append)
+    desk.session.take(Solution.read(run.path))
+    assert desk.subject.question is desk.question
+    assert (desk.session.t, went) == (0, [])
+    desk.appear(True)
+    assert (desk.session.t, len(went)) == (desk.subject.t, 1)
+    desk.appear(False)
+    desk.appear(True)  # once is enough
+    assert len(went) == 1
+    desk.ask()
+    row = known_row(desk.session.solution, 2)
+    desk._take(of_row(desk.session.solution, row))
+    desk._asked(desk.session.solution, desk.questions)  # questions come while a person looks at something else
+    assert desk.subject == of_row(desk.session.solution, row)
+
+
 def test_an_exchange_is_undone_and_said_again_as_one(desk, run):
     solution = desk.session.solution
     other = int(solution.tracks.neuron[known_row(solution, 4, 1)])
@@ -233,8 +283,8 @@ def test_an_exchange_is_undone_and_said_again_as_one(desk, run):
 def test_keys_mean_the_question_until_another_nucleus_is_chosen(desk):
     session, solution = desk.session, desk.session.solution
     asked = desk.question
-    assert (desk.subject.t, desk.subject.label, session.t) == (asked.t, asked.label, asked.t)
-    session.show((asked.t + 1) % solution.n_volumes)  # looking around changes nothing
+    assert (desk.subject.question, session.t) == (asked, desk.subject.t)
+    session.show((session.t + 1) % solution.n_volumes)  # looking around changes nothing
     assert desk.subject.question is asked
     neuron = int(solution.tracks.neuron[known_row(solution, session.t, 2)])
     session.choose([neuron])
@@ -243,6 +293,10 @@ def test_keys_mean_the_question_until_another_nucleus_is_chosen(desk):
     assert (desk.subject.neuron, desk.subject.t) == (neuron, session.t)
     session.point(known_row(solution, session.t, 1))
     assert desk.subject == of_row(solution, known_row(solution, session.t, 1))
+    nobody_here = replace(desk.subject, neuron=UNKNOWN)
+    desk._take(nobody_here)
+    session.show((session.t + 1) % solution.n_volumes)  # who is nobody cannot be followed, and the viewer is not taken back
+    assert (desk.subject, session.t) == (nobody_here, (nobody_here.t + 1) % solution.n_volumes)
     desk.held = lambda: True  # somebody clicks for another reason
     session.choose([neuron])
     assert desk.subject.neuron != neuron
@@ -393,7 +447,7 @@ def test_a_place_of_a_neuron_that_a_volume_does_not_show(solution):
 def test_without_its_recording_a_run_is_not_solved_again_and_keeps_what_was_said(desk, run):
     desk.say(saying.accept(desk.subject))
     move_away(run)
-    with pytest.raises(BarlowtrackError, match="nowhere"):
+    with pytest.raises(BarlowtrackError, match=r"nowhere any more.*barlowtrack run RECORDING --out"):
         resolve(desk.session.solution, Heard())
     assert len(run.corrections.in_force) == 1
 

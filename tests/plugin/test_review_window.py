@@ -65,7 +65,8 @@ def shown(viewer, qt, run):
 def test_five_answers_by_keys_and_the_rest_follows(shown, qt, run):
     desk, press = shown.desk, shown.press
     first = desk.question
-    assert f"volume {first.t}" in shown.cards.meant.text()
+    at = desk.subject
+    assert f"volume {at.t}" in shown.cards.meant.text()
     press("1")
     press("K")
     press("N")
@@ -74,7 +75,7 @@ def test_five_answers_by_keys_and_the_rest_follows(shown, qt, run):
     press("1")
     said = run.corrections.in_force
     assert len(said) == 4
-    assert (said[0].t, said[0].label) == (first.t, first.label) or said[0].neuron == str(first.neuron)
+    assert (said[0].t, said[0].label) == (at.t, at.label) or said[0].neuron == str(first.neuron)
     assert shown.viewer.layers[1].mode == "pan_zoom"  # keys of the labels did nothing
     assert shown.saved.text().startswith("Saved as line 5: ")
     assert shown.tabs.tabText(0) == "What was said (4)"
@@ -106,6 +107,79 @@ def test_five_answers_by_keys_and_the_rest_follows(shown, qt, run):
     assert shown.session.t == 6
     assert (desk.subject.t, desk.subject.label) == (6, label)
     qt.wait(lambda: shown.gallery.picture(shown.session.solution.row_at(6, label)) is not None, what="its picture")
+    desk.questions, desk.at, desk.subject = (), -1, None
+    desk.turned.emit()
+    assert (shown.asked.text(), "Click any nucleus" in shown.where.text()) == ("No question is left.", True)
+
+
+def test_behind_another_panel_it_hears_no_key_and_moves_no_viewer(viewer, qt, run):
+    from qtpy.QtTest import QTest
+    from qtpy.QtWidgets import QWidget
+
+    from barlowtrack.plugin.review.panel import Review
+
+    session, panel, went = session_of(viewer), Review(viewer), []
+    behind = viewer.window.add_dock_widget(panel, name="Review")
+    before = viewer.window.add_dock_widget(QWidget(), name="Neurons", tabify=True)
+    session.looked.connect(went.append)
+    qt.spin(0.1)
+    session.take(Solution.read(run.path))
+    qt.wait(lambda: panel.desk.questions and not panel.line.busy and viewer.layers, what="questions")
+    session.show(6)
+    assert panel.isVisible()  # as Qt says
+    canvas = viewer.window._qt_viewer.canvas.native
+    panel.window().activateWindow()
+    canvas.setFocus()
+
+    def pressed(key):
+        QTest.keyClick(canvas, key)
+        qt.spin(0.1)
+        qt.wait(lambda: not panel.line.busy, what="what follows")
+        return len(run.corrections)
+
+    assert (pressed("k"), pressed("1"), session.t, went) == (0, 0, 6, [])
+    behind.raise_()
+    qt.wait(lambda: went, what="the question")
+    assert session.t == panel.desk.subject.t
+    assert pressed("k") == 1
+    before.raise_()
+    qt.spin(0.1)
+    assert (pressed("k"), pressed("1")) == (1, 1)
+    behind.raise_()
+    qt.spin(0.1)
+    shown = panel.desk.subject
+    panel.cards.subject = None  # as if the frame showed another nucleus
+    assert pressed("k") == 1
+    panel.cards.subject = shown
+    assert pressed("k") == 2
+
+    behind.setFloating(True)
+    behind.resize(400, 700)
+    qt.spin(0.2)
+    cut = [
+        part.text()
+        for part in (*panel.buttons.values(), *(line.pictures[-1] for line in panel.cards.lines if line.isVisible()), panel.cards.meant)
+        if part.visibleRegion().boundingRect().size() != part.size()
+    ]
+    assert (panel.width() <= 400, cut) == (True, [])
+
+
+def test_a_run_is_opened_to_be_looked_at_first(viewer, qt, run):
+    from qtpy.QtWidgets import QDockWidget
+
+    from barlowtrack.plugin.neurons.panel import Neurons
+    from barlowtrack.plugin.opening import open_run
+    from barlowtrack.plugin.review.panel import Review
+
+    open_run(viewer, run.path)
+    panel, neurons = (viewer.window._qt_window.findChildren(kind)[0] for kind in (Review, Neurons))
+    qt.wait(lambda: panel.desk.questions and not panel.line.busy, what="questions")
+    qt.spin(0.1)
+    assert not neurons.visibleRegion().isEmpty()
+    assert (panel.sight.now, session_of(viewer).t) == (False, 0)
+    dock = next(part for part in viewer.window._qt_window.findChildren(QDockWidget) if part.isAncestorOf(panel))
+    dock.raise_()
+    qt.wait(lambda: panel.sight.now and session_of(viewer).t == panel.desk.subject.t, what="its question")
 
 
 def test_what_is_typed_is_no_answer_and_names_whom_one_means(shown, qt, run):
@@ -285,6 +359,10 @@ def test_runs_are_opened_solved_and_closed_while_somebody_is_at_work(shown, qt, 
 
     viewer, session, desk, solution = shown.viewer, shown.session, shown.desk, shown.session.solution
     viewer.window.add_dock_widget(neurons := Neurons(viewer), name="Neurons")
+    qt.spin(0.1)  # it is laid over this one
+    viewer.window._wrapped_dock_widgets["Review"].raise_()
+    qt.wait(lambda: shown.sight.now, what="the panel")
+    qt.spin(0.1)
     row = known_row(solution, 6)
     session.show(6)
     session.point(row)
@@ -338,8 +416,7 @@ def test_runs_are_opened_solved_and_closed_while_somebody_is_at_work(shown, qt, 
     session.take(None, "It has no tracks.")
     assert shown.asked.text() == "It has no tracks."
     assert not shown.buttons["accept"].isEnabled()
-    dock = next(dock for name, dock in viewer.window._wrapped_dock_widgets.items() if name == "Review")
-    dock.destroyOnClose()
+    viewer.window._wrapped_dock_widgets["Review"].destroyOnClose()
     assert not shown._listening.on
     session.take(solution)
     assert not desk.asking

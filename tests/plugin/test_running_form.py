@@ -12,6 +12,7 @@ from barlowtrack.plugin.running import chosen
 from barlowtrack.plugin.running.form import Form, to_texts
 from barlowtrack.plugin.running.heard import Heard, duration, event_of, forecast
 from barlowtrack.plugin.running.settings import Kind, about_sections, read_settings
+from barlowtrack.plugin.running.told import in_panel_words
 from tests.conftest import FAST
 
 SETTINGS = {setting.name: setting for setting in read_settings()}
@@ -233,3 +234,13 @@ def test_a_run_folder_may_be_chosen_for_its_recording(tiny_run, tiny_worm):
     assert chosen.default_folder(str(tiny_worm / "recording")) == str(tiny_worm / "recording.barlowtrack")
     assert {item.state for item in chosen.planned(folder, "", job.config)} == {"cached"}
     assert {finding.level for finding in chosen.looked_at(folder, "", job.config)} <= {"ok", "warn"}
+
+
+def test_advice_for_the_command_line_is_told_in_words_of_the_panel():
+    form = Form()
+    told = in_panel_words("no voxel size; give it as --voxel-size Z Y X, or as [recording] voxel_size_um, in um", form.settings)
+    assert told == ("no voxel size; give it as 'voxel size (um)' (Settings, recording), in um", "recording.voxel_size_um")
+    told = in_panel_words("give --rate HZ, or [recording] rate_hz", form.settings)
+    assert told == ("give 'rate (Hz)' (Settings, recording)", "recording.rate_hz")
+    assert in_panel_words("make room, or give --out", form.settings) == ("make room, or choose another folder in 'Results in'", "")
+    assert in_panel_words("shape [12] of [recording] nothing", form.settings) == ("shape [12] of [recording] nothing", "")

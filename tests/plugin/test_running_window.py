@@ -84,6 +84,46 @@ def test_the_form_says_what_is_wrong_and_what_will_happen(panel, viewer, qt, tin
     assert not panel.start.isEnabled()
 
 
+def test_a_setting_that_is_wanted_is_named_as_the_form_names_it_and_comes_into_sight(panel, viewer, qt, tmp_path):
+    import numpy as np
+    import tifffile
+    from qtpy.QtGui import QColor
+    from qtpy.QtWidgets import QDockWidget
+
+    from barlowtrack.check import Finding
+
+    (tmp_path / "worm").mkdir()
+    for t in range(2):
+        tifffile.imwrite(tmp_path / "worm" / f"{t}.tif", np.zeros((4, 8, 8), np.uint16), photometric="minisblack", metadata={"axes": "ZYX"})
+    panel.place.choose(tmp_path / "worm")
+    qt.wait(lambda: "voxel" in panel.headline.text(), what="what is wanting")
+    assert "'voxel size (um)' (Settings, recording)" in panel.headline.text()
+    assert "--" not in panel.headline.text()
+    size = panel.form_view.parts["recording"].fields["recording.voxel_size_um"]
+    qt.wait(lambda: not size.visibleRegion().isEmpty(), what="the field")
+    panel.tabs.setCurrentWidget(panel.findings)
+    panel._show_findings([Finding("warn", "volumes a second: unknown", "give --rate HZ, or [recording] rate_hz"), Finding("ok", "fine")])
+    unknown, fine = panel.findings.item(0), panel.findings.item(1)
+    assert unknown.text().endswith("give 'rate (Hz)' (Settings, recording) - click to go there")
+    dark = fine.foreground().color()
+    viewer.theme = "light"
+    qt.wait(lambda: fine.foreground().color() != dark, what="another colour")
+    assert fine.foreground().color().lightness() < dark.lightness()
+    assert QColor(panel.note.styleSheet().split()[1].rstrip(";")).lightness() < 110
+    panel.findings.itemClicked.emit(unknown)
+    assert panel.tabs.currentWidget() is panel.form_view
+
+    dock = next(part for part in viewer.window._qt_window.findChildren(QDockWidget) if part.isAncestorOf(panel))
+    dock.setFloating(True)
+    dock.resize(300, 700)
+    for part in panel.form_view.parts.values():
+        part.unfold(True)
+    qt.spin(0.3)
+    inside = panel.form_view.parts["train"].parentWidget()
+    assert panel.width() <= 300
+    assert inside.width() <= inside.parentWidget().width()  # nothing lies under the scroll bar
+
+
 def test_a_run_is_stopped_and_goes_on_to_the_same_bytes_and_is_shown(panel, viewer, qt, tiny_worm, tiny_run, tmp_path):
     from qtpy.QtGui import QCloseEvent
 

@@ -121,3 +121,41 @@ def test_stops_are_gone_to_one_after_the_other(qt, raised, solution):
     stepper.show_stops([])
     assert stepper.where.text() == "nothing to look at"
     stepper.deleteLater()
+
+
+def test_a_listener_that_fails_keeps_no_other_from_hearing(raised):
+    session, heard = Session(), []
+
+    def fail(neurons):
+        raise RuntimeError("broken")
+
+    session.chosen_changed.connect(fail)
+    session.chosen_changed.connect(heard.append)
+    session.choose([4])
+    assert heard == [(4,)]
+    assert [str(error) for error in raised] == ["broken"]
+    raised.clear()
+
+
+def test_listening_keeps_nobody_alive_and_ends_when_it_is_said():
+    import gc
+
+    class Panel:
+        def __init__(self, session):
+            session.solved.connect(self.solved)
+            session.said.connect(self.solved)
+
+        def solved(self):
+            heard.append(self)
+
+    session, heard = Session(), []
+    panel = Panel(session)
+    session.take(None)  # told to a listener that wants to know no more than that
+    session.said.disconnect(panel.solved)
+    session.tell()
+    assert heard == [panel]
+    heard.clear()
+    del panel
+    gc.collect()
+    session.take(None)
+    assert not heard

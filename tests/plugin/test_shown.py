@@ -27,6 +27,14 @@ def one(viewer, role):
     return layer
 
 
+def shown_um(layer):
+    return by_place(layer.data[layer.shown] * layer.scale)
+
+
+def by_place(position_um):
+    return position_um[np.lexsort(position_um.T)]
+
+
 def test_a_new_solution_changes_layers_in_place_and_what_is_removed_stays_away(opened, qt):
     viewer, session = opened
     old = session.solution
@@ -46,7 +54,8 @@ def test_a_new_solution_changes_layers_in_place_and_what_is_removed_stays_away(o
     assert set(reads) <= set(labels.data.volumes.held), "no label was read again"
     assert (labels.data[2] == 1).sum() == 0
     part = old.detections.rows_of(2)
-    assert neurons.features["neuron"].to_numpy()[neurons.shown].tolist() == nobody[part].tolist()
+    assert (neurons.features["neuron"][neurons.shown] == "nobody").sum() == (nobody[part] == -1).sum()
+    assert "0" not in set(neurons.features["neuron"][neurons.shown])
     assert len(ways.data) == n_known - int((old.tracks.neuron == 0).sum())
     viewer.layers.remove(neurons)
     session.take(replace(old))
@@ -62,14 +71,20 @@ def test_points_follow_the_volume_on_scrubbing_in_2d_and_3d(opened, qt):
         for t in (5, 1, 7, 0):
             viewer.dims.set_current_step(0, t)
             qt.spin()
-            np.testing.assert_allclose(neurons.data[neurons.shown], solution.detections.position_um[solution.detections.rows_of(t)])
+            np.testing.assert_allclose(
+                shown_um(neurons), by_place(solution.detections.position_um[solution.detections.rows_of(t)]), rtol=1e-6
+            )
     viewer.dims.ndisplay = 2
+    viewer.dims.ndisplay = 3
+    assert not neurons.text.visible, "all names would lie over each other"
+    viewer.dims.ndisplay = 2
+    assert neurons.text.visible
     neurons.visible = False
     viewer.dims.set_current_step(0, 4)
     qt.spin()
     neurons.visible = True
     qt.spin()
-    np.testing.assert_allclose(neurons.data[neurons.shown], solution.detections.position_um[solution.detections.rows_of(4)])
+    np.testing.assert_allclose(shown_um(neurons), by_place(solution.detections.position_um[solution.detections.rows_of(4)]), rtol=1e-6)
 
 
 def test_a_session_that_is_opened_elsewhere_brings_its_layers(viewer, qt, tiny_run):
@@ -86,6 +101,83 @@ def test_a_session_that_is_opened_elsewhere_brings_its_layers(viewer, qt, tiny_r
     session_of(viewer).take(None)
     qt.spin(0.05)
     assert not viewer.layers
+
+
+@pytest.fixture
+def beside(qt, raised, tiny_run):
+    """A viewer that slices beside the window, as 'barlowtrack open' has it, and its session with the tiny run; no panels."""
+    from napari.settings import get_settings
+
+    from barlowtrack.plugin.attached import session_of
+    from barlowtrack.plugin.solution import Solution
+
+    settings = get_settings().experimental
+    settings.async_ = True
+    try:
+        viewer = qt.napari.Viewer(show=True)
+        session = session_of(viewer)
+        session.take(Solution.read(tiny_run.path))
+        qt.wait(lambda: "red" in viewer.layers and all(layer.loaded for layer in viewer.layers))
+        qt.spin(0.1)
+        yield viewer, session
+        viewer.close()
+        qt.spin(0.05)
+    finally:
+        settings.async_ = False
+
+
+def test_fewer_marks_are_drawn_beside_the_window_than_before(beside, qt, raised):
+    """napari draws with what its last slice found, so a layer of points must not become shorter."""
+    viewer, session = beside
+    chosen, heard = [(3,), (), (3, 5, 9), (9,), (), (2, 4), (4,)], []
+    session.chosen_changed.connect(heard.append)
+    for neurons in chosen:
+        session.choose(neurons)
+        qt.spin(0.1)
+        assert one(viewer, Role.MARKS).shown.sum() == len(neurons)
+    assert heard == chosen
+    solution = session.solution
+    nobody = np.full_like(solution.tracks.neuron, -1)
+    session.choose([2, 4, 6])
+    qt.spin(0.1)
+    session.take(replace(solution, tracks=replace(solution.tracks, neuron=nobody)))
+    qt.spin(0.1)
+    session.take(solution)
+    qt.spin(0.1)
+    marks = one(viewer, Role.MARKS)
+    viewer.layers.remove(marks)
+    session.choose([7])
+    qt.spin(0.1)
+    assert one(viewer, Role.MARKS) is not marks
+    session.take(None)
+    qt.spin(0.1)
+    assert not one(viewer, Role.MARKS).shown.any()
+    assert not raised
+
+
+def test_a_slider_step_is_a_plane_and_marks_say_the_plane_that_the_slider_shows(opened, qt):
+    from barlowtrack.plugin.world import World
+
+    viewer, session = opened
+    solution = session.solution
+    one(viewer, Role.TRACKS).visible = True
+    session.choose([int(np.argmax((solution.row_of >= 0).sum(axis=1)))])
+    qt.spin(0.05)
+    plane = solution.voxel_size_um[0]
+    n_planes = viewer.layers["red"].data.shape[1]
+    assert viewer.dims.range[1].step == pytest.approx(plane)
+    assert viewer.dims.nsteps[1] == n_planes
+    for step in (0, 3, n_planes - 1):
+        viewer.dims.set_current_step(1, step)
+        assert viewer.dims.point[1] == pytest.approx(step * plane)
+        viewer.dims.set_point(1, step * plane)
+        assert (viewer.dims.current_step[1], World(viewer).plane_um) == (step, pytest.approx(step * plane))
+    row = int(solution.row_of[session.chosen[0], session.t])
+    viewer.dims.set_current_step(1, 0 if solution.detections.position_um[row, 0] > n_planes * plane / 2 else n_planes - 1)
+    marks = one(viewer, Role.MARKS)
+    (said,) = marks.features["said"][marks.shown]
+    viewer.dims.set_current_step(1, int(said.split("in plane ")[1]))
+    assert abs(viewer.dims.point[1] - solution.detections.position_um[row, 0]) <= plane / 2
 
 
 def test_slicing_beside_the_window_keeps_points_with_their_images(qt, raised, tiny_run):
@@ -119,10 +211,10 @@ def test_slicing_beside_the_window_keeps_points_with_their_images(qt, raised, ti
         at = [int(np.sum(solution.detections.t == t)) for t in (0, 6)]
         assert not red.loaded
         assert neurons.shown.sum() == at[0]
-        np.testing.assert_allclose(neurons.data[neurons.shown], solution.detections.position_um[solution.detections.rows_of(0)])
+        np.testing.assert_allclose(shown_um(neurons), by_place(solution.detections.position_um[solution.detections.rows_of(0)]), rtol=1e-6)
         qt.wait(lambda: red.loaded)
         qt.spin(0.05)
-        np.testing.assert_allclose(neurons.data[neurons.shown], solution.detections.position_um[solution.detections.rows_of(6)])
+        np.testing.assert_allclose(shown_um(neurons), by_place(solution.detections.position_um[solution.detections.rows_of(6)]), rtol=1e-6)
         viewer.close()
         qt.spin(0.05)
     finally:

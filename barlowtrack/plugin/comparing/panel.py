@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QDragEnterEvent, QDropEvent
+from qtpy.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from barlowtrack.errors import BarlowtrackError
@@ -19,6 +19,7 @@ from barlowtrack.plugin.comparing.disagreements import Disagreement, Kind
 from barlowtrack.plugin.comparing.listed import COLUMNS, Words, chosen, in_order, stop_of
 from barlowtrack.plugin.comparing.points_layer import show_points, take_points_away
 from barlowtrack.plugin.comparing.truth import read_truth_of
+from barlowtrack.plugin.docking import together
 from barlowtrack.plugin.parts import SOFT, WRONG, dropped_path, is_there, text_line
 from barlowtrack.plugin.solution import Solution
 from barlowtrack.plugin.stepper import Stepper
@@ -73,6 +74,11 @@ class Compare(QWidget):
         """Compares with a table of true neurons, or with another run."""
         self._path = path
         self._compare()
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Lies over our other panels, the first time."""
+        super().showEvent(event)
+        together(self)
 
     def _lay_out(self) -> None:
         choose = QHBoxLayout()

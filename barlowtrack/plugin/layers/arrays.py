@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from barlowtrack.data import IntArray, VoxelArray
+from barlowtrack.data import AmendedVolume, IntArray, VoxelArray
 from barlowtrack.plugin.layers.volumes import Volumes
 from barlowtrack.plugin.solution import Solution
 
@@ -80,25 +80,32 @@ class NeuronArray(_LazyArray):
     """Who every voxel belongs to: 0 nobody, neuron + 1, UNKNOWN_VALUE a nucleus that is no known neuron.
 
     The labels of a volume mean nothing outside it; seen through a solution a neuron has one value in all of them. Another solution is
-    another table only: no label is read again, as long as the nuclei are the same.
+    another table only: no label is read again, as long as the nuclei are those that were found. What people divided and added comes from
+    the solution, too, and goes with it.
 
     Args:
-        volumes: Labels, each (Z, Y, X).
+        volumes: Labels as they were found, each (Z, Y, X).
     """
 
     def __init__(self, volumes: Volumes) -> None:
         super().__init__(volumes)
         self.dtype = np.dtype(np.uint16)
         self._solution: Solution | None = None
+        self._edited: dict[int, AmendedVolume] = {}
 
     def show(self, solution: Solution) -> None:
         """Takes another solution; labels that were kept go where its nuclei are others."""
         old, self._solution = self._solution, solution
+        self._edited = {volume.t: volume for volume in solution.amendments.volumes}
         if old is not None and not _same_nuclei(old, solution):
             self.volumes.forget()
 
     def _part(self, t: int, where: tuple[Any, ...]) -> VoxelArray:
-        labels = self.volumes.get(t)[where]
+        labels, edited = self.volumes.get(t), self._edited.get(t)
+        if edited is not None:
+            labels = np.array(labels)
+            labels.ravel()[edited.voxels] = edited.labels
+        labels = labels[where]
         values: VoxelArray = np.take(_values(self._solution, t), labels, mode="clip")
         return values
 
@@ -121,7 +128,10 @@ def _values(solution: Solution | None, t: int) -> IntArray:
 
 
 def _same_nuclei(old: Solution, new: Solution) -> bool:
-    one, other = old.detections, new.detections
-    return one is other or (
-        np.array_equal(one.t, other.t) and np.array_equal(one.label, other.label) and np.array_equal(one.volume_um3, other.volume_um3)
-    )
+    """Says whether the nuclei are the same, but for volumes that people edited."""
+    if old.detections is new.detections:
+        return True
+    edited = [volume.t for solution in (old, new) for volume in solution.amendments.volumes]
+    one, other = (solution.detections.subset(np.flatnonzero(~np.isin(solution.detections.t, edited))) for solution in (old, new))
+    same = (np.array_equal(getattr(one, name), getattr(other, name)) for name in ("t", "label", "volume_um3"))
+    return all(same)

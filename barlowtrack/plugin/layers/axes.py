@@ -19,14 +19,9 @@ def grid(voxel_size_um: tuple[float, float, float]) -> dict[str, Any]:
     return {"scale": (1.0, *voxel_size_um), "axis_labels": ("t", "z", "y", "x"), "units": ("pixel", "um", "um", "um")}
 
 
-def space() -> dict[str, Any]:
-    """Returns the axes of places z, y, x in um."""
-    return {"axis_labels": ("z", "y", "x"), "units": ("um", "um", "um")}
-
-
-def spacetime() -> dict[str, Any]:
-    """Returns the axes of places t, z, y, x: volumes, then um."""
-    return {"axis_labels": ("t", "z", "y", "x"), "units": ("pixel", "um", "um", "um")}
+def space(voxel_size_um: tuple[float, float, float]) -> dict[str, Any]:
+    """Returns the axes of places z, y, x in voxels: napari steps its sliders by the finest scale of all layers, which must be planes."""
+    return {"scale": voxel_size_um, "axis_labels": ("z", "y", "x"), "units": ("um", "um", "um")}
 
 
 def opaque(colour: FloatArray) -> FloatArray:

@@ -25,8 +25,8 @@ class Dots:
     Attributes:
         position_um: (n, 3) z, y, x.
         colour: (n, 3).
-        features: n rows; "called" is written beside each point.
-        shown: (n,) False for rows that only fill up; see filled_up.
+        features: n rows; "index" is written beside each point: the status line of napari leaves a column of that name out.
+        shown: (n,) False for neurons that are not seen, and for rows that only fill up; see filled_up.
     """
 
     position_um: FloatArray
@@ -61,17 +61,28 @@ class DotsOfRun:
 
     def __init__(self, solution: Solution | None = None) -> None:
         self.solution = solution
+        self._short: list[str] = []
+        self._text: list[str] = []
+        if solution is not None:
+            known = solution.tracks.neuron >= 0
+            n_nobody = int(np.bincount(solution.detections.t[~known], minlength=1).max())
+            self._short = [*map(solution.names.short, range(solution.n_neurons)), *[""] * n_nobody]
+            self._text = [*map(solution.names.text, range(solution.n_neurons)), *["nobody"] * n_nobody]
 
     def at(self, t: int) -> Dots:
-        """Returns the nuclei of volume t, those of no known neuron among them."""
-        solution = self.solution
-        if solution is None or not 0 <= t < solution.n_volumes:
-            return _dots(np.zeros((0, 3)), np.zeros(0, np.int64), [], probability=np.zeros(0))
-        part = solution.detections.rows_of(t)
-        neuron = np.asarray(solution.tracks.neuron[part], np.int64)
-        called = [solution.names.short(int(k)) if k >= 0 else "" for k in neuron]
-        shown = {"probability": np.round(solution.tracks.probability[part], 3), "label": solution.detections.label[part]}
-        return _dots(solution.detections.position_um[part], neuron, called, **shown)
+        """Returns the nuclei of volume t: a row a neuron, be it seen or not, so that names and colours stay; then those of no neuron."""
+        solution, n = self.solution, len(self._short)
+        part = slice(0, 0) if solution is None or not 0 <= t < solution.n_volumes else solution.detections.rows_of(t)
+        if solution is None or part.start == part.stop:
+            return _dots(np.zeros((0, 3)), np.zeros(0, np.int64), [], [], probability=np.zeros(0), label=np.zeros(0, np.int64))
+        who = np.asarray(solution.tracks.neuron[part], np.int64)
+        row = np.full(n, part.start)  # what is not shown lies where it does not change the extent of the layer
+        places = np.where(who >= 0, who, solution.n_neurons - 1 + np.cumsum(who < 0))
+        row[places] = np.arange(part.start, part.stop)
+        shown = np.isin(np.arange(n), places)
+        neuron = np.where(np.arange(n) < solution.n_neurons, np.arange(n), UNKNOWN)
+        said = {"probability": np.round(solution.tracks.probability[row], 3), "label": solution.detections.label[row]}
+        return _dots(solution.detections.position_um[row], neuron, self._short, self._text, shown, **said)
 
 
 class DotsOfTruth:
@@ -91,20 +102,31 @@ class DotsOfTruth:
         """Returns the points of volume t."""
         first, last = np.searchsorted(self._t, [t, t + 1])
         neuron = self._neuron[first:last]
-        return _dots(self._position_um[first:last], neuron, [str(k) for k in neuron])
+        called = [str(k) for k in neuron]
+        return _dots(self._position_um[first:last], neuron, called, called)
 
 
-def dots_layer(dots: DotsOfRun | DotsOfTruth, role: Role, run: Path | None, location: Path | None = None, *, t: int = 0) -> LayerData:
+def dots_layer(
+    dots: DotsOfRun | DotsOfTruth,
+    role: Role,
+    voxel_size_um: tuple[float, float, float],
+    run: Path | None,
+    location: Path | None = None,
+    *,
+    t: int = 0,
+) -> LayerData:
     """Returns points of volume t, (z, y, x): napari shows them at every volume, so ShownLayers gives the layer others when it moves on.
 
     Args:
         dots: What is shown; stands in the layer's metadata, whence ShownLayers takes it.
         role: NEURONS: small, in the colours of the neurons. TRUTH: white crosses.
+        voxel_size_um: z, y, x.
         run: Run folder that they are of.
         location: Of the recording.
         t: Volume that is shown first.
     """
     now, truth = dots.at(t), role is Role.TRUTH
+    _, y, x = voxel_size_um
     metadata = metadata_of(role, run, location)
     metadata[KEY]["dots"] = dots
     keywords = {
@@ -113,36 +135,38 @@ def dots_layer(dots: DotsOfRun | DotsOfTruth, role: Role, run: Path | None, loca
         "metadata": metadata,
         "features": now.features,
         "symbol": "cross" if truth else "disc",
-        "size": 2 * POINT_UM if truth else POINT_UM,
+        "size": (2 * POINT_UM if truth else POINT_UM) / x,
         "face_color": "white" if truth or not len(now.colour) else opaque(now.colour),
         "border_color": "black",
         "border_width": 0.15,
         "blending": "translucent_no_depth",
         "projection_mode": "all",
         "text": {
-            "string": "{called}",
+            "string": "{index}",
             "size": 8,
-            "translation": (0.0, -0.6, 0.6),
+            "translation": (0.0, -0.6 / y, 0.6 / x),
             "color": "white",
             "anchor": "lower_left" if truth else "upper_left",
             "visible": not truth,
         },
-        **space(),
+        **space(voxel_size_um),
     }
-    return now.position_um, keywords, "points"
+    return now.position_um / np.asarray(voxel_size_um), keywords, "points"
 
 
-def truth_layer(truth: Truth, run: Path | None, location: Path | None = None) -> LayerData:
+def truth_layer(truth: Truth, voxel_size_um: tuple[float, float, float], run: Path | None, location: Path | None = None) -> LayerData:
     """Returns the points of a truth (io.tables.read_truth), of the run that it is laid beside."""
-    return dots_layer(DotsOfTruth(truth.t, truth.neuron, truth.position_um), Role.TRUTH, run, location)
+    return dots_layer(DotsOfTruth(truth.t, truth.neuron, truth.position_um), Role.TRUTH, voxel_size_um, run, location)
 
 
-def _dots(position_um: FloatArray, neuron: IntArray, called: list[str], **features: Any) -> Dots:
+def _dots(
+    position_um: FloatArray, neuron: IntArray, short: list[str], text: list[str], shown: BoolArray | None = None, **features: Any
+) -> Dots:
     colour = np.tile(np.asarray(GREY), (len(neuron), 1))
     known = neuron >= 0
     colour[known] = colours_of(neuron[known])
-    table = pd.DataFrame({"called": np.array(called, dtype=object), "neuron": neuron, **features})
-    return Dots(np.asarray(position_um, np.float64), colour, table, np.ones(len(neuron), bool))
+    table = pd.DataFrame({"index": np.array(short, dtype=object), "neuron": np.array(text, dtype=object), **features})
+    return Dots(np.asarray(position_um, np.float64), colour, table, np.ones(len(neuron), bool) if shown is None else shown)
 
 
 def _nothing(features: pd.DataFrame, n: int) -> pd.DataFrame:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from barlowtrack.api import prepare
+from barlowtrack.api import Run, prepare
 from barlowtrack.config import RecordingConfig
+from barlowtrack.data import Detections
 from barlowtrack.errors import BarlowtrackError, InputError, StorageError
 from barlowtrack.io import open_recording
 from barlowtrack.plugin.layers.axes import LayerData
@@ -58,7 +59,13 @@ def run_of(path: Path) -> Path | None:
 
 
 def recording_layers(
-    path: Path, settings: RecordingConfig, *, run: Path | None = None, complain: Complain = log.warning, budgets: Budgets = Budgets()
+    path: Path,
+    settings: RecordingConfig,
+    *,
+    run: Path | None = None,
+    nuclei: Detections | None = None,
+    complain: Complain = log.warning,
+    budgets: Budgets = Budgets(),
 ) -> list[LayerData]:
     """Returns the channels of a recording.
 
@@ -66,6 +73,7 @@ def recording_layers(
         path: Of the recording.
         settings: What its metadata do not say.
         run: Run folder that it belongs to.
+        nuclei: What the run found.
         complain: Hears what is wrong with a volume.
         budgets: Of memory.
 
@@ -78,7 +86,7 @@ def recording_layers(
         if "no voxel size" not in str(error):
             raise
         raise InputError(f"{error}. From a terminal: barlowtrack open {path} --voxel-size Z Y X") from None
-    return image_layers(recording, run, path, budget_mb=budgets.recording_mb, complain=complain)
+    return image_layers(recording, run, path, nuclei=nuclei, budget_mb=budgets.recording_mb, complain=complain)
 
 
 def run_layers(run: Path, *, complain: Complain = log.warning, budgets: Budgets = Budgets()) -> list[LayerData]:
@@ -103,7 +111,7 @@ def run_layers(run: Path, *, complain: Complain = log.warning, budgets: Budgets 
         )
     else:
         try:
-            layers += recording_layers(location, job.config.recording, run=run, complain=complain, budgets=budgets)
+            layers += recording_layers(location, job.config.recording, run=run, nuclei=_found(run), complain=complain, budgets=budgets)
         except BarlowtrackError as error:
             complain(f"The recording cannot be shown: {error}")
     layers += _nuclei(run, card, location, complain, budgets)
@@ -112,6 +120,13 @@ def run_layers(run: Path, *, complain: Complain = log.warning, budgets: Budgets 
     if layers[0][2] == "image" and tuple(layers[0][0].shape) != (card["shape"][0], *card["shape"][2:]):
         complain(f"{location}: its shape is not that of the recording that this run was made of; nuclei will not lie where they should.")
     return layers
+
+
+def _found(run: Path) -> Detections | None:
+    try:
+        return Run(run).detections
+    except BarlowtrackError:
+        return None  # none yet, or older than this program: whoever reads the solution says so
 
 
 def _nuclei(run: Path, card: dict[str, Any], location: Path, complain: Complain, budgets: Budgets) -> list[LayerData]:
@@ -124,4 +139,4 @@ def _nuclei(run: Path, card: dict[str, Any], location: Path, complain: Complain,
     if (run / ARTEFACTS["labels"]).exists():
         labels = open_labels(run / ARTEFACTS["labels"])
         layers.append(labels_layer(labels, (z, y, x), run, location, budget_mb=budgets.labels_mb, complain=complain))
-    return [*layers, tracks_layer(run, location), dots_layer(DotsOfRun(), Role.NEURONS, run, location)]
+    return [*layers, tracks_layer((z, y, x), run, location), dots_layer(DotsOfRun(), Role.NEURONS, (z, y, x), run, location)]

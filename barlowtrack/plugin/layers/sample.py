@@ -13,4 +13,4 @@ N_VOLUMES, N_NEURONS, SHAPE, SEED = 60, 60, (20, 128, 224), 7
 def sample_layers() -> list[LayerData]:
     """Returns two channels, whose volumes are drawn when they are looked at, and the true points with their names."""
     made = simulate(preset("easy", n_volumes=N_VOLUMES, n_neurons=N_NEURONS, volume_shape=SHAPE), seed=SEED)
-    return [*image_layers(made.recording), truth_layer(made.truth, None)]
+    return [*image_layers(made.recording), truth_layer(made.truth, made.recording.voxel_size_um, None)]

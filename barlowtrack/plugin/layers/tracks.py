@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from barlowtrack.data import UNKNOWN, FloatArray
-from barlowtrack.plugin.layers.axes import LayerData, opaque, spacetime
+from barlowtrack.plugin.layers.axes import LayerData, grid, opaque
 from barlowtrack.plugin.roles import Role, metadata_of
 from barlowtrack.plugin.solution import Solution
 from barlowtrack.showing.colours import colours_of
@@ -24,7 +24,7 @@ class Trails:
     """Ways of neurons, as a layer of tracks takes them.
 
     Attributes:
-        vertices: (n, 5) neuron, t, z, y, x; sorted by neuron, then t.
+        vertices: (n, 5) neuron, t, then z, y, x in voxels; sorted by neuron, then t.
         colour: (n, 4).
     """
 
@@ -44,12 +44,14 @@ def tracks_around(solution: Solution, t: int) -> Trails:
     rows = rows[tracks.neuron[rows] != UNKNOWN]
     rows = rows[np.lexsort((detections.t[rows], tracks.neuron[rows]))]
     neuron = tracks.neuron[rows]
-    vertices = np.column_stack([neuron, detections.t[rows], detections.position_um[rows]]).astype(np.float64)
+    vertices = np.column_stack([neuron, detections.t[rows], detections.position_um[rows] / np.asarray(solution.voxel_size_um)]).astype(
+        np.float64
+    )
     palette = opaque(colours_of(np.arange(solution.n_neurons)))
     return Trails(vertices, palette[neuron])
 
 
-def tracks_layer(run: Path, location: Path | None = None) -> LayerData:
+def tracks_layer(voxel_size_um: tuple[float, float, float], run: Path, location: Path | None = None) -> LayerData:
     """Returns an empty, hidden layer of tracks; it is filled when somebody shows it."""
     keywords = {
         "name": "tracks",
@@ -59,6 +61,6 @@ def tracks_layer(run: Path, location: Path | None = None) -> LayerData:
         "tail_width": 3,
         "blending": "translucent_no_depth",
         "visible": False,
-        **spacetime(),
+        **grid(voxel_size_um),
     }
     return np.array([[0.0, 0.0, 0.0, 0.0, 0.0]]), keywords, "tracks"

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 from qtpy.QtCore import QEvent, Qt
-from qtpy.QtGui import QKeyEvent, QKeySequence
+from qtpy.QtGui import QKeyEvent, QKeySequence, QShowEvent
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -26,12 +26,14 @@ from qtpy.QtWidgets import (
 
 from barlowtrack.plugin.attached import pointing_of, session_of
 from barlowtrack.plugin.background import in_background
+from barlowtrack.plugin.docking import together
 from barlowtrack.plugin.listening import Listening
 from barlowtrack.plugin.neurons.figures import Figures, figures_of
 from barlowtrack.plugin.neurons.lines import DOUBT, FLAGS, KINDS, flags_among, in_words
 from barlowtrack.plugin.neurons.plot import MOST, Paint, TracePlot
 from barlowtrack.plugin.neurons.searching import Search
 from barlowtrack.plugin.neurons.table import NeuronTable
+from barlowtrack.plugin.parts import CHANGED, shade
 from barlowtrack.plugin.session import Session
 from barlowtrack.plugin.solution import Solution
 
@@ -74,10 +76,17 @@ class Neurons(QWidget):
         self.kind, self.rows, self.follow = QComboBox(), QComboBox(), QCheckBox("Follow")
         self.plot, self.hint = TracePlot(_paint_of(napari_viewer)), QLabel()
         self.pages, self.read, self.legend = QStackedWidget(), QLabel(), QLabel()
+        self._dark = _paint_of(napari_viewer).dark
+        self.table.dress(dark=self._dark)
         self._arrange()
         self._explain()
         self._connect()
         self._solved(self._session.solution, None)
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Lies over our other panels, the first time."""
+        super().showEvent(event)
+        together(self)
 
     def _arrange(self) -> None:
         for kind, called in KINDS.items():
@@ -189,7 +198,8 @@ class Neurons(QWidget):
         hidden = len(set(self._session.chosen) - set(self.table.shown)) if n else 0
         said = [f"{shown} of {n} neurons" if shown != n else f"{n} neurons"]
         said += [f"{len(self._session.chosen)} chosen" + (f", {hidden} of them not in this list" if hidden else "")]
-        self.count.setText(f"<span style='color:#d9730d'>{escape(wrong)}</span>" if wrong else "; ".join(said) if n else "")
+        colour = shade(CHANGED, dark=self._dark)
+        self.count.setText(f"<span style='color:{colour}'>{escape(wrong)}</span>" if wrong else "; ".join(said) if n else "")
 
     def _picked(self, neurons: list[int]) -> None:
         stay = [neuron for neuron in self._session.chosen if neuron in neurons]
@@ -225,7 +235,11 @@ class Neurons(QWidget):
         self._draw(keep=True)
 
     def _repaint(self, _event: Any = None) -> None:
-        self.plot.dress(_paint_of(self._viewer))
+        paint = _paint_of(self._viewer)
+        self._dark = paint.dark
+        self.plot.dress(paint)
+        self.table.dress(dark=paint.dark)
+        self._say_count()
         self._draw(keep=True)
 
     @property

@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 from barlowtrack.data import BoolArray
 from barlowtrack.plugin.neurons.figures import Figures
 from barlowtrack.plugin.neurons.searching import Search
+from barlowtrack.plugin.parts import CHANGED, shade
 from barlowtrack.showing.colours import colour_of
 
 TITLES = ("id", "name", "coverage", "probability", "r", "swaps")
@@ -28,8 +29,7 @@ TIPS = (
     "Stretches of time in which its light may be another neuron's",
 )
 LOW_COVERAGE, LOW_PROBABILITY, HIGH_R = 0.5, 0.9, 0.8
-"""Beyond these a figure is set in WARNING: a place to look at, no verdict."""
-WARNING = QColor("#d9730d")
+"""Beyond these a figure is coloured: a place to look at, no verdict."""
 SORTED_BY = Qt.ItemDataRole.UserRole
 
 
@@ -39,6 +39,7 @@ class FiguresModel(QAbstractTableModel):
     def __init__(self) -> None:
         super().__init__()
         self.figures = Figures.none()
+        self.dark = True
 
     def show_figures(self, figures: Figures) -> None:
         """Shows others."""
@@ -68,7 +69,7 @@ class FiguresModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.DecorationRole and column == 0:
             return QColor.fromRgbF(*colour_of(int(self.figures.neuron[row])))
         if role == Qt.ItemDataRole.ForegroundRole and self._strange(row, column):
-            return WARNING
+            return QColor(shade(CHANGED, dark=self.dark))
         if role == Qt.ItemDataRole.TextAlignmentRole and column != 1:
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         return None
@@ -195,6 +196,13 @@ class NeuronTable(QTableView):
         self.found.show_figures(figures)
         self._quiet = False
         self.choose(chosen)
+
+    def dress(self, *, dark: bool) -> None:
+        """Takes the colours that can be read on dark, or on light."""
+        self.figures.dark = dark
+        port = self.viewport()
+        if port is not None:
+            port.update()
 
     def search(self, search: Search, chosen: Sequence[int]) -> None:
         """Shows those that are meant; who is chosen stays so, in sight or not."""

@@ -7,14 +7,17 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from barlowtrack.data import UNKNOWN
-from barlowtrack.plugin.review.choices import MOST, Choice
+from barlowtrack.plugin.parts import CHANGED, SOFT, Text
+from barlowtrack.plugin.review.choices import MOST, Choice, nobody
 from barlowtrack.plugin.review.gallery import Gallery, colour_as_qt, drawn
 from barlowtrack.plugin.review.sightings import MOST as MOST_SIGHTINGS
 from barlowtrack.plugin.review.sightings import sightings
 from barlowtrack.plugin.review.subjects import Subject, described
 from barlowtrack.plugin.solution import Solution
 
-LARGE, SMALL = 96, 54
+LARGE, SMALL = 64, 44
+WORTH_SAYING = 0.01
+"""From this probability on it is said that a nucleus may be nobody we know."""
 
 
 class Cards(QWidget):
@@ -32,10 +35,8 @@ class Cards(QWidget):
         super().__init__()
         self._gallery = gallery
         self._rows: list[tuple[QLabel, int, int, int]] = []
-        self.meant, self.away, self.why = QLabel(), QLabel(), QLabel()
-        self.meant.setWordWrap(True)
-        self.away.setWordWrap(True)
-        self.why.setWordWrap(True)
+        self.subject: Subject | None = None
+        self.meant, self.away, self.why, self.rest = Text(), Text(CHANGED), Text(), Text(SOFT)
         self._nucleus = QLabel()
         self._nucleus.setFixedSize(LARGE, LARGE)
         self.to_question = QPushButton("Back to the question (Esc)")
@@ -61,6 +62,7 @@ class Cards(QWidget):
         for number, line in enumerate(self.lines):
             line.button.clicked.connect(lambda _=False, number=number: self.chosen.emit(number))
             layout.addWidget(line)
+        layout.addWidget(self.rest)
 
     def show_subject(self, solution: Solution, subject: Subject, choices: tuple[Choice, ...], shown: int) -> None:
         """Shows what keys act on.
@@ -71,6 +73,7 @@ class Cards(QWidget):
             choices: What number keys say of it.
             shown: Volume that the viewer shows.
         """
+        self.subject = subject
         clicked = subject.question is None
         self.meant.setText(f"Keys act on {'<i>what you chose</i>: ' if clicked else ''}<b>{_escaped(described(solution, subject))}</b>")
         self.to_question.setVisible(clicked)
@@ -90,6 +93,9 @@ class Cards(QWidget):
                 self._rows.append((label, sighting, choice.neuron, SMALL))
             for label in line.pictures[len(rows) :]:
                 label.clear()
+        left = nobody(solution, subject)
+        self.rest.setText("" if left is None else f"Nobody we know: {100 * left:.0f} % (J, if it is no neuron; W, to begin a new one).")
+        self.rest.setVisible(left is not None and left >= WORTH_SAYING)
         self._volumes = {row: int(solution.detections.t[row]) for _, row, _, _ in self._rows}
         self._gallery.want([row for _, row, _, _ in self._rows])
         self.draw()
@@ -104,7 +110,7 @@ class Cards(QWidget):
         self.why.setText(self._gallery.why_none)
         self.why.setVisible(bool(self._gallery.why_none))
         for label, row, neuron, side in self._rows:
-            prefix = "volume " if side == LARGE else "vol "
+            prefix = "vol " if side == LARGE else ""
             label.setPixmap(drawn(self._gallery.picture(row), neuron, side, f"{prefix}{self._volumes[row]}"))
 
 
@@ -114,14 +120,14 @@ class Line(QFrame):
     def __init__(self, number: int) -> None:
         super().__init__()
         self.button = QPushButton(str(number + 1))
-        self.button.setFixedWidth(34)
+        self.button.setFixedWidth(26)
         self.colour, self.text = QLabel(), QLabel()
-        self.colour.setFixedSize(12, SMALL - 10)
+        self.colour.setFixedSize(8, SMALL - 8)
         self.text.setWordWrap(True)
         self.pictures = [QLabel() for _ in range(MOST_SIGHTINGS)]
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.setHorizontalSpacing(5)
+        layout.setHorizontalSpacing(4)
         layout.addWidget(self.button, 0, 0)
         layout.addWidget(self.colour, 0, 1)
         layout.addWidget(self.text, 0, 2)

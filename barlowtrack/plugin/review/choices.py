@@ -27,6 +27,7 @@ class Choice:
         probability: How likely it is; None where nobody knows.
         answers: What is written; nothing where things stay as they are.
         note: What else one should know of it.
+        follows: What follows from it at once, where the answer itself does not say so.
     """
 
     text: str
@@ -34,6 +35,7 @@ class Choice:
     probability: float | None
     answers: tuple[Answer, ...]
     note: str = ""
+    follows: str = ""
 
 
 def choices(solution: Solution, subject: Subject) -> tuple[Choice, ...]:
@@ -49,8 +51,10 @@ def choices(solution: Solution, subject: Subject) -> tuple[Choice, ...]:
         volumes = int(np.count_nonzero(solution.tracks.neuron == question.neuron))
         known = sum(share for _, share in question.candidates)
         never = (Answer("not-a-neuron", neuron=question.neuron),)
+        who = called(solution, question.neuron)
+        written = f"says that nucleus {subject.label} of volume {subject.t}, its surest, is {who}"
         return (
-            Choice("it is a neuron", question.neuron, known, assign(subject, question.neuron)),
+            Choice("it is a neuron", question.neuron, known, assign(subject, question.neuron), written, f"so {who} is a neuron"),
             Choice(f"never a neuron: all {volumes} volumes of it", UNKNOWN, max(1 - known, 0.0), never),
         )
     if subject.label is None:
@@ -67,6 +71,15 @@ def _note(solution: Solution, subject: Subject, neuron: int) -> str:
         return "who it is now"
     row = int(solution.row_of[neuron, subject.t]) if neuron < solution.n_neurons else UNKNOWN
     return "not found in this volume" if row == UNKNOWN else f"now nucleus {solution.detections.label[row]} here"
+
+
+def nobody(solution: Solution, subject: Subject) -> float | None:
+    """Returns how likely a nucleus is nobody we know: what its candidates leave; None where nothing is said of it."""
+    if subject.label is None or (subject.question is not None and subject.question.kind in ("same", "nobody")):
+        return None
+    table = solution.candidates
+    here = table[(table["t"].to_numpy() == subject.t) & (table["label"].to_numpy() == subject.label) & (table["neuron"].to_numpy() >= 0)]
+    return min(max(1 - float(here["probability"].sum()), 0.0), 1.0) if len(here) else None
 
 
 def candidates(solution: Solution, subject: Subject) -> list[tuple[int, float]]:

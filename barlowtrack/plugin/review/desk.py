@@ -46,6 +46,8 @@ class Desk(Writing):
         self.subject: Subject | None = None
         self.asking = False
         self.why_none = ""  # why nobody knows what is in doubt
+        self.in_sight = True  # whether somebody sees what is asked; else the viewer stays where it is
+        self._owed = False
         self.held: Callable[[], bool] = lambda: False  # whether clicks mean something else just now
         self._answered: set[int] = set()
         self._lately: set[tuple[Any, ...]] = set()  # answered since questions were asked for
@@ -105,7 +107,7 @@ class Desk(Writing):
         known = self._put_aside | self._lately
         self.questions = tuple(question for question in found if _key(question) not in known)[:N_QUESTIONS]
         self._answered.clear()
-        if self.subject is None and not self.held() and self.session.t == self._from_t:
+        if self.subject is None and not self.held() and (not self.in_sight or self.session.t == self._from_t):
             self._go(0 if self.questions else -1)
             return
         put = self.subject.question if self.subject is not None else None
@@ -151,6 +153,12 @@ class Desk(Writing):
         """Leaves the nucleus that was clicked."""
         self._go(0 if self.at < 0 and self.questions else self.at)
 
+    def appear(self, in_sight: bool) -> None:
+        """Hears whether the panel is in sight; goes to its question when it comes into it."""
+        self.in_sight = in_sight
+        if in_sight and self._owed and self.subject is not None and self.subject.question is not None:
+            self._look(self.subject)
+
     # what is said
 
     def choose(self, number: int) -> None:
@@ -158,12 +166,17 @@ class Desk(Writing):
         offered = self.choices
         if number < len(offered):
             if offered[number].answers:
-                self.say(offered[number].answers)
+                self.say(offered[number].answers, offered[number].follows)
             else:
                 self.skip()
 
-    def say(self, answers: tuple[Answer, ...]) -> None:
-        """Writes answers, all or none, in the background, and goes on to the next question if this one was about them."""
+    def say(self, answers: tuple[Answer, ...], follows: str = "") -> None:
+        """Writes answers, all or none, in the background, and goes on to the next question if this one was about them.
+
+        Args:
+            answers: What is said.
+            follows: What follows from it at once, in words.
+        """
         solution, subject, at, questions = self.session.solution, self.subject, self.at, self.questions
         assert solution is not None, "there is something to speak of"
         edit = answers[0] if answers and answers[0].what in ("add", "divide") else None
@@ -183,7 +196,7 @@ class Desk(Writing):
                 self._answered.discard(at)
             self.turned.emit()
 
-        self.write(answers, about, key, refused)
+        self.write(answers, about, key, refused, follows)
         self._lately |= keys
         if question is not None:
             if at >= 0:
@@ -202,6 +215,9 @@ class Desk(Writing):
         self.turned.emit()
 
     def _look(self, subject: Subject) -> None:
+        self._owed = not self.in_sight
+        if self._owed:
+            return
         self._going = True  # what is chosen now is chosen by the question
         try:
             self.session.look(subject.stop)
@@ -244,7 +260,7 @@ class Desk(Writing):
                 self._take(of_row(solution, row))
 
     def _moved(self, t: int) -> None:
-        """A neuron that a person chose is meant in the volume that is shown; what is asked about stays, and a nucleus that is nobody."""
+        """A neuron that a person chose is meant in the volume that is shown; a question, or a nucleus that is nobody, stays where it is."""
         solution, subject = self.session.solution, self.subject
         if self._going or self.held() or solution is None or subject is None or subject.question is not None:
             return

@@ -50,27 +50,27 @@ class Key:
 
 ANSWERS = (
     Key(Act.ACCEPT, "K", "OK as it is", "It is who it is now; from now on this is certain."),
-    Key(Act.OTHER, "W", "Someone else...", "It is another neuron: type its id or name, or click it in the viewer, in any volume."),
+    Key(Act.OTHER, "W", "Someone else", "It is another neuron: type its id or name, or click it in the viewer, in any volume."),
     Key(Act.ABSENT, "U", "Absent here", "The neuron is not among the nuclei of this volume."),
-    Key(Act.NOT_A_NEURON, "J", "Not a neuron here", "This nucleus, in this volume, is none."),
+    Key(Act.NOT_A_NEURON, "J", "No neuron here", "This nucleus, in this volume, is none."),
     Key(Act.NEVER_A_NEURON, "Shift+J", "Never a neuron", "Nothing that was followed as this neuron is one, in no volume."),
-    Key(Act.NAME, "G", "Give a name...", "What the neuron is called, in all volumes."),
+    Key(Act.NAME, "G", "Name it", "What the neuron is called, in all volumes."),
 )
 """What is said most."""
 
 REPAIRS = (
-    Key(Act.SWAP, "Shift+X", "Exchange with...", "In this volume two neurons were taken for each other."),
-    Key(Act.MERGE, "Shift+M", "Join with...", "Two neurons are one, in all volumes."),
-    Key(Act.SPLIT, "Shift+T", "Cut the track...", "From this volume on it is another neuron."),
-    Key(Act.DIVIDE, "Shift+D", "Two nuclei...", "What was found as one nucleus is two: click the middle of each."),
-    Key(Act.ADD, "Shift+I", "A missing one...", "A nucleus was not found: click its middle."),
+    Key(Act.SWAP, "Shift+X", "Exchange", "In this volume two neurons were taken for each other."),
+    Key(Act.MERGE, "Shift+M", "Join", "Two neurons are one, in all volumes."),
+    Key(Act.SPLIT, "Shift+T", "Cut track", "From this volume on it is another neuron."),
+    Key(Act.DIVIDE, "Shift+D", "Two nuclei", "What was found as one nucleus is two: click the middle of each."),
+    Key(Act.ADD, "Shift+I", "One is missing", "A nucleus was not found: click its middle."),
 )
 """What is said now and then."""
 
 STEPS = (
     Key(Act.PREVIOUS, "Shift+N", "Previous", "The question before."),
+    Key(Act.SKIP, "Q", "Cannot tell", "Writes nothing, and does not ask this again until napari is closed."),
     Key(Act.NEXT, "N", "Next", "The next question; this one stays in the list."),
-    Key(Act.SKIP, "Q", "I cannot tell", "Writes nothing, and does not ask this again until napari is closed."),
 )
 TAKING_BACK = (
     Key(Act.UNDO, "Shift+Z", "Undo", "Takes back what was said last."),

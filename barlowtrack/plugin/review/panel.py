@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +12,11 @@ from qtpy.QtWidgets import (
     QApplication,
     QFrame,
     QGridLayout,
-    QHBoxLayout,
     QMainWindow,
     QPushButton,
     QScrollArea,
     QSplitter,
+    QStyle,
     QTabWidget,
     QVBoxLayout,
     QWidget,
@@ -25,7 +25,9 @@ from qtpy.QtWidgets import (
 from barlowtrack.data import Corrections
 from barlowtrack.data.corrections import FORMS
 from barlowtrack.plugin.attached import session_of
+from barlowtrack.plugin.docking import together
 from barlowtrack.plugin.listening import Listening
+from barlowtrack.plugin.parts import FINE, WRONG
 from barlowtrack.plugin.review.acts import Acts
 from barlowtrack.plugin.review.asking import Asking
 from barlowtrack.plugin.review.cards import Cards
@@ -37,6 +39,7 @@ from barlowtrack.plugin.review.in_order import InOrder
 from barlowtrack.plugin.review.keys import ANSWERS, CANCEL, CHOICES, EVERY, REPAIRS, STEPS, Act, Key, legend, sensible
 from barlowtrack.plugin.review.other_person import OtherPerson
 from barlowtrack.plugin.review.resolving import Resolved
+from barlowtrack.plugin.review.sight import Sight
 from barlowtrack.plugin.review.solving import Solving
 from barlowtrack.plugin.review.told import Told, headline, where
 from barlowtrack.plugin.solution import Solution
@@ -45,11 +48,12 @@ if TYPE_CHECKING:
     import napari
 
 NO_RUN = "No run is open. Drop a run folder (its name ends in .barlowtrack) on the viewer."
-NARROWEST = 470
-"""Pixels at which no button is cut off."""
+NARROWEST = 390
+"""Pixels, with the scroll bar, at which nothing is cut off."""
+COLUMNS = 3
 LOOK_MS = 1500
 """So often it is looked at whether somebody else wrote into the run that is shown."""
-GOOD, BAD = "color: #5fc46b;", "color: #ff7b6b; font-weight: bold;"
+SMALL_BUTTON = "QPushButton { font-size: 11px; padding: 3px 1px; }"
 
 
 class Review(QWidget):
@@ -65,6 +69,8 @@ class Review(QWidget):
         self._listening = Listening(self)
         self.line, self.seeking = InOrder(self._listening), InOrder(self._listening)
         self.desk = Desk(self.session, self.line, self.seeking, self._listening)
+        self.desk.in_sight = False
+        self.sight = Sight(self)
         self.clicks = Clicks(napari_viewer)
         self.gallery = Gallery(self._arrived, self._listening)
         self.cards, self.asking = Cards(self.gallery), Asking()
@@ -72,6 +78,7 @@ class Review(QWidget):
         self.acts = Acts(self.desk, self.asking, self.clicks, self.solving.start)
         self.buttons: dict[Act, QPushButton] = {}
         self._shortcuts: list[QShortcut] = []
+        self._something_said = self._waiting = False
         self._looking = QTimer(self)
         self._looking.setInterval(LOOK_MS)
         self._looking.timeout.connect(self.desk.look_again)
@@ -86,45 +93,55 @@ class Review(QWidget):
     # what is shown
 
     def _lay_out(self) -> None:
-        self.asked, self.where, self.saved = Told(), Told(), Told(self._refusals_seen)
-        self.asked.setStyleSheet("font-size: 15px; font-weight: bold;")
-        steps = QHBoxLayout()
-        for key in STEPS:
-            steps.addWidget(self._button(key))
-        answers, repairs = QGridLayout(), QGridLayout()
-        for grid, keys, columns in ((answers, ANSWERS, 3), (repairs, [key for key in REPAIRS if _possible(key.act)], 3)):
-            grid.setSpacing(3)
-            for place, key in enumerate(keys):
-                grid.addWidget(self._button(key), place // columns, place % columns)
+        self.asked, self.where, self.saved = Told(style="font-size: 14px; font-weight: bold;"), Told(), Told(self._refusals_seen)
         above = QWidget()
         layout = QVBoxLayout(above)
         layout.setContentsMargins(4, 4, 4, 4)
-        layout.setSpacing(5)
-        for part in (self.solving, _ruler(), self.asked, self.where, self.cards, self.asking):
+        layout.setSpacing(4)
+        for part in (self.solving, _ruler(), self.asked, self.where):
             layout.addWidget(part)
-        for buttons in (answers, repairs, steps):
-            layout.addLayout(buttons)
-        layout.addWidget(self.saved)
+        layout.addLayout(self._grid(STEPS))
+        layout.addWidget(self.cards)
+        layout.addWidget(self.asking)
+        layout.addLayout(self._grid((*ANSWERS, *(key for key in REPAIRS if _possible(key.act)))))
         layout.addStretch()
         scroll = QScrollArea()
         scroll.setWidget(above)
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setMinimumWidth(NARROWEST)
+        style = self.style()
+        bar = style.pixelMetric(QStyle.PixelMetric.PM_ScrollBarExtent) if style is not None else 0
+        scroll.setMinimumWidth(max(NARROWEST, above.minimumSizeHint().width() + bar))
+        upper = QWidget()
+        over = QVBoxLayout(upper)
+        over.setContentsMargins(0, 0, 0, 0)
+        over.setSpacing(2)
+        over.addWidget(scroll, 1)
+        over.addWidget(self.saved)
         self.tabs = QTabWidget()
         for widget, title in ((self.history, "What was said"), (self.solving.changes, "What changed"), (self.other, "Another person's")):
             self.tabs.addTab(widget, title)
         splitter = QSplitter(Qt.Orientation.Vertical)
-        splitter.addWidget(scroll)
+        splitter.addWidget(upper)
         splitter.addWidget(self.tabs)
-        splitter.setSizes([600, 320])
+        splitter.setSizes([560, 160])
+        splitter.setStretchFactor(1, 1)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.addWidget(splitter)
 
+    def _grid(self, keys: Sequence[Key]) -> QGridLayout:
+        grid = QGridLayout()
+        grid.setSpacing(2)
+        for place, key in enumerate(keys):
+            grid.addWidget(self._button(key), place // COLUMNS, place % COLUMNS)
+            grid.setColumnStretch(place % COLUMNS, 1)
+        return grid
+
     def _button(self, key: Key) -> QPushButton:
-        button = QPushButton(f"{key.title}  [{legend(key.key)}]")
+        button = QPushButton(f"{key.title} [{legend(key.key)}]")
+        button.setStyleSheet(SMALL_BUTTON)
         button.setToolTip(f"{key.tip} Key: {key.key}")
         button.clicked.connect(lambda: self.acts.act(key.act))
         button.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # the viewer keeps the keys
@@ -141,6 +158,7 @@ class Review(QWidget):
         self.solving.solved.connect(self._changed)
         self.cards.chosen.connect(self.acts.choose)
         self.cards.back.connect(self.desk.back_to_question)
+        self.sight.changed.connect(self._seen)
 
     def _solved(self, solution: Solution | None, old: Solution | None) -> None:
         self.gallery.show(solution)
@@ -150,6 +168,7 @@ class Review(QWidget):
             self.solving.changes.show_stops(())
             self.history.show_table(Corrections())
             self.saved.setText("")
+            self._something_said = False
         for button in (*self.buttons.values(), self.solving.button):
             button.setEnabled(False)
         self.solving.button.setEnabled(solution is not None and not self.solving.busy)
@@ -162,12 +181,17 @@ class Review(QWidget):
             self.asked.setText(self.session.why_none or NO_RUN)
             self.where.setText("")
             return
-        self.asked.setText(headline(self.desk))
+        self.asked.setText(headline(self.desk, self._none_left()))
         self.where.setText(where(self.desk))
         for act, button in self.buttons.items():
             button.setEnabled(sensible(act, subject))
         if subject is not None:
             self.cards.show_subject(solution, subject, self.desk.choices, self.session.t)
+
+    def _none_left(self) -> str:
+        if not self._something_said:
+            return "Nothing is in doubt that an answer could put right."
+        return "No question is left: see with Re-solve what follows from your answers." if self._waiting else "No question is left."
 
     def _arrived(self) -> None:
         if self.desk.subject is not None:
@@ -179,12 +203,15 @@ class Review(QWidget):
 
     def _told(self, text: str, good: bool) -> None:
         self.saved.setText(text)
-        self.saved.setStyleSheet(GOOD if good else BAD)
+        self.saved.dye(FINE if good else WRONG, "" if good else "font-weight: bold;")
 
     def _table(self, corrections: Corrections, waiting: bool) -> None:
         self.history.show_table(corrections)
         self.tabs.setTabText(0, f"What was said ({len(corrections.in_force)})")
         self.solving.say_waiting(waiting)
+        self._something_said, self._waiting = bool(corrections.in_force), waiting
+        if self.desk.subject is None:
+            self._turned()
 
     def _changed(self, resolved: Resolved) -> None:
         n = len(resolved.changes)
@@ -202,20 +229,15 @@ class Review(QWidget):
     # keys
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
-        """Takes the keys while the panel is in sight."""
+        """Binds the keys once there is a window to bind them to."""
         super().showEvent(event)
+        together(self)
         if not self._shortcuts:
             self._bind()
-        for shortcut in self._shortcuts:
-            shortcut.setEnabled(True)
-        self._looking.start()
 
     def hideEvent(self, event: QHideEvent | None) -> None:  # noqa: N802 - Qt's name
-        """Lets go of the keys: nobody would see what they do. What was said is on the disk when the panel is gone."""
-        for shortcut in self._shortcuts:
-            shortcut.setEnabled(False)
-        self.acts.cancel()
-        self._looking.stop()
+        """What was said is on the disk when the panel is gone."""
+        self.sight.look()
         self.line.finish()
         super().hideEvent(event)
 
@@ -224,6 +246,22 @@ class Review(QWidget):
         super().changeEvent(event)
         if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self._listening.stop()
+
+    def _seen(self, in_sight: bool) -> None:
+        """Takes the keys while the panel is in sight; else nobody would see what they do."""
+        for shortcut in self._shortcuts:
+            shortcut.setEnabled(in_sight)
+        if in_sight:
+            self._looking.start()
+        else:
+            self._looking.stop()
+            self.acts.cancel()
+        self.desk.appear(in_sight)
+
+    def _pressed(self, does: Callable[[], Any]) -> None:
+        """Does what a key means, of what the panel shows and nothing else."""
+        if self.sight.now and (self.desk.subject is None or self.cards.subject is self.desk.subject):
+            does()
 
     def _bind(self) -> None:
         """Binds keys to the whole window, not to the panel, so that they work while the viewer has them; text fields keep theirs."""
@@ -235,7 +273,8 @@ class Review(QWidget):
         bound.append((CANCEL, self.acts.escape))
         for key, does in bound:
             shortcut = QShortcut(QKeySequence(key), window or self)
-            shortcut.activated.connect(does)
+            shortcut.setEnabled(self.sight.now)
+            shortcut.activated.connect(partial(self._pressed, does))
             self._shortcuts.append(shortcut)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from psygnal import Signal
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from barlowtrack.errors import BarlowtrackError, InUseError
 from barlowtrack.plugin.background import in_background
 from barlowtrack.plugin.changes import COLUMNS
 from barlowtrack.plugin.listening import Listening
+from barlowtrack.plugin.parts import WRONG, Text
 from barlowtrack.plugin.review.keys import RESOLVE, legend
 from barlowtrack.plugin.review.resolving import Heard, Resolved, resolve
 from barlowtrack.plugin.review.writing import Stamp, stamp_of
@@ -40,10 +41,9 @@ class Solving(QWidget):
         self.button.setToolTip(RESOLVE.tip)
         self.button.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # it is switched off while it is at work, and would hand the keys on
         self.button.clicked.connect(lambda: self.start())
-        self.bar, self.said = QProgressBar(), QLabel()
+        self.bar, self.said = QProgressBar(), Text()
         self.bar.setFormat("%v of %m")
         self.bar.hide()
-        self.said.setWordWrap(True)
         self.said.setTextFormat(Qt.TextFormat.PlainText)
         self.anew = QPushButton("Read again")
         self.anew.setToolTip(f"{ANEW} Shows them as they are now.")
@@ -76,6 +76,7 @@ class Solving(QWidget):
         if solution is None or self._heard is not None:
             return
         self._heard = heard = Heard()
+        self.said.dye(None)
         self.button.setEnabled(False)
         self.bar.setRange(0, 0)
         self.bar.show()
@@ -142,6 +143,7 @@ class Solving(QWidget):
         self._stop()
         if not isinstance(error, (BarlowtrackError, OSError)):
             raise error
+        self.said.dye(WRONG)
         self.said.setText(f"Not solved: {IN_USE if isinstance(error, InUseError) else error}")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from barlowtrack.data import UNKNOWN
 from barlowtrack.identity.review import Question
 from barlowtrack.plugin.solution import Solution
@@ -43,8 +45,15 @@ class Subject:
 
 
 def of_question(solution: Solution, question: Question) -> Subject:
-    """Returns what a question asks about; who it is is what the viewer shows, not what answers given since have made of it."""
+    """Returns what a question asks about; who it is is what the viewer shows, not what answers given since have made of it.
+
+    Whether a neuron is one at all is asked where it is surest that the nucleus is this neuron: who says yes says so of that nucleus.
+    """
     row = solution.row_at(question.t, question.label)
+    if question.kind == "nobody" and 0 <= question.neuron < solution.n_neurons:
+        rows = solution.row_of[question.neuron]
+        rows = rows[rows >= 0]
+        row = int(rows[np.argmax(solution.tracks.probability[rows])]) if len(rows) else row
     if row is None:
         return Subject(question.t, question.label, question.position_um, question.neuron, question=question)
     return replace(of_row(solution, row), question=question)
@@ -106,5 +115,7 @@ def described(solution: Solution, subject: Subject) -> str:
     who = called(solution, subject.neuron)
     if subject.label is None:
         return f"neuron {who}, which volume {subject.t} does not show"
+    if subject.question is not None and subject.question.kind == "nobody":  # how likely it is that one is another matter
+        return f"neuron {who}, in volume {subject.t} nucleus {subject.label}"
     sure = f" ({100 * subject.probability:.0f} %)" if subject.probability is not None and subject.neuron != UNKNOWN else ""
     return f"nucleus {subject.label} of volume {subject.t}, now {who}{sure}"

@@ -6,22 +6,24 @@ from collections.abc import Callable
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QMouseEvent
-from qtpy.QtWidgets import QLabel
 
+from barlowtrack.plugin.parts import Text
 from barlowtrack.plugin.review.desk import Desk
 from barlowtrack.plugin.review.subjects import asked, described
 
+CLICK_ANY = "Click any nucleus, or choose a neuron in the table of neurons, to speak of it."
 
-class Told(QLabel):
-    """A text that names people gave cannot dress up, and that breaks its lines.
+
+class Told(Text):
+    """A text that names people gave cannot dress up.
 
     Args:
         clicked: Called where somebody clicks it.
+        style: What else its style sheet says.
     """
 
-    def __init__(self, clicked: Callable[[], None] = lambda: None) -> None:
-        super().__init__()
-        self.setWordWrap(True)
+    def __init__(self, clicked: Callable[[], None] = lambda: None, style: str = "") -> None:
+        super().__init__(style=style)
         self.setTextFormat(Qt.TextFormat.PlainText)
         self._clicked = clicked
 
@@ -31,8 +33,13 @@ class Told(QLabel):
         self._clicked()
 
 
-def headline(desk: Desk) -> str:
-    """Returns what keys act on, or why there is nothing; of a run that is open."""
+def headline(desk: Desk, none_left: str) -> str:
+    """Returns what keys act on, or why there is nothing; of a run that is open.
+
+    Args:
+        desk: Of the panel.
+        none_left: What is said where there is no question.
+    """
     solution, subject = desk.session.solution, desk.subject
     assert solution is not None, "a run is open"
     if subject is not None:
@@ -43,14 +50,16 @@ def headline(desk: Desk) -> str:
         return f"What is in doubt cannot be said: {desk.why_none}"
     if desk.questions:
         return f"{_waiting(len(desk.questions))}. N goes to the first."
-    return "Nothing is in doubt that an answer could put right."
+    return none_left
 
 
 def where(desk: Desk) -> str:
     """Returns which question is asked, or how one gets to it."""
     subject, question, n = desk.subject, desk.question, len(desk.questions)
-    if subject is None or not n:
-        return f"No more can be asked: {desk.why_none}" if subject is not None and desk.why_none else ""
+    if subject is None:
+        return "" if desk.asking or n else CLICK_ANY
+    if not n:
+        return f"No more can be asked: {desk.why_none}" if desk.why_none else ""
     if question is None:
         return f"{_waiting(n)}: N goes to the first."
     if subject.question is None:

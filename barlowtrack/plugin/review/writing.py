@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from psygnal import Signal
 
-from barlowtrack.answers import Answer, give_all, take_all_back
+from barlowtrack.answers import Answer, SaidAlreadyError, give_all, take_all_back
 from barlowtrack.data import Correction, Corrections
 from barlowtrack.errors import BarlowtrackError, InputError
 from barlowtrack.plugin.listening import Listening
@@ -113,19 +113,23 @@ class Writing:
             self._memory = None if solution is None else Memory(solution.path)
             self.refused.emit()
 
-    def write(self, answers: tuple[Answer, ...], about: str, key: object, refused: Callable[[], None]) -> None:
+    def write(self, answers: tuple[Answer, ...], about: str, key: object, refused: Callable[[], None], follows: str = "") -> None:
         """Writes answers, all or none.
 
         Args:
             answers: What is said.
             about: What they speak of, in words.
             key: By which that is known again: a refusal counts as seen where the same is spoken of again.
-            refused: Called where nothing was written.
+            refused: Called where nothing was written, as it cannot be.
+            follows: What follows from it at once, in words.
         """
         memory, who = self._memory, self.who
         assert memory is not None, "there is something to speak of"
 
         def not_written(error: BaseException) -> None:
+            if isinstance(error, SaidAlreadyError):
+                self.told.emit(f"{error}.", True)
+                return
             self._ours(error)
             memory.refused.append(Refusal(key, f"Not written ({about}): {error}" if about else f"Not written: {error}"))
             if memory is self._memory:
@@ -138,7 +142,9 @@ class Writing:
         self.seen(lambda refusal: refusal.about == key)
         self._tell(memory, "Saving...")
         self._line.do(
-            lambda: give_all(RunFolder(memory.path), answers, who), lambda rows: self._written(memory, rows, anew=True), not_written
+            lambda: give_all(RunFolder(memory.path), answers, who),
+            lambda rows: self._written(memory, rows, follows, anew=True),
+            not_written,
         )
 
     def seen(self, which: Callable[[Refusal], bool] = lambda _: True) -> None:
@@ -210,14 +216,14 @@ class Writing:
 
         self._line.do(work, lambda found: self._taken_back(memory, *found), self._not_done)
 
-    def _written(self, memory: Memory, rows: tuple[Correction, ...], *, anew: bool) -> None:
+    def _written(self, memory: Memory, rows: tuple[Correction, ...], follows: str = "", *, anew: bool) -> None:
         if anew:
             memory.undone.clear()
         memory.together.append(tuple(row.line for row in rows))
         memory.seen.update(row.line for row in rows)
         lines = ", ".join(str(row.line) for row in rows)
         said = "; ".join(in_words(row) for row in rows)
-        self._told_of(memory, f"Saved as line{'s' if len(rows) > 1 else ''} {lines}: {said}.")
+        self._told_of(memory, f"Saved as line{'s' if len(rows) > 1 else ''} {lines}: {said}{follows and f', {follows}'}.")
 
     def _taken_back(self, memory: Memory, rows: list[Correction], unseen: int) -> None:
         memory.undone.append(tuple(again(row) for row in rows))

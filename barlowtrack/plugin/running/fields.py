@@ -6,15 +6,15 @@ from functools import partial
 
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QWheelEvent
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QGridLayout, QHBoxLayout, QLineEdit, QToolButton, QVBoxLayout, QWidget
 
-from barlowtrack.plugin.parts import CHANGED, SOFT, WRONG, text_line
+from barlowtrack.plugin.parts import CHANGED, SOFT, WRONG, Text, text_line
 from barlowtrack.plugin.running.form import Texts, to_texts
 from barlowtrack.plugin.running.settings import Kind, Setting
 
 A_ROW = 3
 """Numbers side by side."""
-TITLE_WIDTH = 130
+TITLE_WIDTH = 110
 
 
 class FieldView(QWidget):
@@ -34,9 +34,8 @@ class FieldView(QWidget):
     def __init__(self, setting: Setting) -> None:
         super().__init__()
         self.setting = setting
-        self.title = QLabel(setting.title)
-        self.title.setWordWrap(True)
-        self.title.setFixedWidth(TITLE_WIDTH)
+        self.title = Text()
+        self.title.setText(setting.title)
         default = ", ".join(text for text in to_texts(setting, setting.default) if text) or "empty"
         for part in (self.title, self):
             part.setToolTip(f"<p><b>{setting.name}</b>; default: {default}</p><p>{setting.help}</p>")
@@ -52,14 +51,19 @@ class FieldView(QWidget):
         self.problem = text_line(WRONG)
         about = text_line(SOFT)
         about.setText(setting.help + (f" ({setting.range})" if setting.range else ""))
+        wide = setting.kind is Kind.NUMBERS
         row = QHBoxLayout()
-        row.addWidget(self.title)
-        row.addLayout(self._laid_out(), 1)
+        row.addWidget(self.title, 1)
+        if not wide:
+            self.title.setFixedWidth(TITLE_WIDTH)
+            row.addLayout(self._laid_out(), 1)
         row.addWidget(self.back, 0, Qt.AlignmentFlag.AlignTop)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 4, 0, 6)
         layout.setSpacing(2)
         layout.addLayout(row)
+        if wide:  # beside each other they need the whole width
+            layout.addLayout(self._laid_out())
         layout.addWidget(self.problem)
         layout.addWidget(about)
 
@@ -89,7 +93,7 @@ class FieldView(QWidget):
         self.problem.setVisible(bool(problem))
         self.back.setVisible(changed)
         self.title.setText(f"● {self.setting.title}" if changed else self.setting.title)
-        self.title.setStyleSheet(f"color: {WRONG if problem else CHANGED}; font-weight: bold;" if changed else "")
+        self.title.dye((WRONG if problem else CHANGED) if changed else None, "font-weight: bold;" if changed else "")
 
     def _places(self) -> list[QCheckBox | QComboBox | QLineEdit]:
         setting = self.setting
@@ -105,7 +109,7 @@ class FieldView(QWidget):
             return [choice]
         lines = [QLineEdit() for _ in range(setting.count if setting.kind is Kind.NUMBERS else 1)]
         for line in lines:
-            line.setPlaceholderText("empty" if setting.optional else "")
+            line.setPlaceholderText(("empty" if len(lines) == 1 else "-") if setting.optional else "")
             line.setMinimumWidth(40)
             line.textEdited.connect(self._tell)
         return [*lines]
@@ -142,6 +146,9 @@ class _Choice(QComboBox):
     def __init__(self) -> None:
         super().__init__()
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)  # as narrow as the panel wants it
+        self.setMinimumContentsLength(5)
+        self.setMinimumWidth(60)
 
     def wheelEvent(self, event: QWheelEvent | None) -> None:  # noqa: N802
         if event is not None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import Qt, QTimer, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QLineEdit, QPushButton, QScrollArea, QToolButton, QVBoxLayout, QWidget
 
 from barlowtrack.errors import BarlowtrackError
 from barlowtrack.plugin.background import say
-from barlowtrack.plugin.parts import SOFT, text_line
+from barlowtrack.plugin.parts import SOFT, is_there, text_line
 from barlowtrack.plugin.running.fields import FieldView
 from barlowtrack.plugin.running.form import Form
 from barlowtrack.plugin.running.settings import Setting, about_sections
@@ -56,7 +56,7 @@ class FormView(QWidget):
             inner.addWidget(part)
         inner.addWidget(self._nothing)
         inner.addStretch()
-        area = QScrollArea()
+        self._area = area = QScrollArea()
         area.setWidgetResizable(True)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setWidget(inside)
@@ -72,6 +72,20 @@ class FormView(QWidget):
         part = self.parts[self.form.settings[name].section]
         part.unfold(True)
         return part.fields[name]
+
+    def reveal(self, name: str, *, focus: bool) -> None:
+        """Brings a setting into sight, unfolded, whatever is searched for.
+
+        Args:
+            name: Of the setting.
+            focus: Whether it gets the keys, too.
+        """
+        self.search.clear()
+        field = self.field(name)
+        self._area.ensureWidgetVisible(field)
+        QTimer.singleShot(0, lambda: self._area.ensureWidgetVisible(field) if is_there(self) else None)  # once it is laid out
+        if focus:
+            field.places[0].setFocus()
 
     def refresh(self) -> None:
         """Shows what the form holds."""
@@ -154,10 +168,10 @@ class _Part(QWidget):
         self._name = (name or stage).lower()
         about_line = text_line(SOFT)
         about_line.setText(what[:1].upper() + what[1:])
-        about_line.setIndent(18)
+        about_line.setIndent(8)
         self._body = QWidget()
         self._inner = QVBoxLayout(self._body)
-        self._inner.setContentsMargins(18, 2, 0, 6)
+        self._inner.setContentsMargins(8, 2, 0, 6)
         self._inner.setSpacing(0)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 2)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtGui import QColor, QShowEvent
 from qtpy.QtWidgets import (
+    QApplication,
     QHBoxLayout,
+    QLineEdit,
     QListWidget,
     QListWidgetItem,
     QMessageBox,
@@ -24,7 +26,8 @@ from barlowtrack.errors import BarlowtrackError
 from barlowtrack.pipeline import PlannedStage
 from barlowtrack.plugin.attached import session_of
 from barlowtrack.plugin.background import in_background, say
-from barlowtrack.plugin.parts import CHANGED, FINE, SOFT, WRONG, is_there, text_line
+from barlowtrack.plugin.docking import together
+from barlowtrack.plugin.parts import CHANGED, FINE, SOFT, WRONG, is_dark, is_there, shade, text_line
 from barlowtrack.plugin.running.chosen import job_of, looked_at, planned, recordings_of
 from barlowtrack.plugin.running.form import Form
 from barlowtrack.plugin.running.form_view import FormView
@@ -33,12 +36,16 @@ from barlowtrack.plugin.running.place import Place
 from barlowtrack.plugin.running.runner import MOST_LINES, runner_of
 from barlowtrack.plugin.running.shown import open_result
 from barlowtrack.plugin.running.stages_view import StagesView
+from barlowtrack.plugin.running.told import in_panel_words
 from barlowtrack.plugin.solution import Solution
 
 if TYPE_CHECKING:
     import napari
 
 PLAN_AFTER_MS = 300
+NARROWEST = 300
+"""Pixels at which nothing is cut off."""
+NAMES, LEVEL = Qt.ItemDataRole.UserRole, Qt.ItemDataRole.UserRole + 1
 NO_RECORDING = "Choose a recording. Then this line says what Start will do."
 
 
@@ -56,6 +63,7 @@ class Run(QWidget):
         self._plan: Heard | None = None
         self._edited = False
         self._refused = ""
+        self._shown_once: tuple[str, str] = ("", "")
         self._last: tuple[str, bool] = ("", False)
         self.place = Place(lambda: recordings_of(self._viewer.layers))
         self.form = Form()
@@ -99,13 +107,14 @@ class Run(QWidget):
         layout.addWidget(self.tabs, 1)
         layout.addWidget(self.headline)
         layout.addLayout(buttons)
-        self.setMinimumWidth(330)
+        self.setMinimumWidth(NARROWEST)
 
     def _connect(self) -> None:
         self.place.changed.connect(self._choose)
         self.form_view.changed.connect(self._edit)
         self.theirs.clicked.connect(self._take_theirs)
         self.check.clicked.connect(self._check)
+        self.findings.itemClicked.connect(self._go_to_setting)
         self.start.clicked.connect(self._start)
         self.cancel.clicked.connect(self._runner.stop)
         self._tick.timeout.connect(self._show)
@@ -118,6 +127,7 @@ class Run(QWidget):
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
         """Looks after the window that the panel is in, from now on."""
         super().showEvent(event)
+        together(self)
         window: QWidget = self
         while (parent := window.parentWidget()) is not None:  # a dock that floats is a window, and has the main one as its parent
             window = parent
@@ -215,8 +225,25 @@ class Run(QWidget):
         if not isinstance(error, BarlowtrackError):
             say(error)
         if is_there(self) and asked == self._asked and not self._runner.is_running:
-            self._refused = str(error)
-            self._show()
+            self._show_refused(error)
+
+    def _show_refused(self, error: BaseException) -> None:
+        """Says why it cannot start, and goes once to the setting that would help."""
+        self._refused, name = in_panel_words(str(error), self.form.settings)
+        if name and self._shown_once != (self.place.target, name):
+            self._shown_once = self.place.target, name
+            typing = isinstance(QApplication.focusWidget(), QLineEdit)
+            self._reveal(name, focus=not typing)
+        self._show()
+
+    def _reveal(self, name: str, *, focus: bool = True) -> None:
+        self.tabs.setCurrentWidget(self.form_view)
+        self.form_view.reveal(name, focus=focus)
+
+    def _go_to_setting(self, item: QListWidgetItem) -> None:
+        name = item.data(NAMES)
+        if name:
+            self._reveal(name)
 
     def _check(self) -> None:
         self.tabs.setCurrentWidget(self.findings)
@@ -230,13 +257,30 @@ class Run(QWidget):
         if not is_there(self):
             return
         self.findings.clear()
-        words = {"stop": ("stop", WRONG), "warn": ("careful", CHANGED), "ok": ("fine", FINE)}
+        words = {"stop": "stop", "warn": "careful", "ok": "fine"}
         for finding in found:
-            word, colour = words[finding.level]
-            item = QListWidgetItem(f"{word}: {finding.what}" + (f"\n→ {finding.fix}" if finding.fix else ""))
-            item.setForeground(QColor(colour))
+            what, first = in_panel_words(finding.what, self.form.settings)
+            fix, second = in_panel_words(finding.fix, self.form.settings)
+            name = first or second
+            text = f"{words[finding.level]}: {what}" + (f"\n→ {fix}" if fix else "") + (" - click to go there" if name else "")
+            item = QListWidgetItem(text)
+            item.setData(NAMES, name)
+            item.setData(LEVEL, finding.level)
             self.findings.addItem(item)
+        self._dye_findings()
         self._show()
+
+    def _dye_findings(self) -> None:
+        tones = {"stop": WRONG, "warn": CHANGED, "ok": FINE}
+        for item in (self.findings.item(i) for i in range(self.findings.count())):
+            if item is not None and item.data(LEVEL) in tones:
+                item.setForeground(QColor(shade(tones[item.data(LEVEL)], dark=is_dark(self))))
+
+    def changeEvent(self, a0: QEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Follows the theme."""
+        super().changeEvent(a0)
+        if a0 is not None and a0.type() in (QEvent.Type.StyleChange, QEvent.Type.PaletteChange) and hasattr(self, "findings"):
+            self._dye_findings()
 
     def _cannot_look(self, error: BaseException) -> None:
         if not isinstance(error, BarlowtrackError):
@@ -249,8 +293,7 @@ class Run(QWidget):
         try:
             job = job_of(self.place.target, self.place.out, self.form.config())
         except BarlowtrackError as error:
-            self._refused = str(error)
-            self._show()
+            self._show_refused(error)
             return
         self._forget()
         self.log.clear()
@@ -304,7 +347,7 @@ class Run(QWidget):
 
     def _say(self, text: str, wrong: bool = False) -> None:
         self.headline.setText(text)
-        self.headline.setStyleSheet(f"color: {WRONG};" if wrong else "")
+        self.headline.dye(WRONG if wrong else None)
 
 
 def _now(heard: Heard) -> str:

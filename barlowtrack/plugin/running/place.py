@@ -50,6 +50,7 @@ class Place(QWidget):
         find.setText("Find")
         find.setMenu(self._menu)
         find.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        find.setStyleSheet("QToolButton { padding-right: 16px; }")  # beside its arrow, not under it
         where.setText("Find")
         where.clicked.connect(partial(self._look, self.folder))
         grid = QGridLayout(self)

@@ -199,3 +199,37 @@ def test_a_click_a_little_beside_the_nucleus_means_it() -> None:
 def test_the_label_that_is_said_decides_only_where_it_holds_both_places() -> None:
     row = divide(A, B)
     assert edit(two_as_one(), [replace(row, label=1)], SIZE_UM, RADIUS_UM).label == {2: 2}
+
+
+BESIDE = (9.0, 12.0, A[2] + 1.15 * RADIUS_UM)
+
+
+@pytest.mark.parametrize("shown", [True, False], ids=["with light", "without"])
+def test_two_that_were_missed_side_by_side_are_two_though_one_outshines_the_other(shown) -> None:
+    """The first is dim, so light alone would move it to where the second lies."""
+    red = light(FAR, noise=2.0) + np.where(ball(BESIDE, 1.4), 600, np.where(ball(A, 1.4), 60, 0)).astype(np.float32)
+    labels = np.where(ball(FAR), 1, 0).astype(np.int32)
+    alone = edit(labels, [add(A)], SIZE_UM, RADIUS_UM, red)
+    assert alone.labels[9, 30, round(BESIDE[2] / 0.4)] == 2
+    found = edit(labels, [add(A), add(BESIDE, line=3)], SIZE_UM, RADIUS_UM, red if shown else None)
+    assert found.label == {2: 2, 3: 3}
+    for label, place in ((2, A), (3, BESIDE)):
+        assert found.labels[9, 30, round(place[2] / 0.4)] == label
+        assert (found.labels == label).sum() > 0.4 * ball(A).sum()
+    assert found.clicks == {A: 2, BESIDE: 3}
+
+
+def test_an_edit_that_light_alone_speaks_against_is_left_out_with_its_line() -> None:
+    """By distance the second division lies in the smaller part; by light, the first part reaches that far."""
+    small = (9.0, 12.0, 15.0)
+    labels = np.zeros(SHAPE, np.int32)
+    labels[ball(A, 3.4) | ball(small, 1.7)] = 4
+    red = np.where(ball(A, 3.0) | ball(small, 1.3), 300, 100).astype(np.float32)
+    again = divide((9.0, 12.0, 12.8), (9.0, 12.0, 15.2), line=3)
+    assert not edit(labels, [divide(A, small), again], SIZE_UM, RADIUS_UM).refused
+    found = edit(labels, [divide(A, small), again], SIZE_UM, RADIUS_UM, red)
+    assert "lines 2 and 3 clash: the places in volume 0 are two nuclei already" in str(found.refused[3])
+    assert found.made == {4: 2, 5: 2}
+    assert found.clicks == {A: 4, small: 5, again.position_um: 0, again.other_um: 0}
+    with pytest.raises(InputError, match="line 4: z, y, x = 9, 40, 10 lies outside"):
+        edit(labels, [divide(A, small), again, add(OUTSIDE, line=4)], SIZE_UM, RADIUS_UM, red)

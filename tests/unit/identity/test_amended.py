@@ -11,6 +11,7 @@ from barlowtrack.data import (
     UNKNOWN,
     AmendedVolume,
     Amendments,
+    Correction,
     Corrections,
     Detections,
     Embeddings,
@@ -19,7 +20,8 @@ from barlowtrack.data import (
     Light,
     Places,
 )
-from barlowtrack.identity.rulings import entries_of, number, rule, touched, witnesses_of
+from barlowtrack.errors import InputError
+from barlowtrack.identity.rulings import clicks_of, entries_of, locate, number, place_of, rule, touched, witnesses_of
 from tests.cases import detections_at
 from tests.unit.identity.scenes import K, Scene, identities_of, scene
 
@@ -44,14 +46,17 @@ def without(here: Scene, rows: np.ndarray) -> Scene:
     return Scene(detections, here.learned, identities_of(detections, entry), here.true[rows])
 
 
-def volume_with(found: Detections, t: int, place_um: np.ndarray, gone: tuple[int, ...] = ()) -> AmendedVolume:
-    """A volume to which people added one detection; gone: rows that it stands in for."""
+def volume_with(
+    found: Detections, t: int, place_um: np.ndarray, gone: tuple[int, ...] = (), click_um: np.ndarray | None = None
+) -> AmendedVolume:
+    """A volume to which people added one detection; gone: rows that it stands in for; click_um: where it was put, if elsewhere."""
     part = found.rows_of(t)
     stays = np.setdiff1d(np.arange(part.start, part.stop), gone)
     people = replace(detections_at(np.array([t]), place_um[None], found.n_volumes), label=np.array([1000]))
     now, origin = found.subset(stays).joined(people, stays)
-    n, none = len(now), np.zeros(0, np.int64)
-    return AmendedVolume(t, "1 of them", origin, now, np.ones((n, 1), np.float32), Light.dark(n), Places.concatenate([]), none, none)
+    n, none, clicks = len(now), np.zeros(0, np.int64), np.asarray(place_um if click_um is None else click_um, np.float64)[None]
+    vectors, nowhere = np.ones((n, 1), np.float32), Places.concatenate([])
+    return AmendedVolume(t, "1 of them", origin, now, vectors, Light.dark(n), nowhere, none, none, clicks, np.array([1000]))
 
 
 def edition(here: Scene, *volumes: AmendedVolume) -> Scene:
@@ -109,6 +114,30 @@ def test_what_a_person_says_of_the_new_is_certain(whole, missed) -> None:
     for who, expected in (("newcomer", K), (None, UNKNOWN)):
         found = now.tracked(now.on(new, who))
         assert (found.tracks.neuron[new], found.tracks.probability[new]) == (expected, 1)
+
+
+def test_a_row_means_what_was_made_of_its_click_wherever_light_put_it(whole) -> None:
+    """The place of a row is the click; nearer to it than what was made lies another one, and its label is another's by now."""
+    near = whole.row(T_EDITED, NEURON)
+    click = np.round(whole.detections.position_um[near].astype(np.float64) + 0.1, 4)
+    now = edition(whole, volume_with(whole.detections, T_EDITED, click + 300.0, click_um=click))
+    new = int(np.flatnonzero(now.identities.amended.fresh)[0])
+    assert place_of(new, now.detections, now.identities) == tuple(click)
+    other = int(now.detections.label[now.row(T_EDITED, NEURON)])
+    for label in (1000, other, None):
+        row = Correction("is", t=T_EDITED, label=label, position_um=tuple(click), neuron="AVAL")
+        assert rule(Corrections((row,)), now.detections, now.identities).row.tolist() == [new]
+
+
+def test_what_is_said_of_a_nucleus_that_could_not_be_made_is_said_of_no_other_one(whole) -> None:
+    click = whole.detections.position_um[whole.row(T_EDITED, NEURON)].astype(np.float64)
+    made = replace(volume_with(whole.detections, T_EDITED, click + 50.0, click_um=click), clicked=np.zeros(1, np.int64))
+    now = edition(whole, made)
+    rows = [Correction("is", t=T_EDITED, label=1000, position_um=tuple(click), neuron="AVAL", line=2)]
+    ruled = rule(Corrections((*rows, Correction("name", neuron="AVAL", other="AVAR", line=3))), now.detections, now.identities)
+    assert not len(ruled.row)
+    with pytest.raises(InputError, match="line 2: the nucleus that was to be there in volume 2 could not be made"):
+        locate(rows[0], now.detections, clicks=clicks_of(now.identities))
 
 
 @pytest.mark.parametrize("t", [0, 3, 5])
