@@ -68,6 +68,7 @@ class Text(QLabel):
 def text_line(tone: Tone | None = None) -> Text:
     """Returns a text that breaks its lines and can be copied; a coloured one is small."""
     text = Text(tone, "font-size: 11px;" if tone is not None else "")
+    text.setTextFormat(Qt.TextFormat.PlainText)  # names of people's files and neurons are no HTML
     text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     return text
 

@@ -359,9 +359,10 @@ def test_runs_are_opened_solved_and_closed_while_somebody_is_at_work(shown, qt, 
 
     viewer, session, desk, solution = shown.viewer, shown.session, shown.desk, shown.session.solution
     viewer.window.add_dock_widget(neurons := Neurons(viewer), name="Neurons")
-    qt.spin(0.1)
-    shown.parent().raise_()  # a tab beside it
+    qt.spin(0.1)  # it is laid over this one
+    viewer.window._wrapped_dock_widgets["Review"].raise_()
     qt.wait(lambda: shown.sight.now, what="the panel")
+    qt.spin(0.1)
     row = known_row(solution, 6)
     session.show(6)
     session.point(row)
@@ -415,8 +416,7 @@ def test_runs_are_opened_solved_and_closed_while_somebody_is_at_work(shown, qt, 
     session.take(None, "It has no tracks.")
     assert shown.asked.text() == "It has no tracks."
     assert not shown.buttons["accept"].isEnabled()
-    dock = next(dock for name, dock in viewer.window._wrapped_dock_widgets.items() if name == "Review")
-    dock.destroyOnClose()
+    viewer.window._wrapped_dock_widgets["Review"].destroyOnClose()
     assert not shown._listening.on
     session.take(solution)
     assert not desk.asking

@@ -45,9 +45,15 @@ class Desk(Writing):
         self.at = -1
         self.subject: Subject | None = None
         self.asking = False
+<<<<<<< HEAD
         self.in_sight = True  # whether somebody sees what is asked; else the viewer stays where it is
         self._owed = False
         self.why_none = ""  # why nobody knows what is in doubt
+=======
+        self.why_none = ""  # why nobody knows what is in doubt
+        self.in_sight = True  # whether somebody sees what is asked; else the viewer stays where it is
+        self._owed = False
+>>>>>>> fix-desk
         self.held: Callable[[], bool] = lambda: False  # whether clicks mean something else just now
         self._answered: set[int] = set()
         self._lately: set[tuple[Any, ...]] = set()  # answered since questions were asked for
@@ -107,7 +113,7 @@ class Desk(Writing):
         known = self._put_aside | self._lately
         self.questions = tuple(question for question in found if _key(question) not in known)[:N_QUESTIONS]
         self._answered.clear()
-        if self.subject is None and not self.held() and self.session.t == self._from_t:
+        if self.subject is None and not self.held() and (not self.in_sight or self.session.t == self._from_t):
             self._go(0 if self.questions else -1)
             return
         put = self.subject.question if self.subject is not None else None
@@ -260,7 +266,11 @@ class Desk(Writing):
                 self._take(of_row(solution, row))
 
     def _moved(self, t: int) -> None:
+<<<<<<< HEAD
         """A neuron that a person chose is meant in the volume that is shown; what is asked about stays, and a nucleus that is nobody."""
+=======
+        """A neuron that a person chose is meant in the volume that is shown; a question, or a nucleus that is nobody, stays where it is."""
+>>>>>>> fix-desk
         solution, subject = self.session.solution, self.subject
         if self._going or self.held() or solution is None or subject is None or subject.question is not None:
             return

@@ -116,17 +116,24 @@ class Writing:
     def write(self, answers: tuple[Answer, ...], about: str, key: object, refused: Callable[[], None], follows: str = "") -> None:
         """Writes answers, all or none.
 
-        Args:
-            answers: What is said.
-            about: What they speak of, in words.
-            key: By which that is known again: a refusal counts as seen where the same is spoken of again.
-            refused: Called where nothing was written.
-            follows: What follows from it at once, in words.
+                Args:
+                    answers: What is said.
+                    about: What they speak of, in words.
+                    key: By which that is known again: a refusal counts as seen where the same is spoken of again.
+        <<<<<<< HEAD
+                    refused: Called where nothing was written.
+        =======
+                    refused: Called where nothing was written, as it cannot be.
+        >>>>>>> fix-desk
+                    follows: What follows from it at once, in words.
         """
         memory, who = self._memory, self.who
         assert memory is not None, "there is something to speak of"
 
         def not_written(error: BaseException) -> None:
+            if isinstance(error, SaidAlreadyError):
+                self.told.emit(f"{error}.", True)
+                return
             self._ours(error)
             if isinstance(error, SaidAlreadyError):
                 self._tell(memory, f"{error}.")
