@@ -47,7 +47,6 @@ class Text(QLabel):
     def __init__(self, tone: Tone | None = None, style: str = "") -> None:
         super().__init__()
         self.setWordWrap(True)
-        self.setTextFormat(Qt.TextFormat.PlainText)  # names of people's files and neurons are no HTML
         self._tone, self._style = tone, style
         self.dye(tone, style)
 

@@ -229,15 +229,12 @@ class ShownLayers:
                 data.volumes.forget()
 
 
-<<<<<<< HEAD
-=======
 def _is_of(layer: Any, run: Path) -> bool:
     """Says whether a layer shows something of a run."""
     said = _said(layer)
     return bool(said) and said.get("run") == str(run) and said["role"] in _OF_A_RUN
 
 
->>>>>>> fix-desk
 def _put_features(layer: Any, features: pd.DataFrame) -> None:
     """Fills a layer's table; where its texts are as before they are not made anew, which takes longer than all else."""
     now = layer.features
@@ -246,15 +243,6 @@ def _put_features(layer: Any, features: pd.DataFrame) -> None:
             now[name] = features[name].to_numpy()
     else:
         layer.features = features
-<<<<<<< HEAD
-
-
-def _is_of(layer: Any, run: Path) -> bool:
-    """Says whether a layer shows something of a run."""
-    said = _said(layer)
-    return bool(said) and said.get("run") == str(run) and said["role"] in _OF_A_RUN
-=======
->>>>>>> fix-desk
 
 
 def _said(layer: Any) -> dict[str, Any]:

@@ -129,13 +129,7 @@ def test_a_refusal_stays_until_it_was_seen_and_names_what_it_is_about(late):
     assert "Saved as line 3" in text
     late._take(of_row(solution, a))
     late.say(saying.accept(late.subject))  # it is spoken of again
-<<<<<<< HEAD
-    text, good = late.heard[-1]
-    assert good
-    assert "says so already" in text  # and the refusal is told no more
-=======
     assert late.heard[-1] == ("line 2 of corrections.csv says so already; nothing was written.", True)
->>>>>>> fix-desk
     late.say(saying.edit_answer(solution, "add", 4, [tuple(float(axis) for axis in solution.detections.position_um[b])]))
     assert late.heard[-1][0].startswith("Not written (a nucleus that is missing in volume 4): ")
     late.seen()

@@ -45,15 +45,9 @@ class Desk(Writing):
         self.at = -1
         self.subject: Subject | None = None
         self.asking = False
-<<<<<<< HEAD
-        self.in_sight = True  # whether somebody sees what is asked; else the viewer stays where it is
-        self._owed = False
-        self.why_none = ""  # why nobody knows what is in doubt
-=======
         self.why_none = ""  # why nobody knows what is in doubt
         self.in_sight = True  # whether somebody sees what is asked; else the viewer stays where it is
         self._owed = False
->>>>>>> fix-desk
         self.held: Callable[[], bool] = lambda: False  # whether clicks mean something else just now
         self._answered: set[int] = set()
         self._lately: set[tuple[Any, ...]] = set()  # answered since questions were asked for
@@ -266,11 +260,7 @@ class Desk(Writing):
                 self._take(of_row(solution, row))
 
     def _moved(self, t: int) -> None:
-<<<<<<< HEAD
-        """A neuron that a person chose is meant in the volume that is shown; what is asked about stays, and a nucleus that is nobody."""
-=======
         """A neuron that a person chose is meant in the volume that is shown; a question, or a nucleus that is nobody, stays where it is."""
->>>>>>> fix-desk
         solution, subject = self.session.solution, self.subject
         if self._going or self.held() or solution is None or subject is None or subject.question is not None:
             return

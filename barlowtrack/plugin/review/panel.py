@@ -27,11 +27,7 @@ from barlowtrack.data.corrections import FORMS
 from barlowtrack.plugin.attached import session_of
 from barlowtrack.plugin.docking import together
 from barlowtrack.plugin.listening import Listening
-<<<<<<< HEAD
-from barlowtrack.plugin.parts import FINE, WRONG, Text
-=======
 from barlowtrack.plugin.parts import FINE, WRONG
->>>>>>> fix-desk
 from barlowtrack.plugin.review.acts import Acts
 from barlowtrack.plugin.review.asking import Asking
 from barlowtrack.plugin.review.cards import Cards
@@ -58,11 +54,6 @@ COLUMNS = 3
 LOOK_MS = 1500
 """So often it is looked at whether somebody else wrote into the run that is shown."""
 SMALL_BUTTON = "QPushButton { font-size: 11px; padding: 3px 1px; }"
-<<<<<<< HEAD
-LOOK_MS = 1500
-"""So often it is looked at whether somebody else wrote into the run that is shown."""
-=======
->>>>>>> fix-desk
 
 
 class Review(QWidget):
@@ -102,11 +93,7 @@ class Review(QWidget):
     # what is shown
 
     def _lay_out(self) -> None:
-<<<<<<< HEAD
-        self.asked, self.where, self.saved = Text(style="font-size: 14px; font-weight: bold;"), Text(), Told(self._refusals_seen)
-=======
         self.asked, self.where, self.saved = Told(style="font-size: 14px; font-weight: bold;"), Told(), Told(self._refusals_seen)
->>>>>>> fix-desk
         above = QWidget()
         layout = QVBoxLayout(above)
         layout.setContentsMargins(4, 4, 4, 4)
@@ -194,25 +181,18 @@ class Review(QWidget):
             self.asked.setText(self.session.why_none or NO_RUN)
             self.where.setText("")
             return
-<<<<<<< HEAD
-        self.asked.setText(headline(self.desk, something_said=self._something_said, waiting=self._waiting))
-=======
         self.asked.setText(headline(self.desk, self._none_left()))
->>>>>>> fix-desk
         self.where.setText(where(self.desk))
         for act, button in self.buttons.items():
             button.setEnabled(sensible(act, subject))
         if subject is not None:
             self.cards.show_subject(solution, subject, self.desk.choices, self.session.t)
 
-<<<<<<< HEAD
-=======
     def _none_left(self) -> str:
         if not self._something_said:
             return "Nothing is in doubt that an answer could put right."
         return "No question is left: see with Re-solve what follows from your answers." if self._waiting else "No question is left."
 
->>>>>>> fix-desk
     def _arrived(self) -> None:
         if self.desk.subject is not None:
             self.cards.draw()
@@ -254,18 +234,10 @@ class Review(QWidget):
         together(self)
         if not self._shortcuts:
             self._bind()
-<<<<<<< HEAD
-        self._looking.start()
-=======
->>>>>>> fix-desk
 
     def hideEvent(self, event: QHideEvent | None) -> None:  # noqa: N802 - Qt's name
         """What was said is on the disk when the panel is gone."""
         self.sight.look()
-<<<<<<< HEAD
-        self._looking.stop()
-=======
->>>>>>> fix-desk
         self.line.finish()
         super().hideEvent(event)
 

@@ -44,10 +44,7 @@ class Solving(QWidget):
         self.bar, self.said = QProgressBar(), Text()
         self.bar.setFormat("%v of %m")
         self.bar.hide()
-<<<<<<< HEAD
-=======
         self.said.setTextFormat(Qt.TextFormat.PlainText)
->>>>>>> fix-desk
         self.anew = QPushButton("Read again")
         self.anew.setToolTip(f"{ANEW} Shows them as they are now.")
         self.anew.setFocusPolicy(Qt.FocusPolicy.NoFocus)

@@ -116,16 +116,12 @@ class Writing:
     def write(self, answers: tuple[Answer, ...], about: str, key: object, refused: Callable[[], None], follows: str = "") -> None:
         """Writes answers, all or none.
 
-                Args:
-                    answers: What is said.
-                    about: What they speak of, in words.
-                    key: By which that is known again: a refusal counts as seen where the same is spoken of again.
-        <<<<<<< HEAD
-                    refused: Called where nothing was written.
-        =======
-                    refused: Called where nothing was written, as it cannot be.
-        >>>>>>> fix-desk
-                    follows: What follows from it at once, in words.
+        Args:
+            answers: What is said.
+            about: What they speak of, in words.
+            key: By which that is known again: a refusal counts as seen where the same is spoken of again.
+            refused: Called where nothing was written, as it cannot be.
+            follows: What follows from it at once, in words.
         """
         memory, who = self._memory, self.who
         assert memory is not None, "there is something to speak of"
@@ -135,9 +131,6 @@ class Writing:
                 self.told.emit(f"{error}.", True)
                 return
             self._ours(error)
-            if isinstance(error, SaidAlreadyError):
-                self._tell(memory, f"{error}.")
-                return
             memory.refused.append(Refusal(key, f"Not written ({about}): {error}" if about else f"Not written: {error}"))
             if memory is self._memory:
                 refused()
