@@ -362,7 +362,7 @@ def test_runs_are_opened_solved_and_closed_while_somebody_is_at_work(shown, qt, 
     qt.spin(0.1)  # it is laid over this one
     viewer.window._wrapped_dock_widgets["Review"].raise_()
     qt.wait(lambda: shown.sight.now, what="the panel")
-    qt.spin(0.1)
+    qt.spin(0.3)
     row = known_row(solution, 6)
     session.show(6)
     session.point(row)

@@ -9,6 +9,8 @@ from barlowtrack.plugin.parts import is_there
 
 _TELLING = {QEvent.Type.Show, QEvent.Type.Hide, QEvent.Type.Move, QEvent.Type.Resize, QEvent.Type.ParentChange, QEvent.Type.ZOrderChange}
 
+EVERY_MS = 50
+
 
 class Sight(QObject):
     """Watches a panel, and the dock that it lies in.
@@ -27,6 +29,9 @@ class Sight(QObject):
         self._panel, self._said = panel, False
         self._dock: QDockWidget | None = None
         panel.installEventFilter(self)
+        timer = QTimer(self)  # a tab that is raised is told of before it is there, and then no more
+        timer.timeout.connect(self.look)
+        timer.start(EVERY_MS)
 
     @property
     def now(self) -> bool:
@@ -44,7 +49,7 @@ class Sight(QObject):
             self._find_dock()
             if a1.type() == QEvent.Type.Hide:
                 self.look()
-            QTimer.singleShot(0, self.look)  # once all of the window is laid out
+            QTimer.singleShot(0, self.look)
         return False
 
     def _find_dock(self) -> None:
