@@ -358,11 +358,7 @@ def test_runs_are_opened_solved_and_closed_while_somebody_is_at_work(shown, qt, 
     from barlowtrack.plugin.review.history import REFUSED
 
     viewer, session, desk, solution = shown.viewer, shown.session, shown.desk, shown.session.solution
-    viewer.window.add_dock_widget(neurons := Neurons(viewer), name="Neurons")
-    qt.spin(0.1)  # it is laid over this one
-    viewer.window._wrapped_dock_widgets["Review"].raise_()
-    qt.wait(lambda: shown.sight.now, what="the panel")
-    qt.spin(0.3)
+    neurons = Neurons(viewer)  # it listens, and lies over nothing
     row = known_row(solution, 6)
     session.show(6)
     session.point(row)
@@ -422,6 +418,7 @@ def test_runs_are_opened_solved_and_closed_while_somebody_is_at_work(shown, qt, 
     assert not desk.asking
     viewer.layers.clear()
     assert session.solution is None
+    neurons.deleteLater()
 
 
 def test_a_click_in_3d_takes_its_depth_from_the_run_that_is_open(viewer, tmp_path):
