@@ -106,7 +106,7 @@ def _look(stage: Stage) -> None:
     stage.shoot("overview")
     stage.viewer.dims.ndisplay = 3
     stage.rest(1)
-    stage.viewer.camera.angles = (-20, 30, -60)
+    stage.viewer.scene.camera.angles = (-20, 30, -60)
     stage.shoot("volume")
     stage.viewer.dims.ndisplay = 2
     stage.viewer.reset_view()
@@ -117,6 +117,7 @@ def _review(stage: Stage) -> None:
     from barlowtrack.answers import Answer, give_all
     from barlowtrack.storage import RunFolder
 
+    stage.session.choose(())
     panel = stage.panel("Review")
     stage.rest(4)
     stage.shoot("review")
@@ -130,6 +131,8 @@ def _review(stage: Stage) -> None:
     panel.solving.start()
     stage.until(lambda: stage.session.solution is not solution)
     stage.rest(3)
+    panel.solving.changes.step(1)
+    panel.solving.changes.step(1)
     stage.shoot("changes")
 
 

@@ -28,7 +28,9 @@ def show_points(viewer: napari.Viewer, solution: Solution, against: Against) -> 
     mine = _mine(viewer)
     points = their_points(against.nuclei, Words(solution.names, against.truth), solution.voxel_size_um)
     name = "truth" if against.truth else "other run"
-    if mine:
+    if mine and len(points.data) < len(mine[0].data):
+        take_points_away(viewer)  # where napari slices beside the window, a layer that becomes shorter is asked for points it has no more
+    elif mine:
         layer = mine[0]
         layer.data = points.data
         layer.features, layer.name = points.features, name
