@@ -120,6 +120,8 @@ def _review(stage: Stage) -> None:
     stage.session.choose(())
     panel = stage.panel("Review")
     stage.rest(4)
+    panel.desk.back_to_question()
+    stage.rest(2)
     stage.shoot("review")
     solution = stage.session.solution
     row, other = (int(solution.row_of[neuron, 10]) for neuron in (20, 21))
