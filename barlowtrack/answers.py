@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from barlowtrack.data import UNKNOWN, Correction, Corrections, Detections, Identities
-from barlowtrack.data.corrections import FIRST_LINE, LONGEST, cleaned, is_id
+from barlowtrack.data.corrections import FIRST_LINE, LONGEST, cleaned, is_id, place_text
 from barlowtrack.errors import InputError, StorageError
 from barlowtrack.identity.heed import heed
 from barlowtrack.identity.review import Question, review
-from barlowtrack.identity.rulings import Rulings, locate, rule, witnesses_of
-from barlowtrack.identity.statements import merge_corrections
+from barlowtrack.identity.rulings import Rulings, place_of, rule, witnesses_of
+from barlowtrack.identity.statements import Clash, merge_corrections
 from barlowtrack.pipeline import read
-from barlowtrack.storage import RunFolder, append_correction, read_corrections
+from barlowtrack.seen import Edition, Seen, astray, left_out
+from barlowtrack.storage import RunFolder, append_corrections, read_corrections
 from barlowtrack.storage.corrections import NAME as TABLE
+from barlowtrack.storage.corrections import read_table
 
 SURELY_FOLLOWED = 0.9
 
@@ -27,14 +29,15 @@ class Answer:
     """What a person says; see data.Correction.
 
     Attributes:
-        what: is, not-a-neuron, absent, name, merge or split.
+        what: is, not-a-neuron, absent, name, merge, split, add or divide.
         t: Volume.
         until: Last volume of a split.
         label: Of the detection.
-        position_um: z, y, x; the nearest detection is meant.
+        position_um: z, y, x; the nearest detection is meant. Of add, where the nucleus lies; of divide, where the first of two does.
         neuron: Id as tracks show it, or name.
         other: Name, or the other neuron.
         new: Whether a name that nobody has may begin a new neuron.
+        other_um: Of divide, where the second nucleus lies.
     """
 
     what: str
@@ -45,10 +48,15 @@ class Answer:
     neuron: int | str | None = None
     other: int | str | None = None
     new: bool = False
+    other_um: Sequence[float] | None = None
+
+
+class SaidAlreadyError(InputError):
+    """The very same stands in the table, and is in force."""
 
 
 def give(folder: RunFolder, answer: Answer, who: str | None = None) -> Correction:
-    """Writes an answer down; 'track' heeds it from its next run on.
+    """Writes an answer down; the next run heeds it. Of an edit of detections, the labels of its volume are read.
 
     Args:
         folder: A run folder whose tracks are not older than its atlas.
@@ -60,38 +68,99 @@ def give(folder: RunFolder, answer: Answer, who: str | None = None) -> Correctio
 
     Raises:
         InputError: it speaks of what is not there, or contradicts an earlier line; nothing was written.
+        SaidAlreadyError: a line in force says it; nothing was written.
         StorageError: there are no tracks to correct.
     """
-    detections, identities = _seen(folder)
-    known = read_corrections(folder.path)
+    return give_all(folder, (answer,), who)[0]
+
+
+def give_all(folder: RunFolder, answers: Sequence[Answer], who: str | None = None) -> tuple[Correction, ...]:
+    """Writes several answers down, all of them or none, as where two neurons are exchanged; see give."""
+    seen, known = Seen(folder), read_corrections(folder.path)
+    before = seen.edition(known)
+    detections, identities = before.detections, before.identities
     rulings = rule(known, detections, identities)
-    try:
-        row = _row(answer, rulings, identities, who, known.next_line)
-        at = locate(row, detections)
-        if at is not None:
-            place = tuple(round(float(axis), 4) for axis in detections.position_um[at])
-            row = replace(row, label=int(detections.label[at]), position_um=place)  # type: ignore[arg-type]
-    except InputError as error:
-        raise _unwritten(error, known.next_line) from None
-    if row.what == "is" and answer.new and is_id(row.neuron):
-        raise InputError(f"a new neuron: expected a name, got the number {row.neuron}; 'track' numbers it (nothing was written)")
+    rows = [_placed(answer, rulings, seen, known, before, who, line) for line, answer in enumerate(answers, known.next_line)]
+    standing = {_bare(row): row.line for row in known.in_force}
+    if rows and all(_bare(row) in standing for row in rows):
+        said = [str(standing[_bare(row)]) for row in rows]
+        who_says = f"lines {', '.join(said)} of corrections.csv say" if len(said) > 1 else f"line {said[0]} of corrections.csv says"
+        raise SaidAlreadyError(f"{who_says} so already; nothing was written")
 
     def check(table: Corrections) -> None:
-        *before, last = table.rows
+        earlier, said = table.rows[: -len(rows)], table.rows[-len(rows) :]
         try:
-            rule(table, detections, identities)
+            now = seen.edition(table)
+            rule(table, now.detections, now.identities)
         except InputError as error:
-            raise _unwritten(error, last.line) from None
-        if last.what == "is" and not is_id(last.neuron) and not answer.new and not _is_known(last.neuron, Corrections(tuple(before))):
-            raise InputError(_nobody_yet(last, rulings, detections, identities, at))
+            raise _unwritten(error, said[0].line) from None
+        for answer, row in zip(answers, said, strict=True):
+            if row.what == "is" and not is_id(row.neuron) and not answer.new and not _is_known(row.neuron, Corrections(earlier)):
+                raise InputError(_nobody_yet(row, rulings, detections, identities, now.locate(row)))
 
-    return append_correction(folder.path, row, witnesses_of(detections, identities), check)
+    witnesses = {identities.mark: witnesses_of(detections, identities)}
+    return append_corrections(folder.path, lambda _: rows, witnesses, check)
+
+
+def _bare(row: Correction) -> Correction:
+    """What a row says, without who said it, when and where."""
+    return replace(row, who="", when="", line=FIRST_LINE)
+
+
+def _placed(answer: Answer, rulings: Rulings, seen: Seen, known: Corrections, before: Edition, who: str | None, line: int) -> Correction:
+    """The row of an answer, with label and place of the detection that it speaks of."""
+    detections = before.detections
+    try:
+        row = _row(answer, rulings, before.identities, who, line)
+        at = before.locate(row)
+        if at is not None:
+            row = replace(row, label=int(detections.label[at]), position_um=place_of(at, detections, before.identities))
+        if row.is_edit:
+            row = _stands(row, known, seen, before)
+    except InputError as error:
+        raise _unwritten(error, line) from None
+    if row.what == "is" and answer.new and is_id(row.neuron):
+        raise InputError(f"a new neuron: expected a name, got the number {row.neuron}; 'track' numbers it (nothing was written)")
+    return row
+
+
+def _stands(row: Correction, known: Corrections, seen: Seen, before: Edition) -> Correction:
+    """Returns an edit with the label that it divides.
+
+    Raises:
+        InputError: it cannot be, says what is so already, or takes a detection away of which something was said.
+    """
+    after = seen.edition(Corrections((*known.rows, row), known.witnesses))
+    t = row.t or 0
+    edited = after.edited.get(t)
+    if edited is None:  # the last run heeds it; where it was taken back since, it is said again
+        if any((said.what, said.t, said.position_um, said.other) == (row.what, row.t, row.position_um, row.other) for said in known.edits):
+            raise row.refused("this was said already")
+        return row
+    lost = edited.refused.get(row.line) or left_out(known, before, after)
+    if lost is not None:
+        raise lost
+    if row.line in edited.idle:
+        raise row.refused(edited.idle[row.line])
+    label = edited.label[row.line]
+    if row.label is not None and row.label != label:
+        raise row.refused(f"label {row.label} of volume {t} does not hold both places; label {label} does")
+    spoken = astray(known, t, before, after)
+    if spoken is not None:
+        who = f"is {spoken.neuron}" if spoken.what == "is" else "is no neuron"
+        raise InputError(
+            f"corrections.csv: lines {spoken.line} and {row.line} clash: one detection of volume {t} {who} and is two; undo one of them"
+        )
+    return replace(row, label=label) if row.what == "divide" else row
 
 
 def whole_neuron(folder: RunFolder, row: Correction) -> int | None:
     """Returns the neuron that a detection which is none was surely followed as: likely none either, in all volumes."""
-    detections, identities = _seen(folder)
-    at = locate(row, detections) if row.what == "not-a-neuron" else None
+    if row.what != "not-a-neuron":
+        return None
+    now = Seen(folder).edition(read_corrections(folder.path))
+    detections, identities = now.detections, now.identities
+    at = now.locate(row)
     if at is None or identities.neuron[at] < 0 or identities.probability[at] < SURELY_FOLLOWED:
         return None
     found = int(rule(Corrections(), detections, identities).meaning(detections.t[at : at + 1], identities.neuron[at : at + 1])[0])
@@ -104,96 +173,154 @@ def take_back(folder: RunFolder, line: int, who: str | None = None) -> Correctio
     Raises:
         InputError: there is no such line, it is undone already, or another one that could stand cannot do without it.
     """
+    return take_all_back(folder, (line,), who)[0]
+
+
+def take_all_back(folder: RunFolder, lines: Sequence[int], who: str | None = None) -> tuple[Correction, ...]:
+    """Undoes several lines that were said together, all of them or none; see take_back."""
     known = read_corrections(folder.path)
     who, when = _signed(who)
+    rows = [Correction("undo", other=str(line), who=who, when=when, line=at) for at, line in enumerate(lines, known.next_line)]
 
     def check(table: Corrections) -> None:
-        before = Corrections(table.rows[:-1], table.witnesses)
-        if any(row.what == "undo" and row.other == str(line) for row in before.rows):
-            raise InputError(f"corrections.csv: line {line} is undone already")
-        needing = _refusal(folder, table)
-        if needing is not None and _refusal(folder, before) is None:
-            raise InputError(f"{needing} once line {line} is undone; undo that one first (nothing was written)")
+        before = Corrections(table.rows[: -len(rows)], table.witnesses)
+        for line in lines:
+            if any(row.what == "undo" and row.other == str(line) for row in before.rows):
+                raise InputError(f"corrections.csv: line {line} is undone already")
+        was, now = _standing(folder, before), _standing(folder, table)
+        if isinstance(was, InputError) or was is None:
+            return
+        if isinstance(now, InputError):
+            said = f"line {lines[0]} is undone" if len(lines) == 1 else f"lines {', '.join(map(str, lines))} are undone"
+            raise InputError(f"{now} once {said}; undo that one first (nothing was written)")
+        lost = left_out(table, was, now) if now is not None else None
+        if lost is not None:
+            raise InputError(f"{lost}, once line {lines[0]} is undone; undo that one first (nothing was written)")
+        for undone in (row for row in before.rows if row.line in lines and row.is_edit):
+            spoken = astray(table, undone.t or 0, was, now) if now is not None else None
+            if spoken is not None:
+                what = f"line {spoken.line} speaks of a detection that line {undone.line} made"
+                raise InputError(f"corrections.csv: {what}; undo that one first (nothing was written)")
 
-    return append_correction(folder.path, Correction("undo", other=str(line), who=who, when=when, line=known.next_line), check=check)
+    return append_corrections(folder.path, lambda _: rows, {}, check)
 
 
-def _refusal(folder: RunFolder, table: Corrections) -> InputError | None:
-    """Why the table cannot stand; None where it can, or where there is nothing to hold it against: undoing must always be possible."""
+def _standing(folder: RunFolder, table: Corrections) -> Edition | InputError | None:
+    """What a table makes of the detections, or why it cannot stand; None where there is nothing to hold it against: undoing must always be
+    possible.
+    """
     try:
-        rule(table, *_seen(folder))
+        now = Seen(folder).edition(table)
+        rule(table, now.detections, now.identities)
     except InputError as error:
         return error
     except StorageError:
         return None
-    return None
+    return now
 
 
 def _unwritten(error: InputError, line: int) -> InputError:
     return InputError(f"{error} (line {line} is the new one; nothing was written)")
 
 
-def take_over(folder: RunFolder, other: Path) -> int:
+def take_over(folder: RunFolder, other: Path, *, yielding: Collection[int] = (), who: str | None = None) -> int:
     """Appends the rows of another run folder's table that this one does not have.
 
+    Args:
+        folder: Whose table grows.
+        other: The other run folder, or a table of it that somebody sent.
+        yielding: Of two lines that clash the one that is undone in the same stroke, as put_together numbers them.
+        who: Undoes those; whoever is logged in, where not given.
+
     Returns:
-        How many.
+        How many came over.
 
     Raises:
         InputError: there is no other table, or the two clash; nothing was written. Or somebody else wrote meanwhile.
     """
-    if not (other / TABLE).is_file():
-        raise InputError(f"{other}: expected a run folder with a {TABLE}, got none")
-    ours, theirs = read_corrections(folder.path), read_corrections(other)
-    both, clashes = merge_corrections(ours, theirs)
-    if clashes:
+    ours, both, clashes = put_together(folder, other)
+    left = [clash for clash in clashes if not set(clash.lines) & set(yielding)]
+    if left:
         rows = {row.line: row for row in both.rows}
-        speakers = [f"{rows[line].who or 'somebody'}'s {rows[line].what} of {rows[line].when or 'some time'}" for line in clashes[0].lines]
-        raise InputError(f"{other}: {speakers[0]} and {speakers[1]} clash: {clashes[0].why}; undo one of them (nothing was written)")
-    rule(both, *_seen(folder))
-    lines = [row.line for row in ours.rows]
+        speakers = [f"{rows[line].who or 'somebody'}'s {rows[line].what} of {rows[line].when or 'some time'}" for line in left[0].lines]
+        raise InputError(f"{other}: {speakers[0]} and {speakers[1]} clash: {left[0].why}; undo one of them (nothing was written)")
+    by, when = _signed(who)
+    undone = [Correction("undo", other=str(line), who=by, when=when, line=at) for at, line in enumerate(sorted(yielding), both.next_line)]
+    whole = Corrections((*both.rows, *undone), both.witnesses)
+    try:
+        seen = Seen(folder)
+        now = seen.edition(whole)
+        rule(whole, now.detections, now.identities)
+        lost = left_out(whole, seen.edition(ours), now)
+        if lost is not None:
+            raise lost
+    except InputError as error:
+        raise InputError(f"{other}: {error} (lines of both tables, ours first; nothing was written)") from None
+    coming = whole.rows[len(ours) :]
+    if not coming:
+        return 0
+
+    def numbered(first: int) -> list[Correction]:
+        line_of = {i: row.line for i, row in enumerate(ours.rows, FIRST_LINE)}
+        line_of |= {row.line: line for line, row in enumerate(coming, first)}
+        return [replace(row, other=str(line_of[int(row.other)])) if row.what == "undo" else row for row in coming]
 
     def check(table: Corrections) -> None:
-        if [row.line for row in table.rows[:-1]] != lines:
+        if [row.line for row in table.rows[: -len(coming)]] != [row.line for row in ours.rows]:
             raise InputError(f"{folder.path}: somebody else wrote an answer meanwhile; take the rows over again")
-        lines.append(table.rows[-1].line)
 
-    line_of = {i: row.line for i, row in enumerate(ours.rows, FIRST_LINE)}
-    for row in both.rows[len(ours) :]:
-        said = replace(row, other=str(line_of[int(row.other)])) if row.what == "undo" else row
-        line_of[row.line] = append_correction(folder.path, said, both.witnesses.get(row.atlas), check).line
+    append_corrections(folder.path, numbered, both.witnesses, check)
     return len(both) - len(ours)
+
+
+def put_together(folder: RunFolder, other: Path) -> tuple[Corrections, Corrections, tuple[Clash, ...]]:
+    """Says what another person's table would bring, and writes nothing.
+
+    Args:
+        folder: Whose table would grow.
+        other: The other run folder, or a table of it that somebody sent.
+
+    Returns:
+        The rows that stand here; all rows, those first; and what clashes among them, by the lines of all.
+
+    Raises:
+        InputError: there is no other table, or one cannot be read.
+    """
+    table = other / TABLE if other.is_dir() else other
+    if not table.is_file():
+        raise InputError(f"{other}: expected a run folder with a {TABLE}, got none")
+    ours = read_corrections(folder.path)
+    return ours, *merge_corrections(ours, read_table(table))
 
 
 def queue(folder: RunFolder, n: int) -> tuple[Question, ...]:
     """Returns the n questions whose answers promise most; what was said since the last run counts already.
 
+    A volume whose detections were edited since is asked about again once a run has looked at them.
+
     Raises:
         StorageError: there are no tracks yet.
         InputError: the corrections cannot stand.
     """
-    detections, identities = _seen(folder)
-    rulings = rule(read_corrections(folder.path), detections, identities)
-    learned, vectors = read("atlas", folder), read("embeddings", folder).vectors
-    return review(detections, heed(rulings, detections, vectors, learned, identities), rulings, n)
-
-
-def _seen(folder: RunFolder) -> tuple[Detections, Identities]:
-    """What a person who looks at the tracks of a run folder speaks of."""
-    track, identify, segment = (folder.record(stage) for stage in ("track", "identify", "segment"))
-    if track is None or identify is None or segment is None:
-        raise StorageError(f"{folder.path}: has no tracks to correct yet; run 'barlowtrack run'")
-    if track.inputs.get("identities") != identify.key or identify.inputs.get("detections") != segment.key:
-        raise StorageError(f"{folder.path}: tracks are older than the atlas; run 'barlowtrack run' first, and look at them again")
-    return read("detections", folder), read("identities", folder)
+    known = read_corrections(folder.path)
+    seen = Seen(folder)
+    now = seen.edition(known)
+    rulings = rule(known, now.detections, now.identities)
+    heard = heed(rulings, now.detections, seen.vectors(now), read("atlas", folder), now.identities)
+    asked = review(now.detections, heard, rulings, n + len(now.pending))
+    return tuple(question for question in asked if question.t not in now.pending)[:n]
 
 
 def _row(answer: Answer, rulings: Rulings, identities: Identities, who: str | None, line: int) -> Correction:
     neuron, other = (_called(called, rulings) for called in (answer.neuron, answer.other))
     if answer.what == "split" and not other:
         other = f"{neuron}-from-{answer.t}"
+    if answer.what == "divide" and answer.other_um is not None:
+        other = place_text(answer.other_um)
+    elif answer.other_um is not None:
+        raise InputError(f"{answer.what}: expected no second place, got one; only divide takes it")
     who, when = _signed(who)
-    place = None if answer.position_um is None else tuple(float(axis) for axis in answer.position_um)
+    place = None if answer.position_um is None else tuple(round(float(axis), 4) for axis in answer.position_um)
     return Correction(
         answer.what, t=answer.t, until=answer.until, label=answer.label, position_um=place, neuron=neuron, other=other,  # type: ignore[arg-type]
         atlas=identities.mark, line=line, who=who, when=when,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from barlowtrack.config import Config
     from barlowtrack.data import (
+        Amendments,
         Bleaching,
         Correction,
         Corrections,
@@ -92,6 +93,17 @@ class Job:
             pipeline.refuse_before(recording, self.config, only=only, upto=upto)
         folder = RunFolder(self.folder, create=True)
         return pipeline.run(recording, self.location, folder, self.config, only=only, upto=upto, listener=listener)
+
+    def run_piece(self, stage: str, volumes: range, listener: pipeline.Listener | None = None) -> pipeline.PlannedStage:
+        """Makes some volumes of one stage, beside other jobs that make others; see pipeline.run_piece."""
+        from barlowtrack.storage import RunFolder
+
+        recording = self.recording()
+        pipeline.refuse_piece(stage, volumes, recording.n_volumes)
+        if not self.folder.exists():
+            pipeline.refuse_before(recording, self.config, only=stage)
+        folder = RunFolder(self.folder, create=True)
+        return pipeline.run_piece(recording, self.location, folder, self.config, stage, volumes, listener)
 
 
 def prepare(
@@ -175,7 +187,7 @@ def run(
 
 
 class Run:
-    """A run folder to read from; results are loaded when asked for.
+    """A run folder to read from; results are loaded when asked for, with what people added and divided.
 
     Args:
         path: Of the run folder.
@@ -221,6 +233,16 @@ class Run:
     def places(self) -> Places:
         """Where the atlas expects neurons that no detection is, and the light there."""
         found: Places = self._load("places")
+        return found
+
+    @property
+    def amendments(self) -> Amendments:
+        """What people added and divided: the volumes that it concerns, as they are now. All other results have it already."""
+        from barlowtrack.data import Amendments
+
+        if pipeline.edition(self.folder) == pipeline.UNAMENDED:
+            return Amendments()
+        found: Amendments = self._load("amendments")
         return found
 
     @property
@@ -307,12 +329,12 @@ class Run:
         return read_corrections(self.path)
 
     def correct(self, what: str, *, who: str | None = None, **said: Any) -> Correction:
-        """Writes down what a person says; 'track' heeds it from its next run on.
+        """Writes down what a person says; the next run heeds it.
 
         Args:
-            what: is, not-a-neuron, absent, name, merge or split.
+            what: is, not-a-neuron, absent, name, merge or split; or, of the detections themselves, add or divide.
             who: Says it; whoever is logged in, where not given.
-            said: t, until, label, position_um, neuron, other, new: see answers.Answer.
+            said: t, until, label, position_um, neuron, other, new, other_um: see answers.Answer.
 
         Returns:
             The row that was added to corrections.csv.
@@ -375,7 +397,7 @@ class Run:
         """
         from barlowtrack.data import silent
         from barlowtrack.movie import film, refuse_file
-        from barlowtrack.stages.report.names import Names
+        from barlowtrack.showing.names import Names
         from barlowtrack.storage.outputs import refuse_output, writing
 
         refuse_file(Path(path))  # said before anything is read
@@ -402,7 +424,7 @@ class Run:
             )
 
     def write_csv(self, *, always: bool = True) -> list[Path]:
-        """Writes the tables as CSV beside their parquet files.
+        """Writes the tables as CSV beside their parquet files; those of detections with what people added and divided.
 
         Args:
             always: False: only those whose CSV is there already, so that no CSV tells an older story than its parquet.
@@ -410,16 +432,24 @@ class Run:
         Returns:
             The files written.
         """
-        from barlowtrack.io.tables import read_table, write_table
+        from barlowtrack.io.activity import light_to_frame, places_to_frame
+        from barlowtrack.io.tables import detections_to_frame, read_table, write_table
         from barlowtrack.storage import ARTEFACTS
 
+        amended: dict[str, Callable[[], pd.DataFrame]] = {}
+        if pipeline.edition(self.folder) != pipeline.UNAMENDED:
+            amended = {
+                "detections": lambda: detections_to_frame(self.detections),
+                "light": lambda: light_to_frame(self.detections, self.light),
+                "places": lambda: places_to_frame(self.places),
+            }
         written = []
         for name in _TABLES:
             source = self.path / ARTEFACTS[name]
             target = source.with_suffix(".csv")
             if source.exists() and (always or target.exists()):
                 temporary = target.with_name(f"half-made-{target.name}")
-                write_table(read_table(source), temporary)
+                write_table(amended[name]() if name in amended else read_table(source), temporary)
                 temporary.replace(target)
                 written.append(target)
         return written

@@ -481,7 +481,8 @@ def _explain(where: str, problem: Any) -> str:
     if key.startswith("voxel_size_um"):
         hint = "; sizes are in um, in the order z y x"
     title = f"[{'.'.join(path)}] {key}" if path else key
-    return f"{where}: {title}: {problem['msg'].lower()}, got {problem['input']!r}{hint}"
+    said = problem["msg"].removeprefix("Value error, ")
+    return f"{where}: {title}: {said[:1].lower()}{said[1:]}, got {problem['input']!r}{hint}"
 
 
 def _toml_value(value: Any) -> str:

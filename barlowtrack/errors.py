@@ -15,3 +15,7 @@ class ConfigError(BarlowtrackError):
 
 class StorageError(BarlowtrackError):
     """A run folder that cannot be used: in use by another process, damaged, or not ours."""
+
+
+class InUseError(StorageError):
+    """A run folder in which somebody else is at work; it can be used when they are done."""

@@ -77,16 +77,16 @@ def open_known(path: Path | str) -> Known:
 def _of_run(path: Path) -> Known:
     from barlowtrack.api import Run
     from barlowtrack.identity.rulings import rule
+    from barlowtrack.pipeline import AMENDMENTS, UNAMENDED, edition
     from barlowtrack.storage import ARTEFACTS
     from barlowtrack.storage.atomic import tree_digest
 
     run = Run(path)
-    learned, neurons = run.atlas, run.neurons
     identified, tracked = run.folder.record("identify"), run.folder.record("track")
     if identified is None or tracked is None or tracked.inputs.get("identities") != identified.key:
         raise StorageError(f"{path}: its tracks were made from an older atlas; run 'barlowtrack track {path}' first")
-    corrections = run.corrections
-    if tracked.inputs.get("corrections") != corrections.digest:
+    learned, neurons, corrections = run.atlas, run.neurons, run.corrections
+    if tracked.inputs.get("corrections") != corrections.digest or tracked.inputs.get(AMENDMENTS, UNAMENDED) != edition(run.folder):
         raise StorageError(f"{path}: its tracks were made before corrections.csv changed; run 'barlowtrack track {path}' first")
     encoder = path / ARTEFACTS["encoder"]
     known = _known(path, learned, neurons, tree_digest(encoder) if encoder.exists() else "")

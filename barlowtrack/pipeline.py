@@ -12,7 +12,7 @@ import json
 import logging
 import resource
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,7 +21,7 @@ from barlowtrack.errors import BarlowtrackError, InputError, StorageError
 
 if TYPE_CHECKING:
     from barlowtrack.config import Config
-    from barlowtrack.data import Progress, Recording
+    from barlowtrack.data import Amendments, Progress, Recording
     from barlowtrack.storage import RunFolder, Sink, StageRecord
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,10 @@ class Stage:
         aspects: What it uses of the recording beside voxels, voxel size and the roles of the channels.
         sections: Sections of the settings it reads, or single settings of one ("track.position"); the first one's section is its config.
         seeded: Whether the run's seed changes its result.
+        by_volume: Whether its parts are volumes, so that pieces can be made by jobs of their own.
+        amends: Artefacts of which it makes another edition, by what it makes: whoever comes later, and everybody outside, gets that one;
+            whoever comes before gets what was made first. Where nobody edits, it does nothing, and there is one edition.
+        whole: Whether what it needs is read through before, and held against what was made; not where it looks at a few volumes.
     """
 
     name: str
@@ -50,6 +54,9 @@ class Stage:
     aspects: tuple[str, ...] = ()
     sections: tuple[str, ...] = ()
     seeded: bool = False
+    by_volume: bool = False
+    amends: tuple[str, ...] = ()
+    whole: bool = True
 
     def function(self) -> Callable[..., Any]:
         """Imports the stage's function."""
@@ -65,6 +72,7 @@ STAGES = (
         does="Find the nuclei of every volume.",
         version=2,
         sections=("segment",),
+        by_volume=True,
     ),
     Stage(
         "crop",
@@ -89,6 +97,7 @@ STAGES = (
         makes=("embeddings",),
         does="Describe every nucleus by a vector.",
         sections=("embed",),
+        by_volume=True,
     ),
     Stage(
         "identify",
@@ -106,6 +115,17 @@ STAGES = (
         does="Read the light of every nucleus, and where neurons should be that were not found.",
         version=2,
         sections=("measure",),
+        by_volume=True,
+    ),
+    Stage(
+        "amend",
+        needs=("recording", "labels", "detections", "embeddings", "encoder", "identities", "light", "edits"),
+        makes=("amendments",),
+        does="Add and divide nuclei where people say so.",
+        version=2,
+        sections=("measure",),
+        amends=("labels", "detections", "embeddings", "identities", "light", "places"),
+        whole=False,
     ),
     Stage(
         "track",
@@ -150,12 +170,17 @@ STAGES = (
     ),
 )
 
-GIVEN = ("recording", "segmenter", "start", "corrections", "costs")
+GIVEN = ("recording", "segmenter", "start", "edits", "corrections", "costs")
 """What stages need and no stage makes: the recording, the star-convex model of the settings, and the encoder that training starts from
-(each None where the settings ask for none), what people said in the run folder's corrections.csv, and what the stages cost, which is
-part of no key: the same result may cost more or less."""
+(each None where the settings ask for none), what people said in the run folder's corrections.csv, once the rows that change detections,
+once all of them, and what the stages cost, which is part of no key: the same result may cost more or less."""
 
 MAKER = {artefact: stage.name for stage in STAGES for artefact in stage.makes}
+
+AMENDMENTS = "amendments"
+_AMEND = next(stage for stage in STAGES if stage.amends)
+UNAMENDED = "none"
+"""Edition of what was made first, and digest of no edits."""
 
 
 @dataclass(frozen=True)
@@ -190,6 +215,7 @@ def plan(folder: RunFolder | None, card: Mapping[str, Any], config: Config) -> l
     keys = {
         "segmenter": _segmenter_digest(folder, config),
         "start": _start_digest(folder, config),
+        "edits": _edits_digest(folder),
         "corrections": _corrections_digest(folder),
         "costs": _OF_EVERY_RUN,
     }
@@ -236,6 +262,7 @@ def run(
         card = recording_card(recording)
         refuse_another(folder, location, card)
         planned = _chosen(plan(folder, card, config), only, upto)
+        listener.planned(planned)
         _refuse_early(planned, config)
         folder.describe(location, card, to_toml(config))
         for item in planned:
@@ -243,6 +270,58 @@ def run(
                 _run_stage(item, recording, folder, config, listener)
             listener.finished(item)
     return planned
+
+
+def run_piece(
+    recording: Recording, location: Path, folder: RunFolder, config: Config, stage: str, volumes: range, listener: Listener | None = None
+) -> PlannedStage:
+    """Makes some volumes of one stage, while other jobs make others in the same run folder; whoever runs the stage next puts them together.
+
+    Args:
+        recording: To work on.
+        location: Where it lies.
+        folder: Where results go.
+        config: Settings; a piece counts only for a run with the same ones.
+        stage: One whose parts are volumes; what it needs must be there.
+        volumes: Which ones.
+        listener: Hears of it.
+
+    Returns:
+        What was carried out; cached where the whole stage is done already.
+
+    Raises:
+        StorageError: somebody has the folder alone, makes this piece already, or it lacks what the stage needs.
+        InputError: no such volumes, a stage that is made of the whole recording, or a recording that cannot be used.
+    """
+    from barlowtrack.config import to_toml
+
+    listener = listener or Listener()
+    listener.opened(recording)
+    refuse_piece(stage, volumes, recording.n_volumes)
+    with folder.share():
+        card = recording_card(recording)
+        with folder.beginning():
+            refuse_another(folder, location, card)
+            folder.describe(location, card, to_toml(config))
+        [item] = _chosen(plan(folder, card, config), stage, None)
+        listener.planned([item])
+        if item.state != "cached":
+            _make_piece(item, volumes, recording, folder, config, listener)
+        listener.finished(item)
+    return item
+
+
+def refuse_piece(stage: str, volumes: range, n_volumes: int) -> None:
+    """Refuses a piece that cannot be made.
+
+    Raises:
+        InputError: a stage that is made of the whole recording, or no such volumes.
+    """
+    if not stage_named(stage).by_volume:
+        able = ", ".join(row.name for row in STAGES if row.by_volume)
+        raise InputError(f"{stage}: is made of the whole recording; stages that can be made in pieces: {able}")
+    if not 0 <= volumes.start < volumes.stop <= n_volumes or volumes.step != 1:
+        raise InputError(f"{stage}: volumes: expected some of 0:{n_volumes}, got {volumes.start}:{volumes.stop}")
 
 
 def refuse_before(recording: Recording, config: Config, *, only: str | None = None, upto: str | None = None) -> None:
@@ -259,6 +338,9 @@ class Listener:
 
     def opened(self, recording: Recording) -> None:
         """The recording can be used."""
+
+    def planned(self, planned: Sequence[PlannedStage]) -> None:
+        """This is what will be done."""
 
     def started(self, item: PlannedStage) -> Progress:
         """A stage starts; returns whoever wants its progress."""
@@ -291,6 +373,10 @@ _ALWAYS = ("content", "shape", "voxel_size_um", "reference", "signal")
 def _expected(stage: Stage, card: Mapping[str, Any], config: Config, keys: Mapping[str, str]) -> StageRecord:
     from barlowtrack.storage import StageRecord
 
+    edited = keys["edits"] != UNAMENDED
+    inputs = {name: keys[name] for name in stage.needs if name != "recording"}
+    if edited and AMENDMENTS in keys and set(stage.needs) & set(_AMEND.amends):  # where nobody edits, keys are as if nobody could
+        inputs[AMENDMENTS] = keys[AMENDMENTS]
     record = StageRecord(
         stage=stage.name,
         key="",
@@ -298,9 +384,11 @@ def _expected(stage: Stage, card: Mapping[str, Any], config: Config, keys: Mappi
         seed=config.seed if stage.seeded else None,
         settings=json.loads(config.model_dump_json(include=_included(stage.sections))),
         recording={name: card[name] for name in (*_ALWAYS, *stage.aspects)} if "recording" in stage.needs else {},
-        inputs={name: keys[name] for name in stage.needs if name != "recording"},
+        inputs=inputs,
         artefacts={},
     )
+    if stage.amends and not edited:  # nothing is done, whatever the rest is
+        record = replace(record, settings={}, recording={}, inputs={"edits": UNAMENDED})
     return replace(record, key=hashlib.blake2b(_keyed(stage, record).to_bytes(), digest_size=16).hexdigest())
 
 
@@ -360,6 +448,14 @@ def _corrections_digest(folder: RunFolder | None) -> str:
     return "none" if folder is None else read_corrections(folder.path).digest
 
 
+def _edits_digest(folder: RunFolder | None) -> str:
+    """Returns how many edits of detections are in force, and a hash of them."""
+    from barlowtrack.data.corrections import edits_digest
+    from barlowtrack.storage import read_corrections
+
+    return UNAMENDED if folder is None else edits_digest(read_corrections(folder.path).edits)
+
+
 def _compare(folder: RunFolder | None, stage: Stage, expected: StageRecord) -> PlannedStage:
     from barlowtrack.storage import ARTEFACTS
 
@@ -367,7 +463,7 @@ def _compare(folder: RunFolder | None, stage: Stage, expected: StageRecord) -> P
     if folder is None or record is None:
         done = folder.half_done(stage.name, expected.key) if folder else None
         reason = "never run" if done is None else f"half done, goes on after part {done}"
-        return PlannedStage(stage, "missing", (reason,), expected)
+        return PlannedStage(stage, "missing", (reason, *_pieces_why(folder, stage, expected)), expected)
     damage = folder.damage(record)
     whole = record.version != stage.version or set(record.artefacts) == {ARTEFACTS[name] for name in stage.makes}
     if record.stage != stage.name or not whole:  # another version may have made other artefacts
@@ -376,7 +472,15 @@ def _compare(folder: RunFolder | None, stage: Stage, expected: StageRecord) -> P
         return PlannedStage(stage, "missing", tuple(damage), expected)
     if record.key == expected.key:
         return PlannedStage(stage, "cached", (), record)
-    return PlannedStage(stage, "stale", tuple(_why(record, expected)), expected)
+    return PlannedStage(stage, "stale", (*_why(record, expected), *_pieces_why(folder, stage, expected)), expected)
+
+
+def _pieces_why(folder: RunFolder | None, stage: Stage, expected: StageRecord) -> list[str]:
+    """Says how many volumes jobs of their own have made, which need not be made again."""
+    if folder is None or not stage.by_volume:
+        return []
+    safe = {t for piece in folder.pieces(stage.name, expected.key) for t in piece.safe}
+    return [f"{len(safe)} volume{'s' * (len(safe) != 1)} made in pieces"] if safe else []
 
 
 def _why(old: StageRecord, new: StageRecord) -> Iterator[str]:
@@ -386,31 +490,37 @@ def _why(old: StageRecord, new: StageRecord) -> Iterator[str]:
         yield f"{new.stage} version {old.version} -> {new.version}"
     if old.seed != new.seed:
         yield f"seed {old.seed} -> {new.seed}"
+    if UNAMENDED in (old.inputs.get("edits"), new.inputs.get("edits")):  # one of them did nothing, whatever the rest was
+        yield _said_why(_SAID["edits"], old.inputs.get("edits", UNAMENDED), new.inputs["edits"])
+        return
     changed = differences(old.recording, new.recording, "recording ")
     yield from (text for text in changed if not text.startswith("recording content"))
     if old.recording.get("content") != new.recording.get("content"):
         yield "the recording's files changed"
     yield from differences(old.settings, new.settings)
     for name, key in new.inputs.items():
-        if old.inputs.get(name, key) != key:  # what an older version did not need has not changed
-            if name == "corrections":
-                yield _corrections_why(old.inputs[name], key)
+        if name != AMENDMENTS and old.inputs.get(name, key) != key:  # what an older version did not need has not changed
+            if name in _SAID:
+                yield _said_why(_SAID[name], old.inputs[name], key)
             else:
                 yield f"other {name} ({MAKER[name]})" if name in MAKER else _ANOTHER[name]
+    if old.inputs.get(AMENDMENTS) != new.inputs.get(AMENDMENTS):
+        yield f"other detections ({_AMEND.name})"
 
 
-def _corrections_why(old: str, new: str) -> str:
-    """Compares two digests of corrections, which begin with how many there are."""
+def _said_why(what: str, old: str, new: str) -> str:
+    """Compares two digests of rows that people wrote, which begin with how many there are."""
     counts = [digest.partition(" ")[0] for digest in (old, new)]
     before, now = (int(count) if count.isdecimal() else 0 for count in counts)
     if now == before:
-        return "corrections changed"
-    return f"corrections changed: {now - before} added" if now > before else f"corrections changed: {before - now} taken back"
+        return f"{what} changed"
+    return f"{what} changed: {now - before} added" if now > before else f"{what} changed: {before - now} taken back"
 
 
 _OF_EVERY_RUN = "of every run"
 """Stands in keys for what a run cost: no key may hang on it, or no result would ever be found again."""
 
+_SAID = {"corrections": "corrections", "edits": "edits of detections"}
 _ANOTHER = {"segmenter": "another segmenter model", "start": "another encoder to start from"}
 
 
@@ -429,8 +539,10 @@ def _chosen(planned: list[PlannedStage], only: str | None, upto: str | None) -> 
     if only is None:
         return planned
     chosen = planned[names.index(only)]
-    for item in planned:
-        lacking = [name for name in item.stage.makes if name in chosen.stage.needs]
+    for item in planned[: names.index(only)]:
+        lacking = [name for name in item.stage.makes if name in chosen.record.inputs]
+        if item.state == "stale" and set(item.stage.amends) & set(chosen.stage.needs):
+            lacking = [*item.stage.makes]  # also where edits were taken back: else rows of tables would not line up any more
         if lacking and item.state != "cached":
             why = "; ".join(item.reasons)
             hint = f"run 'barlowtrack {item.stage.name}' first, or 'barlowtrack run' for everything"
@@ -450,31 +562,87 @@ def _refuse_early(planned: list[PlannedStage], config: Config) -> None:
 def _run_stage(item: PlannedStage, recording: Recording, folder: RunFolder, config: Config, listener: Listener) -> None:
     stage, began = item.stage, time.monotonic()
     folder.event(stage.name, "start")
-    inputs = {
-        name: _given(name, recording, config, item, folder) if name in GIVEN else read(name, folder, whole=True) for name in stage.needs
-    }
+    progress = listener.started(item)
+    idle = bool(stage.amends) and item.record.inputs["edits"] == UNAMENDED
+    inputs = {} if idle else _inputs(item, recording, folder, config, whole=stage.whole)
     sink, resume = _open_sink(item, inputs, folder, config)
-    for part in _parts(stage, inputs, config, listener.started(item), resume):
-        sink.add(part)
+    for span in () if idle else _spans(item, sink, folder, resume):
+        for part in _parts(stage, inputs, config, progress, span):
+            sink.add(part)
     sizes = sink.finish()
     for name in sizes:
         if (folder.path / name).exists():
             log.info("%s: replacing %s", stage.name, name)
     folder.publish(replace(item.record, artefacts=sizes))
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    folder.event(stage.name, "finish", seconds=round(time.monotonic() - began, 3), peak_mb=round(peak_mb))
+    folder.event(stage.name, "finish", key=item.record.key, seconds=round(time.monotonic() - began, 3), peak_mb=round(peak_mb))
+
+
+def _make_piece(item: PlannedStage, volumes: range, recording: Recording, folder: RunFolder, config: Config, listener: Listener) -> None:
+    from barlowtrack.storage.sinks import open_piece
+
+    stage, key, began = item.stage, item.record.key, time.monotonic()
+    inputs = _inputs(item, recording, folder, config, whole=False)  # whoever puts the pieces together looks whether they are whole
+    with folder.piece(stage.name, key, volumes) as partial:
+        try:
+            sink = open_piece(stage.name, partial, inputs, config, volumes)
+        except _DAMAGED as error:
+            log.warning("%s: half-made work cannot be used (%s); starting over", partial, error)
+            folder.empty(partial, key)
+            sink = open_piece(stage.name, partial, inputs, config, volumes)
+        resume = sink.resume()
+        if resume["start"] < resume["stop"]:
+            for part in _parts(stage, inputs, config, listener.started(item), resume):
+                sink.add(part)
+        peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        folder.event(stage.name, "piece", key=key, seconds=round(time.monotonic() - began, 3), peak_mb=round(peak_mb))
+
+
+def _spans(item: PlannedStage, sink: Sink, folder: RunFolder, resume: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """What is left to be made once all pieces that other jobs made are taken over: with these arguments the stage is to be called."""
+    from barlowtrack.storage.volume_sinks import VolumeParts
+
+    if not isinstance(sink, VolumeParts):
+        yield resume
+        return
+    pieces = folder.pieces(item.stage.name, item.record.key)
+    while sink.next < sink.volumes.stop:
+        here = next((piece for piece in pieces if sink.next in piece.safe), None)
+        if here is None:
+            later = [piece.volumes.start for piece in pieces if piece.volumes.start > sink.next]
+            yield {"start": sink.next, "stop": min(later, default=sink.volumes.stop)}
+            continue
+        safe = sink.next
+        try:
+            sink.adopt(here.path, here.volumes)
+            if sink.next == safe:
+                raise StorageError("it does not hold what it says")
+        except _DAMAGED as error:
+            log.warning("%s: cannot be used (%s); its volumes are made again", here.path, error)
+            pieces.remove(here)
+
+
+def _inputs(item: PlannedStage, recording: Recording, folder: RunFolder, config: Config, *, whole: bool) -> dict[str, Any]:
+    """Returns what a stage needs, in the edition that its key says."""
+    amended = AMENDMENTS in item.record.inputs
+    return {
+        name: _given(name, recording, config, item, folder) if name in GIVEN else read(name, folder, whole=whole, amended=amended)
+        for name in item.stage.needs
+    }
 
 
 def _given(name: str, recording: Recording, config: Config, item: PlannedStage, folder: RunFolder) -> Any:
     if name == "recording":
         return recording
-    if name == "corrections":
+    if name in _SAID:
+        from barlowtrack.data.corrections import edits_digest
         from barlowtrack.storage import read_corrections
 
         found = read_corrections(folder.path)
-        if found.digest != item.record.inputs[name]:  # else the result would carry the key of another table
+        digest = found.digest if name == "corrections" else edits_digest(found.edits)
+        if digest != item.record.inputs[name]:  # else the result would carry the key of another table
             raise StorageError(f"{folder.path}: corrections came while the run was on its way; run it again to go on")
-        return found
+        return found if name == "corrections" else found.edits
     if name == "start":
         from barlowtrack.io.start import open_start
 
@@ -487,18 +655,85 @@ def _given(name: str, recording: Recording, config: Config, item: PlannedStage, 
     return open_segmenter(config.segment)
 
 
-def read(name: str, folder: RunFolder, *, whole: bool = False) -> Any:
-    """Reads an artefact that a stage made.
+_DAMAGED = (BarlowtrackError, ValueError, TypeError, KeyError, IndexError, EOFError)
+"""What opening half-made work ends with that is not what it should be."""
+
+
+def edition(folder: RunFolder) -> str:
+    """Returns the key of the amendments that are part of what the folder says; UNAMENDED where nobody edited detections.
+
+    Amendments of what was made anew since count for nothing, until `amend` runs again.
+    """
+    record = folder.record(_AMEND.name)
+    if record is None or record.inputs.get("edits", UNAMENDED) == UNAMENDED:
+        return UNAMENDED
+    for name in _AMEND.needs:
+        made = folder.record(MAKER[name]) if name in MAKER else None
+        if name in MAKER and (made is None or made.key != record.inputs.get(name)):
+            return UNAMENDED
+    return record.key
+
+
+_ROWS = ("detections", "identities", "tracks")
+"""Whose rows those of other artefacts are: what was made of earlier ones does not go with them."""
+_ALONE = frozenset({"crops", "encoder", "history", "atlas", "report"})
+"""What can be read for itself, whatever the detections are by now."""
+
+
+def older_than(name: str, folder: RunFolder) -> str | None:
+    """Returns what an artefact is older than: of detections, identities and tracks the first of which there are others by now.
+
+    None where it goes with all of them, was not made, or can be read for itself.
+    """
+    stage = next(stage for stage in STAGES if name in stage.makes)
+    record = folder.record(stage.name)
+    if record is None or name in _ALONE or stage.amends:
+        return None
+    made = {of: folder.record(MAKER[of]) for of in _ROWS if of in record.inputs}
+    for of, now in made.items():
+        if now is None or now.key != record.inputs[of]:
+            return of
+    later = STAGES.index(stage) > STAGES.index(_AMEND)
+    return "detections" if later and record.inputs.get(AMENDMENTS, UNAMENDED) != edition(folder) else None
+
+
+def read(name: str, folder: RunFolder, *, whole: bool = False, amended: bool | None = None) -> Any:
+    """Reads an artefact that a stage made, with what people changed of it.
+
+    Where it is not told which edition, all that is read goes together, row by row.
 
     Args:
         name: Of the artefact.
         folder: The run folder.
         whole: Read volumes and crops through, too, and compare them with what was made; else they are read when asked for.
+        amended: False: as it was made first; True: as it was amended; where not given, what the folder says now.
 
     Raises:
-        StorageError: it has not been made, was changed since, or was made by another version of barlowtrack and this one cannot read it.
+        StorageError: it has not been made, was changed since, is older than the detections (see older_than), or was made by another
+            version of barlowtrack and this one cannot read it.
         InputError: it is damaged.
     """
+    older = older_than(name, folder) if amended is None else None
+    if older is not None:
+        raise StorageError(f"{folder.path}: {name} are older than the {older}; run 'barlowtrack run {folder.path}' first")
+    found = _read(name, folder, whole=whole)
+    if name not in _AMEND.amends or amended is False or (amended is None and edition(folder) == UNAMENDED):
+        return found
+    from barlowtrack.identity.rulings import number
+
+    amendments: Amendments = _read(AMENDMENTS, folder, whole=True)
+    match name:
+        case "labels" | "places" | "detections":
+            return getattr(amendments, name)(found)
+        case "identities":
+            detections = _read("detections", folder, whole=whole)
+            return amendments.identities(detections, found, number(detections, found.neuron))
+        case _:
+            return getattr(amendments, name)(_read("detections", folder, whole=whole), found)
+
+
+def _read(name: str, folder: RunFolder, *, whole: bool) -> Any:
+    """Reads an artefact as it was made."""
     from barlowtrack.storage import ARTEFACTS, load
 
     stage = next(stage for stage in STAGES if name in stage.makes)
@@ -526,7 +761,7 @@ def _open_sink(item: PlannedStage, inputs: Mapping[str, Any], folder: RunFolder,
     try:
         sink = open_sink(name, folder.partial(name, key), inputs, config)
         return sink, sink.resume()
-    except (BarlowtrackError, ValueError, TypeError, KeyError, IndexError, EOFError) as error:
+    except _DAMAGED as error:
         log.warning("%s: half-made work cannot be used (%s); starting over", name, error)
     sink = open_sink(name, folder.start_over(name, key), inputs, config)
     return sink, sink.resume()

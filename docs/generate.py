@@ -68,7 +68,15 @@ def stages() -> str:
     rows += [f"| `{s.name}` | {s.does} | {', '.join(s.needs)} | {', '.join(s.makes)} |" for s in STAGES]
     files = ["| artefact | file | made by |", "|---|---|---|"]
     files += [f"| {name} | `{ARTEFACTS[name]}` | `{s.name}` |" for s in STAGES for name in s.makes]
-    return "\n\n".join(["# Stages and the run folder", "\n".join(rows), "## What lies in a run folder", "\n".join(files)]) + "\n"
+    amended = [
+        f"`{s.name}` leaves the files of {', '.join(s.amends)} as they were made, and keeps what people added and divided beside them, in "
+        f"{', '.join(f'`{ARTEFACTS[name]}`' for name in s.makes)}. The stages after it, `barlowtrack.Run`, every verb, and tables written "
+        "with `--csv` show them with these changes; the stages before it do not. Whoever reads the files themselves puts both together."
+        for s in STAGES
+        if s.amends
+    ]
+    parts = ["# Stages and the run folder", "\n".join(rows), "## What lies in a run folder", "\n".join(files), *amended]
+    return "\n\n".join(parts) + "\n"
 
 
 def _help(name: str, command: click.Command) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 # as many threads as the test machine has cores would fight with pytest's own workers
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("NUMBA_NUM_THREADS", "1")  # which napari starts, and which sets the threads of everybody in the process
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 ROOT = Path(__file__).parents[1]

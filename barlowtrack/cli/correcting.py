@@ -16,17 +16,20 @@ if TYPE_CHECKING:
     from barlowtrack.identity.review import Question
 
 _RUN = click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
-_ACTIONS = ("is_", "not_a_neuron", "absent", "name", "merge", "split", "undo", "take", "list_")
+_ACTIONS = ("is_", "not_a_neuron", "absent", "name", "merge", "split", "add", "divide", "undo", "take", "list_")
 _FLAGS = {"is_": "--is", "not_a_neuron": "--not-a-neuron", "list_": "--list"}
 _COMPANY = {
     "t": "--volume", "label": "--label", "position": "--at", "new": "--new", "neuron": "--neuron", "since": "--from", "until": "--to",
     "split_name": "--as",
 }  # fmt: skip
 _PLACE = "--label or --at"
-_NEEDS = {"is_": {"--volume", _PLACE}, "not_a_neuron": {"--volume", _PLACE}, "absent": {"--volume"}, "split": {"--from"}}
+_NEEDS = {
+    "is_": {"--volume", _PLACE}, "not_a_neuron": {"--volume", _PLACE}, "absent": {"--volume"}, "split": {"--from"},
+    "add": {"--volume"}, "divide": {"--volume"},
+}  # fmt: skip
 _SHOWN = 0.005
 """A candidate less likely reads 0.00."""
-_MAY = {"is_": {"--new"}, "split": {"--to", "--as"}}
+_MAY = {"is_": {"--new"}, "split": {"--to", "--as"}, "divide": {"--label"}}
 
 
 @click.command()
@@ -45,12 +48,14 @@ _MAY = {"is_": {"--new"}, "split": {"--to", "--as"}}
 @click.option("--from", "since", type=click.IntRange(min=0), metavar="VOLUME", help="First volume of a split.")
 @click.option("--to", "until", type=click.IntRange(min=0), metavar="VOLUME", help="Last volume of a split; to the end where not given.")
 @click.option("--as", "split_name", metavar="NAME", help="What to call the neuron that is split off.")
+@click.option("--add", nargs=3, type=float, metavar="Z Y X", help="There is a nucleus that was not found; its place in um.")
+@click.option("--divide", nargs=6, type=float, metavar="Z Y X Z Y X", help="What was found as one is two nuclei; the place of each in um.")
 @click.option("--undo", type=click.IntRange(min=2), metavar="LINE", help="Take a line of the table back.")
 @click.option("--take", type=click.Path(path_type=Path), metavar="FOLDER", help="Append the rows of another run folder's table.")
 @click.option("--list", "list_", is_flag=True, help="Print what was said so far.")
 @click.option("--who", metavar="NAME", help="Who says it; default: whoever is logged in.")
 def correct(run_folder: Path, who: str | None, **given: Any) -> None:
-    """Tell a run what is right: one answer, which 'track' heeds from its next run on.
+    """Tell a run what is right: one answer, which its next run heeds.
 
     RUN is a run folder, or a recording that has one. Answers are rows of its corrections.csv.
 
@@ -60,6 +65,8 @@ def correct(run_folder: Path, who: str | None, **given: Any) -> None:
     barlowtrack correct RUN --volume 7 --label 3 --not-a-neuron
     barlowtrack correct RUN --volume 7 --absent AVAL
     barlowtrack correct RUN --split 5 --from 20 --as AVAR
+    barlowtrack correct RUN --volume 7 --add 12.0 40.5 61.0
+    barlowtrack correct RUN --volume 7 --divide 12.0 40.5 61.0 12.0 43.0 61.5
     """  # noqa: D301 - click knows the mark of lines to be kept by its character
     action = _action(given)
     if who is not None and action in ("take", "list_"):
@@ -115,7 +122,8 @@ def _action(given: dict[str, Any]) -> str:
 
 def _check_company(action: str, flag: str, given: dict[str, Any]) -> None:
     """Refuses what is missing, and what would not be heeded: who names a neuron of one volume means that volume."""
-    got = {_PLACE if option in ("--label", "--at") else option for name, option in _COMPANY.items() if given[name] not in (None, False, ())}
+    places = () if action == "divide" else ("--label", "--at")  # which detection a division means, its places say
+    got = {_PLACE if option in places else option for name, option in _COMPANY.items() if given[name] not in (None, False, ())}
     needs = {"--neuron"} if action == "not_a_neuron" and "--neuron" in got else _NEEDS.get(action, set())
     if needs - got or got - needs - _MAY.get(action, set()):
         expected, found = (" and ".join(sorted(options, reverse=True)) or "nothing" for options in (needs, got))
@@ -135,6 +143,10 @@ def _answer(action: str, given: dict[str, Any]) -> Answer:
             return Answer("absent", **place, neuron=given["absent"])
         case "split":
             return Answer("split", t=given["since"], until=given["until"], neuron=given["split"], other=given["split_name"])
+        case "add":
+            return Answer("add", t=given["t"], position_um=given["add"])
+        case "divide":
+            return Answer("divide", t=given["t"], label=given["label"], position_um=given["divide"][:3], other_um=given["divide"][3:])
         case _:
             neuron, other = given[action]
             return Answer(action, neuron=neuron, other=other)
@@ -161,6 +173,8 @@ def _listed(corrections: Corrections) -> str:
 
 
 def _said(row: Correction) -> str:
+    from barlowtrack.data.corrections import place_text
+
     where = f"label {row.label}" if row.label is not None else "the nearest detection"
     match row.what:
         case "is":
@@ -175,6 +189,11 @@ def _said(row: Correction) -> str:
             return f"{row.other} is {row.neuron}"
         case "split":
             return f"{row.neuron} is {row.other} from volume {row.t} {'on' if row.until is None else f'to {row.until}'}"
+        case "add":
+            return f"volume {row.t}: there is a nucleus at {place_text(row.position_um or ())} um"
+        case "divide":
+            what = "what was found there" if row.label is None else f"label {row.label}"
+            return f"volume {row.t}: {what} is two nuclei, at {place_text(row.position_um or ())} and {row.other} um"
         case _:
             return f"line {row.other} is taken back"
 

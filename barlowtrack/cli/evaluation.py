@@ -12,21 +12,17 @@ import numpy as np
 from barlowtrack.api import Run, prepare
 from barlowtrack.data import UNKNOWN, Source, Tracks, Truth
 from barlowtrack.errors import InputError
-from barlowtrack.evaluate import Evaluation, as_text, calibration, evaluate, evaluate_points, trace_correlation
+from barlowtrack.evaluate import GATE_UM, STRANGE_RECALL, Evaluation, as_text, calibration, evaluate, evaluate_points, trace_correlation
 from barlowtrack.identity.volumes import neighbour_distance_um
 from barlowtrack.io.points import points_from_frame
 from barlowtrack.io.tables import read_columns, read_table, read_truth, tracks_from_frame, truth_from_frame
+from barlowtrack.pipeline import older_than
 
 if TYPE_CHECKING:
     import pandas as pd
 
 log = logging.getLogger(__name__)
 
-STRANGE_RECALL = 0.3
-"""Fewer true detections than this with a detection nearby: rather another recording's truth, or other units, than a poor detector."""
-
-
-GATE_UM = 3.0
 GATE_NEIGHBOURS = 0.5
 """Where the unit of places is anybody's guess: in median distances between neighbours."""
 
@@ -124,7 +120,8 @@ def _score_run(run: Run, truth: Truth, gate_um: float) -> list[tuple[str, float 
     found = evaluate(detections, run.tracks, truth, gate_um=gate_um)
     rows = list(found.summary())
     rows.append(("calibration error of probabilities (ECE)", calibration(found, run.tracks).ece))
-    if truth.activity is not None and run.folder.record("trace") is not None:
+    traced = run.folder.record("trace") is not None and older_than("traces", run.folder) is None
+    if truth.activity is not None and traced:
         traces = run.traces
         for what, sources in (("", tuple(Source)), (", seen values alone", (Source.SEEN,))):
             r = trace_correlation(traces, truth, found.mapping, sources=sources)

@@ -12,17 +12,22 @@ from typing import Any, NoReturn
 import click
 
 from barlowtrack import __version__
+from barlowtrack.cli.batching import batch
 from barlowtrack.cli.correcting import correct, review
 from barlowtrack.cli.options import (
     comparing_options,
     job_options,
+    look_options,
     make_job,
     make_overrides,
+    piece_option,
     points_options,
+    progress_options,
     refuse_settings,
     settings_options,
 )
-from barlowtrack.cli.terminal import Bars, show_plan, show_result
+from barlowtrack.cli.telling import JsonLines, make_teller, refuse_progress
+from barlowtrack.cli.terminal import STOPPED, Bars, in_a_line, show_plan
 from barlowtrack.errors import BarlowtrackError, InputError
 from barlowtrack.pipeline import STAGES, Stage
 
@@ -59,23 +64,18 @@ def main() -> NoReturn:
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Abort:
-        click.echo("barlowtrack: stopped; run it again to go on", err=True)
+        click.echo(f"barlowtrack: {STOPPED}", err=True)
         sys.exit(130)
     except click.ClickException as error:
         error.show()
         sys.exit(2)
-    except BarlowtrackError as error:
-        click.echo(f"barlowtrack: {error}", err=True)
-        sys.exit(2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the last flush would complain
         sys.exit(1)
-    except OSError as error:  # a full disk, a folder that may not be written
-        log.info("where it happened", exc_info=True)
-        click.echo(f"barlowtrack: {error.filename or 'disk'}: {error.strerror or error}", err=True)
-        sys.exit(2)
-    except MemoryError as error:
-        click.echo(f"barlowtrack: does not fit into memory: {error}", err=True)
+    except (BarlowtrackError, OSError, MemoryError) as error:
+        if not isinstance(error, BarlowtrackError):
+            log.info("where it happened", exc_info=True)
+        click.echo(f"barlowtrack: {in_a_line(error)}", err=True)
         sys.exit(2)
     sys.exit(0)
 
@@ -128,13 +128,13 @@ def check(**given: Any) -> None:
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--to", "upto", type=click.Choice([stage.name for stage in STAGES]), help="Stop after this stage.")
 @click.option("--csv", is_flag=True, help="Write the tables as CSV too.")
-@click.option("--quiet", is_flag=True, help="No bars.")
-def run(dry_run: bool, upto: str | None, csv: bool, quiet: bool, **given: Any) -> None:
+@progress_options
+def run(dry_run: bool, upto: str | None, csv: bool, quiet: bool, progress: str | None, **given: Any) -> None:
     """Run the whole pipeline on a recording; what is done already is left alone.
 
     RECORDING is a folder of TIFFs, a TIFF, an OME-Zarr, or a run folder.
     """
-    _run(given, None, upto, dry_run=dry_run, csv=csv, quiet=quiet)
+    _run(given, None, upto, dry_run=dry_run, csv=csv, teller=make_teller(quiet, progress))
 
 
 def _told(needs: tuple[str, ...]) -> tuple[str, ...]:
@@ -147,11 +147,28 @@ def _add_verb(stage: Stage) -> None:
         stage.name, help=f"{stage.does} Needs {', '.join(_told(stage.needs))}; makes {', '.join(stage.makes)}.", short_help=stage.does
     )
     @job_options
+    @piece_option(stage.by_volume)
     @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
     @click.option("--csv", is_flag=True, help="Write the tables as CSV too.")
-    @click.option("--quiet", is_flag=True, help="No bars.")
-    def verb(dry_run: bool, csv: bool, quiet: bool, **given: Any) -> None:
-        _run(given, stage.name, None, dry_run=dry_run, csv=csv, quiet=quiet)
+    @progress_options
+    def verb(dry_run: bool, csv: bool, quiet: bool, progress: str | None, volumes: str | None = None, **given: Any) -> None:
+        teller = make_teller(quiet, progress)
+        if volumes is None:
+            _run(given, stage.name, None, dry_run=dry_run, csv=csv, teller=teller)
+            return
+        if dry_run or csv:
+            raise InputError(f"{stage.name}: --volumes makes a piece of a result, so it takes no {'--dry-run' if dry_run else '--csv'}")
+        _make_piece(given, stage.name, volumes, teller)
+
+
+def _make_piece(given: dict[str, Any], stage: str, volumes: str, teller: Bars | JsonLines) -> None:
+    from barlowtrack.api import Run
+    from barlowtrack.data import span_of
+
+    with teller:
+        job = make_job(given)
+        job.run_piece(stage, span_of(volumes, job.recording().n_volumes, stage), teller)
+        teller.show_result(Run(job.folder), whole=False)
 
 
 def _show_defaults(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -170,15 +187,16 @@ def _add_track(stage: Stage) -> None:
     @points_options
     @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
     @click.option("--csv", is_flag=True, help="Write the tables as CSV too.")
-    @click.option("--quiet", is_flag=True, help="No bars.")
-    def verb(points: Path | None, dry_run: bool, csv: bool, quiet: bool, **given: Any) -> None:
+    @progress_options
+    def verb(points: Path | None, dry_run: bool, csv: bool, quiet: bool, progress: str | None, **given: Any) -> None:
         if (points is None) == (given["target"] is None):
             raise InputError(f"track: expected RECORDING or --points POINTS, got {'both' if points else 'neither'}")
         if points is None:
-            _run(given, stage.name, None, dry_run=dry_run, csv=csv, quiet=quiet)
+            _run(given, stage.name, None, dry_run=dry_run, csv=csv, teller=make_teller(quiet, progress))
             return
         from barlowtrack.cli.points import track_points_here
 
+        refuse_progress(progress, "track --points")
         track_points_here(points, given, Bars(quiet=quiet), csv=csv, dry_run=dry_run)
 
 
@@ -190,16 +208,17 @@ def _add_report(stage: Stage) -> None:
     @comparing_options
     @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
     @click.option("--csv", is_flag=True, help="Write the tables as CSV too.")
-    @click.option("--quiet", is_flag=True, help="No bars.")
-    def verb(compare: tuple[Path, Path] | None, dry_run: bool, csv: bool, quiet: bool, **given: Any) -> None:
+    @progress_options
+    def verb(compare: tuple[Path, Path] | None, dry_run: bool, csv: bool, quiet: bool, progress: str | None, **given: Any) -> None:
         if (compare is None) == (given["target"] is None):
             raise InputError(f"report: expected RECORDING or --compare A B, got {'both' if compare else 'neither'}")
         if compare is None:
-            _run(given, stage.name, None, dry_run=dry_run, csv=csv, quiet=quiet)
+            _run(given, stage.name, None, dry_run=dry_run, csv=csv, teller=make_teller(quiet, progress))
             return
         from barlowtrack.cli.comparing import compare_here
 
         refuse_settings(given, "report --compare")
+        refuse_progress(progress, "report --compare")
         compare_here(*compare, given["out"], dry_run=dry_run)
 
 
@@ -209,22 +228,18 @@ for _stage in STAGES:
     _ADD.get(_stage.name, _add_verb)(_stage)
 
 
-def _run(given: dict[str, Any], only: str | None, upto: str | None, *, dry_run: bool, csv: bool, quiet: bool) -> None:
+def _run(given: dict[str, Any], only: str | None, upto: str | None, *, dry_run: bool, csv: bool, teller: Bars | JsonLines) -> None:
     from barlowtrack.api import Run
 
-    job = make_job(given)
-    if dry_run:
-        show_plan([item for item in job.plan() if only in (None, item.stage.name)])
-        return
-    bars = Bars(quiet=quiet)
-    try:
-        job.run(only=only, upto=upto, listener=bars)
-    finally:
-        bars.close()
-    done = Run(job.folder)
-    done.write_csv(always=csv)
-    if only is None and upto in (None, "report"):
-        show_result(done)
+    with teller:
+        job = make_job(given)
+        if dry_run:
+            teller.show_plan([item for item in job.plan() if only in (None, item.stage.name)])
+            return
+        job.run(only=only, upto=upto, listener=teller)
+        done = Run(job.folder)
+        done.write_csv(always=csv)
+        teller.show_result(done, whole=only is None and upto in (None, "report"))
 
 
 @cli.command("train-segmentation")
@@ -268,6 +283,7 @@ def evaluate(run_folder: Path, truth: Path, voxel_size: Any, gate_um: float | No
     click.echo(evaluate_run(run_folder, truth, voxel_size, gate_um, as_json=as_json))
 
 
+cli.add_command(batch)
 cli.add_command(review)
 cli.add_command(correct)
 
@@ -310,6 +326,19 @@ def movie(run_folder: Path, out: Path, quiet: bool, **given: Any) -> None:
     from barlowtrack.cli.movie import film_here
 
     film_here(run_folder, out, Bars(quiet=quiet), **given)
+
+
+@cli.command("open")
+@click.argument("target", metavar="RUN", type=click.Path(path_type=Path))
+@look_options
+def open_(target: Path, **given: Any) -> None:
+    """Look at a run in napari: the recording, its nuclei in the colours of their neurons, and the panels.
+
+    RUN is a run folder, or a recording with or without a run. Settings are for a recording without one.
+    """
+    from barlowtrack.cli.opening import open_here
+
+    open_here(target, make_overrides({"overrides": (), **dict.fromkeys(("seed", "device", "workers")), **given}))
 
 
 @cli.command()

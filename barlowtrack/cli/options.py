@@ -17,16 +17,20 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _TARGET = click.argument("target", metavar="RECORDING", type=click.Path(path_type=Path))
-_SETTINGS = (
-    click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="TOML file of settings."),
-    click.option(
-        "--set", "overrides", multiple=True, metavar="NAME=VALUE", help="One setting, such as track.min_probability=0.5; repeatable."
-    ),
+_LOOK = (
     click.option("--voxel-size", nargs=3, type=float, metavar="Z Y X", help="Distance between voxel centres, in um."),
     click.option("--rate", type=float, metavar="HZ", help="Volumes a second."),
     click.option("--reference-channel", metavar="NAME_OR_INDEX", help="The channel that shows where the neurons are (red)."),
     click.option("--signal-channel", metavar="NAME_OR_INDEX", help="The channel that shows their activity (green)."),
     click.option("--axes", metavar="AXES", help="Axes of each file, such as ZCYX."),
+)
+"""What the metadata of a recording may leave open."""
+_SETTINGS = (
+    click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="TOML file of settings."),
+    click.option(
+        "--set", "overrides", multiple=True, metavar="NAME=VALUE", help="One setting, such as track.min_probability=0.5; repeatable."
+    ),
+    *_LOOK,
     click.option("--seed", type=int, metavar="N", help="Seed of everything random."),
     click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where networks run."),
     click.option("--workers", type=int, metavar="N", help="Threads that work on volumes side by side."),
@@ -51,6 +55,19 @@ _COMPARE = click.option(
     help="Instead of RECORDING, two runs of one recording: a page of what differs, in --out FILE; default: compare.html in A's run folder.",
 )
 
+_PIECE = click.option(
+    "--volumes",
+    metavar="FROM:TO",
+    help="Make these volumes only, TO not included, such as 0:400, beside other jobs that make others; without it, put them together.",
+)
+
+_QUIET = click.option("--quiet", is_flag=True, help="No bars.")
+_PROGRESS = click.option(
+    "--progress",
+    type=click.Choice(["bars", "lines", "json"]),
+    help="How progress is told: bars (default; lines where nobody watches), lines, or json: an object a line, for programs.",
+)
+
 # flag of the CLI -> setting it stands for
 _FLAGS = {
     "voxel_size": "recording.voxel_size_um",
@@ -71,6 +88,13 @@ def settings_options(command: Command) -> Command:
     return command
 
 
+def look_options(command: Command) -> Command:
+    """Adds the flags that say what a recording's metadata do not."""
+    for option in reversed(_LOOK):
+        command = option(command)
+    return command
+
+
 def job_options(command: Command) -> Command:
     """Adds RECORDING, --out and the options of settings."""
     return _TARGET(_OUT(settings_options(command)))
@@ -81,10 +105,20 @@ def points_options(command: Command) -> Command:
     return _TARGET_OR_POINTS(_POINTS(_OUT(settings_options(command))))
 
 
+def piece_option(wanted: bool) -> Callable[[Command], Command]:
+    """Returns what adds --volumes, where it is wanted."""
+    return _PIECE if wanted else lambda command: command
+
+
 def comparing_options(command: Command) -> Command:
     """Adds RECORDING or --compare, --out and the options of settings."""
     target = click.argument("target", metavar="[RECORDING]", required=False, type=click.Path(path_type=Path))
     return target(_COMPARE(_OUT(settings_options(command))))
+
+
+def progress_options(command: Command) -> Command:
+    """Adds --quiet and --progress."""
+    return _QUIET(_PROGRESS(command))
 
 
 def refuse_settings(given: dict[str, Any], verb: str) -> None:

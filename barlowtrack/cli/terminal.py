@@ -15,14 +15,21 @@ if TYPE_CHECKING:
     from barlowtrack.api import Run
     from barlowtrack.data import Detections, Progress, Recording, Tracks
 
+STOPPED = "stopped; run it again to go on"
+
 COLOURS = {"cached": "green", "missing": "yellow", "stale": "red"}
 
 
 class Bars(Listener):
-    """A bar a stage where somebody watches, a line a stage where nobody does."""
+    """A bar a stage where somebody watches, a line a stage where nobody does.
 
-    def __init__(self, *, quiet: bool = False) -> None:
-        self._quiet = quiet
+    Args:
+        quiet: Neither.
+        lines: A line a stage, whoever watches.
+    """
+
+    def __init__(self, *, quiet: bool = False, lines: bool = False) -> None:
+        self._quiet, self._lines = quiet, lines
         self._bar: Any = None
         self._began = 0.0
 
@@ -40,7 +47,7 @@ class Bars(Listener):
 
         if self._quiet:
             return silent
-        if not sys.stderr.isatty():
+        if self._lines or not sys.stderr.isatty():
             click.echo(f"{name:8} ...", err=True)
             return _Lines(name)
         from tqdm import tqdm
@@ -59,6 +66,22 @@ class Bars(Listener):
             click.echo(
                 f"{item.stage.name:8} " + click.style("done", fg="green") + f" in {_seconds(time.monotonic() - self._began)}", err=True
             )
+
+    def show_plan(self, planned: Sequence[PlannedStage]) -> None:
+        """Prints what would be done."""
+        show_plan(planned)
+
+    def show_result(self, run: Run, *, whole: bool) -> None:
+        """Prints what came out of a whole run."""
+        if whole:
+            show_tracks(run.tracks, run.detections)
+            click.echo(f"report: {run.report}")
+
+    def __enter__(self) -> Bars:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Takes an unfinished bar away."""
@@ -92,24 +115,34 @@ def show_plan(planned: Sequence[PlannedStage]) -> None:
         click.echo(f"{item.stage.name:8} {state} {'; '.join(item.reasons)}".rstrip())
 
 
-def show_result(run: Run) -> None:
-    """Prints what came out, in a few lines, and where the report is."""
-    show_tracks(run.tracks, run.detections)
-    click.echo(f"report: {run.report}")
-
-
 def show_tracks(tracks: Tracks, detections: Detections) -> None:
     """Prints how many neurons were found, and how surely."""
+    click.echo(say_tracks(tracks, detections))
+
+
+def say_tracks(tracks: Tracks, detections: Detections) -> str:
+    """Returns how many neurons were found, and how surely, in a line."""
     from barlowtrack.identity.estimate import estimate_error
 
     known = tracks.neuron >= 0
     share = known.mean() if len(tracks) else 0.0
     found = len(set(tracks.neuron[known].tolist()))  # ids of neurons that are gone stay free
     where = f"{found} neuron{'s' * (found != 1)} in {detections.n_volumes} volume{'s' * (detections.n_volumes != 1)}"
-    click.echo(f"{where}; {share:.0%} of {len(tracks)} detection{'s' * (len(tracks) != 1)} identified", nl=False)
+    identified = f"{where}; {share:.0%} of {len(tracks)} detection{'s' * (len(tracks) != 1)} identified"
+    if not known.any():
+        return identified
     error = estimate_error(detections.t, tracks.neuron, tracks.probability)
-    click.echo(f"; an estimated {error.share:.1%} of them wrongly ({error.low:.1%} to {error.high:.1%})" if known.any() else "")
+    return f"{identified}; an estimated {error.share:.1%} of them wrongly ({error.low:.1%} to {error.high:.1%})"
 
 
 def _seconds(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
+
+
+def in_a_line(error: Exception) -> str:
+    """Returns what a person is told of an error that is no bug of ours: wrong input, a full disk, too little memory."""
+    if isinstance(error, MemoryError):
+        return f"does not fit into memory: {error}"
+    if isinstance(error, OSError):  # a full disk, a folder that may not be written
+        return f"{error.filename or 'disk'}: {error.strerror or error}"
+    return str(error)

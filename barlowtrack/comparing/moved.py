@@ -88,8 +88,8 @@ def moves(t: IntArray, a: Tracks, b: Tracks, row_a: IntArray, row_b: IntArray, s
     """
     neuron_a, neuron_b = a.neuron[row_a], b.neuron[row_b]
     other = elsewhere(neuron_a, neuron_b, same)
-    of_a = _stretches(neuron_a, neuron_b, t, other & (neuron_a != UNKNOWN), neuron_a != UNKNOWN)
-    of_b = _stretches(neuron_b, neuron_a, t, other & (neuron_a == UNKNOWN), neuron_b != UNKNOWN)
+    of_a = stretches(neuron_a, neuron_b, t, other & (neuron_a != UNKNOWN), neuron_a != UNKNOWN)
+    of_b = stretches(neuron_b, neuron_a, t, other & (neuron_a == UNKNOWN), neuron_b != UNKNOWN)
     found = [_moved(rows, t, neuron_a, neuron_b, a.probability[row_a], b.probability[row_b]) for rows in (*of_a, *of_b)]
     return tuple(sorted(found, key=lambda move: (-move.detections, move.first, move.neuron_a, move.neuron_b)))
 
@@ -103,8 +103,19 @@ def elsewhere(neuron_a: IntArray, neuron_b: IntArray, same: dict[int, int]) -> I
     return np.asarray(lookup[neuron_a] != neuron_b)
 
 
-def _stretches(whose: IntArray, other: IntArray, t: IntArray, moved: IntArray, counted: IntArray) -> Iterator[IntArray]:
-    """Yields shared detections in a row in time that belong to one neuron here and to one other there."""
+def stretches(whose: IntArray, other: IntArray, t: IntArray, moved: IntArray, counted: IntArray) -> Iterator[IntArray]:
+    """Yields shared detections in a row in time that belong to one neuron here and to one other there.
+
+    Args:
+        whose: (P,) neuron of every shared detection: a stretch is of one.
+        other: (P,) who it is there.
+        t: (P,) volume.
+        moved: (P,) bool, what stretches are made of.
+        counted: (P,) bool, what ends one; other volumes do not.
+
+    Yields:
+        Rows of 0 to P - 1 by volume.
+    """
     rows = np.flatnonzero(counted)
     rows = rows[np.lexsort((t[rows], whose[rows]))]
     mark = np.stack([whose[rows], other[rows], moved[rows]])

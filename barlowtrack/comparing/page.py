@@ -13,8 +13,9 @@ from barlowtrack.comparing.compared import Comparison
 from barlowtrack.comparing.moved import Moved
 from barlowtrack.comparing.side import Side
 from barlowtrack.data import UNKNOWN, Swaps
+from barlowtrack.showing.colours import colour_of
 from barlowtrack.stages.report import page
-from barlowtrack.stages.report.drawing import TimeAxis, colour_of, house_style
+from barlowtrack.stages.report.drawing import TimeAxis, house_style
 from barlowtrack.stages.report.words import counted, percent
 
 MOST_MOVES, MOST_FOLDED = 60, 1000

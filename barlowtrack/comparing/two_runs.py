@@ -13,11 +13,11 @@ from barlowtrack.comparing.compared import Comparison, compare_sides
 from barlowtrack.comparing.side import Making, Side
 from barlowtrack.data import Detections, Swaps, Traces
 from barlowtrack.errors import InputError, StorageError
-from barlowtrack.pipeline import GIVEN, STAGES, stage_named
+from barlowtrack.pipeline import AMENDMENTS, GIVEN, STAGES, UNAMENDED, edition, stage_named
 from barlowtrack.storage import ARTEFACTS, StageRecord
 
-COMPARED = tuple(stage.name for stage in STAGES if stage.name != "report")
-"""Stages whose settings are compared: those of the report change no result."""
+COMPARED = tuple(stage.name for stage in STAGES if stage.name not in ("amend", "report"))
+"""Stages whose settings are compared: those of the report change no result, and what people edited is among the corrections of `track`."""
 
 
 def compare(a: Run | Path | str, b: Run | Path | str) -> Comparison:
@@ -41,7 +41,7 @@ def compare(a: Run | Path | str, b: Run | Path | str) -> Comparison:
         raise InputError(f"compare: {runs[0].path} and {runs[1].path} are runs of two recordings; expected two runs of one")
     sides = [_open(run, record, name) for run, record, name in zip(runs, records, _names(runs[0].path, runs[1].path), strict=True)]
     sizes = [np.array(record["segment"].recording["voxel_size_um"], np.float64) for record in records]
-    return compare_sides(sides[0], replace(sides[1], detections=_scaled(sides[1].detections, sizes[0] / sizes[1])))
+    return compare_sides(sides[0], replace(sides[1], detections=scaled(sides[1].detections, sizes[0] / sizes[1])))
 
 
 def _records(run: Run) -> dict[str, StageRecord]:
@@ -53,7 +53,8 @@ def _records(run: Run) -> dict[str, StageRecord]:
     found = {name: record for name in COMPARED if (record := run.folder.record(name)) is not None}
     if "track" not in found or "segment" not in found:
         raise StorageError(f"{run.path}: has no tracks to compare; run 'barlowtrack run {run.path}' first")
-    if found["track"].inputs.get("detections") != found["segment"].key:
+    older = found["track"].inputs.get("detections") != found["segment"].key
+    if older or found["track"].inputs.get(AMENDMENTS, UNAMENDED) != edition(run.folder):
         raise StorageError(f"{run.path}: its tracks are older than its detections; run 'barlowtrack run {run.path}' first")
     return found
 
@@ -85,7 +86,7 @@ def _activity(run: Run, records: dict[str, StageRecord]) -> tuple[Traces | None,
     return run.traces, run.swaps
 
 
-def _scaled(detections: Detections, factor: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Detections:
+def scaled(detections: Detections, factor: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Detections:
     """Puts positions into the unit of the other run, where somebody gave the recording another voxel size."""
     if np.all(factor == 1):
         return detections

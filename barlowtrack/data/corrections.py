@@ -2,6 +2,8 @@
 
 Neurons are called by the id that tracks give them, or by a name. Ids depend on the atlas alone, never on corrections, so a row keeps
 its meaning whatever is added; `atlas` says whose ids they are, and witnesses tell which neurons those were once the atlas is another.
+
+Rows that add or divide detections are edits: they say where nuclei are, not who they are.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -23,6 +25,8 @@ FIRST_LINE = 2
 """The first line of the table that holds a row; line 1 names the columns."""
 
 LONGEST = 64
+NOTHING_SAID = "none"
+"""Digest of no rows."""
 _FARTHEST_UM = 1e9
 
 FORMS: Mapping[str, tuple[frozenset[str], ...]] = MappingProxyType(
@@ -33,15 +37,25 @@ FORMS: Mapping[str, tuple[frozenset[str], ...]] = MappingProxyType(
         "name": (frozenset({"neuron", "other"}),),
         "merge": (frozenset({"neuron", "other"}),),
         "split": (frozenset({"t", "neuron", "other"}), frozenset({"t", "until", "neuron", "other"})),
+        "add": (frozenset({"t", "position"}),),
+        "divide": (frozenset({"t", "position", "other"}), frozenset({"t", "label", "position", "other"})),
         "undo": (frozenset({"other"}),),
     }
 )
 """What a row can say -> what it then gives; a detection is a label, or a position, or both."""
 
+EDITS = frozenset({"add", "divide"})
+"""What changes detections themselves."""
+
 
 def cleaned(text: str) -> str:
     """Returns a text as it is stored: composed Unicode, no blanks around it."""
     return unicodedata.normalize("NFC", text).strip()
+
+
+def place_text(place_um: Iterable[float]) -> str:
+    """Returns a place as `other` of a division holds it: "z y x"."""
+    return " ".join(repr(round(float(axis), 4)) for axis in place_um)
 
 
 def is_id(neuron: str) -> bool:
@@ -58,9 +72,11 @@ class Correction:
         t: Volume; of a split, the first in which it is another neuron.
         until: Of a split, the last; to the end where not given.
         label: Of the detection in volume t.
-        position_um: z, y, x of the detection; says which it is where the label is empty or was given to another one since.
+        position_um: z, y, x of the detection; says which it is where the label is empty or was given to another one since. Of an added
+            nucleus, and of the first of two that a detection is divided into, where it lies.
         neuron: Id or name.
-        other: The name it gets, the neuron that is the same, the name of the neuron that is split off, or the line that is undone.
+        other: The name it gets, the neuron that is the same, the name of the neuron that is split off, where the second of two nuclei
+            lies ("z y x" in um), or the line that is undone.
         who: Said it.
         when: ISO 8601.
         atlas: Whose ids these are, see Identities.mark; empty: those of the row above, or of the atlas at hand.
@@ -86,7 +102,10 @@ class Correction:
             self._check_text(name, getattr(self, name))
         given = {name for name in ("t", "until") if getattr(self, name) is not None}
         given |= {name for name in ("neuron", "other") if getattr(self, name)}
-        given |= {"detection"} if self.label is not None or self.position_um is not None else set()
+        if self.is_edit:
+            given |= {name for name, value in (("label", self.label), ("position", self.position_um)) if value is not None}
+        else:
+            given |= {"detection"} if self.label is not None or self.position_um is not None else set()
         if given not in FORMS[self.what]:
             forms = "; or ".join(", ".join(sorted(form)) for form in FORMS[self.what])
             raise self.refused(
@@ -97,6 +116,8 @@ class Correction:
             raise self.refused(f"{self.what}: expected a neuron and then a name, got the number {self.other} for a name")
         if self.what == "merge" and self.neuron == self.other:
             raise self.refused(f"merge: expected two neurons, got {self.neuron} twice")
+        if self.what == "divide" and self.other_um is None:
+            raise self.refused(f"divide: expected the place of the second nucleus, z y x in um, got {self.other!r}")
         if self.what == "undo" and not (is_id(self.other) and int(self.other) >= FIRST_LINE):
             raise self.refused(f"undo: expected the number of a line from {FIRST_LINE}, got {self.other}")
         for name in ("neuron", "other"):
@@ -114,9 +135,23 @@ class Correction:
         return InputError(f"corrections.csv: line {self.line}: {why}")
 
     @property
+    def is_edit(self) -> bool:
+        """Whether it changes detections themselves."""
+        return self.what in EDITS
+
+    @property
     def about_detection(self) -> bool:
-        """Whether it speaks of one detection."""
-        return self.label is not None or self.position_um is not None
+        """Whether it says who one detection is."""
+        return not self.is_edit and (self.label is not None or self.position_um is not None)
+
+    @property
+    def other_um(self) -> tuple[float, float, float] | None:
+        """z, y, x of the second nucleus of a division; None where `other` is no place."""
+        try:
+            z, y, x = (float(axis) for axis in self.other.split())
+        except ValueError:
+            return None
+        return (z, y, x) if all(abs(axis) < _FARTHEST_UM for axis in (z, y, x)) else None
 
     def _check_text(self, name: str, text: str) -> None:
         if len(text) > LONGEST:
@@ -205,7 +240,7 @@ class Corrections:
         """How many rows are in force, and a hash of what they say (not of who said it, and when); "none" where there are none."""
         rows = self.in_force
         if not rows:
-            return "none"
+            return NOTHING_SAID
         whole = hashlib.blake2b(digest_size=16)
         for row in rows:
             whole.update(repr((row.what, row.t, row.until, row.label, row.position_um, row.neuron, row.other, row.atlas)).encode())
@@ -214,6 +249,11 @@ class Corrections:
             for column in (told.neuron.astype(np.int64), told.t.astype(np.int64), told.position_um.astype(np.float64)):
                 whole.update(np.ascontiguousarray(column).tobytes())
         return f"{len(rows)} {whole.hexdigest()}"
+
+    @property
+    def edits(self) -> tuple[Correction, ...]:
+        """The rows in force that add or divide detections, by volume, then line."""
+        return tuple(sorted((row for row in self.in_force if row.is_edit), key=lambda row: (row.t or 0, row.line)))
 
     @property
     def next_line(self) -> int:
@@ -240,6 +280,20 @@ class Corrections:
                     rows.append(replace(anonymous, line=known[which]))
                 became[row.line] = known[which]
         return Corrections(tuple(rows), {**others.witnesses, **self.witnesses})
+
+
+def edits_by_volume(edits: Iterable[Correction]) -> dict[int, tuple[Correction, ...]]:
+    """Returns the edits of each volume that has some, by line."""
+    found: dict[int, tuple[Correction, ...]] = {}
+    for row in edits:
+        found[row.t or 0] = (*found.get(row.t or 0, ()), row)
+    return found
+
+
+def edits_digest(edits: Iterable[Correction]) -> str:
+    """Returns how many edits there are, and a hash of what they say; "none" where there are none."""
+    said = [(row.what, row.t, row.label, row.position_um, row.other) for row in edits]
+    return f"{len(said)} {hashlib.blake2b(repr(said).encode(), digest_size=16).hexdigest()}" if said else NOTHING_SAID
 
 
 def _is_number(text: str) -> bool:

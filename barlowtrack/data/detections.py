@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from barlowtrack.data.arrays import FloatArray, IntArray, expect, expect_rows
+from barlowtrack.data.arrays import UNKNOWN, FloatArray, IntArray, expect, expect_rows
 
 LEAST_SHARE = 0.7
 """Of what is usual in a recording: a volume with less is junk; see VolumeLooks."""
@@ -84,6 +84,24 @@ class Detections:
         """Returns some rows, given in rising order; volumes keep their numbers."""
         columns = [name for name in self.__dataclass_fields__ if name != "n_volumes"]
         return Detections(self.n_volumes, **{name: getattr(self, name)[rows] for name in columns})
+
+    def joined(self, others: Detections, row: IntArray) -> tuple[Detections, IntArray]:
+        """Puts detections of the same volumes among these.
+
+        Args:
+            others: With other labels.
+            row: (N,) rows that these were.
+
+        Returns:
+            All of them in their order, and which row each was; UNKNOWN of the others.
+        """
+        order = np.lexsort([np.concatenate([self.label, others.label]), np.concatenate([self.t, others.t])])
+        columns = {
+            name: np.concatenate([getattr(self, name), np.asarray(getattr(others, name), getattr(self, name).dtype)])[order]
+            for name in self.__dataclass_fields__
+            if name != "n_volumes"
+        }
+        return Detections(self.n_volumes, **columns), np.concatenate([row, np.full(len(others), UNKNOWN)])[order]
 
     @classmethod
     def concatenate(cls, parts: Sequence[Detections], n_volumes: int) -> Detections:

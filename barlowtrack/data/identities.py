@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from barlowtrack.data.arrays import UNKNOWN, FloatArray, IntArray, expect, expect_rows
+from barlowtrack.data.arrays import UNKNOWN, BoolArray, FloatArray, IntArray, expect, expect_rows
+
+SAME_UM = 1e-3
+"""Places that are closer, along every axis, are one: tables hold a tenth of it."""
 
 
 def _expect_shares(what: str, values: FloatArray, *, gaps: bool = False) -> None:
@@ -43,6 +46,63 @@ class Candidates:
 
 
 @dataclass(frozen=True)
+class Clicks:
+    """Where people said that nuclei are, and what was made of that: by its click, not by its middle, a nucleus that people made is known.
+
+    Whatever light and settings make of a nucleus, the click that it was made from stays where it was.
+
+    Attributes:
+        t: (C,) volume.
+        place_um: (C, 3) z, y, x; none twice in a volume.
+        row: (C,) detection that lies there by them, UNKNOWN where none could be made.
+    """
+
+    t: IntArray
+    place_um: FloatArray
+    row: IntArray
+
+    def __post_init__(self) -> None:
+        expect_rows("clicks", len(self.t), place_um=self.place_um, row=self.row)
+
+    @classmethod
+    def none(cls) -> Clicks:
+        """Returns those of nobody."""
+        return cls(np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros(0, np.int64))
+
+    def at(self, t: int | None, place_um: tuple[float, float, float] | None) -> int | None:
+        """Returns which click a place is, to the last digit that is written down; None where it is none."""
+        if t is None or place_um is None or not len(self.t):
+            return None
+        same = np.flatnonzero((self.t == t) & (np.abs(self.place_um - place_um) <= SAME_UM).all(1))
+        return int(same[0]) if len(same) else None
+
+    def of(self, row: int) -> tuple[float, float, float] | None:
+        """Returns the last click that says that a detection is there; None where none does."""
+        mine = np.flatnonzero(self.row == row)
+        if not len(mine):
+            return None
+        z, y, x = self.place_um[mine[-1]].tolist()
+        return z, y, x
+
+
+@dataclass(frozen=True)
+class Amended:
+    """What identities have to remember once people have added or divided detections.
+
+    Attributes:
+        mark: Identities.mark as it was before: whose ids tracks show stays.
+        entry: (I,) entries of the atlas that were ever assigned, in the order of their ids, as it was before.
+        fresh: (N,) detections that people made: of these the atlas has said nothing yet.
+        clicks: Where people said that they are.
+    """
+
+    mark: str
+    entry: IntArray
+    fresh: BoolArray
+    clicks: Clicks
+
+
+@dataclass(frozen=True)
 class Identities:
     """What the atlas says of every detection, before anybody has been heard.
 
@@ -53,6 +113,7 @@ class Identities:
         absent: (T, K) probability that an entry is not among the detections of a volume; NaN where it was assigned.
         place_um: (T, K, 3) z, y, x where the atlas, laid over a volume, has each entry, detected or not; NaN where a volume shows
             nothing, and where places are not known: looks alone tell none.
+        amended: What was before people added or divided detections; None where nobody did.
     """
 
     neuron: IntArray
@@ -60,9 +121,12 @@ class Identities:
     candidates: Candidates
     absent: FloatArray
     place_um: FloatArray
+    amended: Amended | None = None
 
     def __post_init__(self) -> None:
         expect_rows("identities", len(self.neuron), probability=self.probability, candidates=self.candidates.neuron)
+        if self.amended is not None:
+            expect_rows("identities", len(self.neuron), fresh=self.amended.fresh)
         expect(self.absent.ndim == 2, "identities.absent", "(T, K)", self.absent.shape)
         expect(self.place_um.shape == (*self.absent.shape, 3), "identities.place_um", f"{(*self.absent.shape, 3)}", self.place_um.shape)
         _expect_ids("identities.neuron", self.neuron, self.n_neurons)
@@ -81,6 +145,8 @@ class Identities:
     @property
     def mark(self) -> str:
         """Whose ids tracks will show: the same as long as the same detections are the same entries; begins with a letter."""
+        if self.amended is not None:
+            return self.amended.mark
         whole = hashlib.blake2b(np.ascontiguousarray(self.neuron, dtype=np.int32).tobytes(), digest_size=6)
         return f"a{whole.hexdigest()}"
 

@@ -97,6 +97,10 @@ class Places:
     def __len__(self) -> int:
         return len(self.t)
 
+    def subset(self, rows: IntArray) -> Places:
+        """Returns some rows, given in rising order."""
+        return Places(self.t[rows], self.entry[rows], self.position_um[rows], self.light.subset(rows))
+
     @classmethod
     def concatenate(cls, parts: Sequence[Places]) -> Places:
         """Joins the places of successive volumes."""

@@ -32,7 +32,7 @@ class Recording:
         channel_names: One a channel.
         reference: Index of the channel that shows where the neurons are (red).
         signal: Index of the channel that shows what they do (green); None where there is none.
-        fingerprint: Hash of content and geometry; two recordings with the same one are the same.
+        fingerprint: Hash of content and geometry; two recordings with the same one are the same. "" where it was opened only to look at.
         assumptions: What no metadata said and nobody gave, in plain words, for the log and the report.
     """
 

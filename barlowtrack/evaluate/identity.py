@@ -16,6 +16,10 @@ from barlowtrack.evaluate.standard import standard_metrics
 
 log = logging.getLogger(__name__)
 
+GATE_UM = 3.0
+"""Farthest a detection may be from its true neuron, where nobody says otherwise."""
+STRANGE_RECALL = 0.3
+"""Fewer true detections than this with a detection nearby: rather another recording's truth, or other units, than a poor detector."""
 RIGHT_NEURON = 0.95
 """A neuron counts as recovered from this accuracy on."""
 
@@ -72,6 +76,8 @@ class Evaluation:
         volumes: One row a scored volume.
         mapping: Our neuron id -> true neuron id, one to one.
         outcome: (N,) Outcome of every detection of ours.
+        matched: (N,) row of the truth that every detection of ours is; UNKNOWN where none.
+        scored: (M,) rows of the truth that are scored.
         standard: Standard tracking scores by name; a text says why one is missing.
     """
 
@@ -82,6 +88,8 @@ class Evaluation:
     volumes: Scores
     mapping: dict[int, int]
     outcome: IntArray
+    matched: IntArray
+    scored: IntArray
     standard: dict[str, float | str]
 
     @property
@@ -172,7 +180,7 @@ def as_text(rows: Sequence[tuple[str, float | int | str]]) -> str:
     return "\n".join(f"{name:<{width}}  {value:.3f}" if isinstance(value, float) else f"{name:<{width}}  {value}" for name, value in rows)
 
 
-def evaluate(detections: Detections, tracks: Tracks, truth: Truth, *, gate_um: float = 3.0) -> Evaluation:
+def evaluate(detections: Detections, tracks: Tracks, truth: Truth, *, gate_um: float = GATE_UM) -> Evaluation:
     """Holds identities against the truth.
 
     Args:
@@ -188,7 +196,7 @@ def evaluate(detections: Detections, tracks: Tracks, truth: Truth, *, gate_um: f
 
 
 def evaluate_points(
-    t: IntArray, position_um: FloatArray, neuron: IntArray, truth: Truth, *, n_volumes: int | None = None, gate_um: float = 3.0
+    t: IntArray, position_um: FloatArray, neuron: IntArray, truth: Truth, *, n_volumes: int | None = None, gate_um: float = GATE_UM
 ) -> Evaluation:
     """Holds stored identities, ours or another program's, against the truth.
 
@@ -237,6 +245,8 @@ def evaluate_points(
         volumes=_scores(truth.t[truth_row], fate),
         mapping=mapping,
         outcome=outcome,
+        matched=matched,
+        scored=truth_row,
         standard=standard_metrics(t, neuron, truth.t, truth.neuron, truth_row, matched),
     )
 
@@ -254,7 +264,7 @@ def _scored_truth(truth: Truth, n_volumes: int) -> IntArray:
 
 def _match(t: IntArray, position_um: FloatArray, truth: Truth, truth_row: IntArray, volumes: IntArray, gate_um: float) -> IntArray:
     """Returns the row of truth that every detection is, or -1: (N,)."""
-    matched = np.full(len(t), -1, np.intp)
+    matched = np.full(len(t), UNKNOWN, np.intp)
     order = np.argsort(t, kind="stable")
     true_order = truth_row[np.argsort(truth.t[truth_row], kind="stable")]
     bounds = np.searchsorted(t[order], [volumes, volumes + 1])  # (2, V)

@@ -79,6 +79,7 @@ def _solved_again(rulings: Rulings, detections: Detections, vectors: FloatArray,
     absent, calibration = identities.absent.copy(), learned.calibration
     if calibration is None:  # nothing was detected
         return identities
+    fresh = np.zeros(len(neuron), bool) if identities.amended is None else identities.amended.fresh
     for t in touched(rulings, detections, identities):
         part = detections.rows_of(int(t))
         volume = learned.preparation.volume(np.arange(part.start, part.stop), detections.position_um[part], np.asarray(vectors[part]))
@@ -86,7 +87,7 @@ def _solved_again(rulings: Rulings, detections: Detections, vectors: FloatArray,
         claims = claims_of(found)
         sure = calibration.probability(claims).clip(0, SUREST_CHANGE)
         others, shares = calibration.candidates(claims, sure)
-        changed = found.neuron != neuron[volume.rows]
+        changed = (found.neuron != neuron[volume.rows]) | fresh[volume.rows]
         rows = volume.rows[changed]
         neuron[rows], probability[rows] = found.neuron[changed], sure[changed]
         who[rows], share[rows] = others[changed], shares[changed]

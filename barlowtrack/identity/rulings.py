@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from barlowtrack.data import UNKNOWN, Detections, FloatArray, Identities, IntArray
+from barlowtrack.data import UNKNOWN, Clicks, Detections, FloatArray, Identities, IntArray
 from barlowtrack.data.corrections import Correction, Corrections, Witnesses, is_id
 from barlowtrack.identity.statements import Statements, state
 from barlowtrack.identity.volumes import neighbour_distance_um
@@ -55,18 +55,38 @@ def number(detections: Detections, neuron: IntArray) -> IntArray:
     return np.asarray(entries[np.lexsort(mean.T)])
 
 
+def entries_of(detections: Detections, identities: Identities) -> IntArray:
+    """Returns the entry that each id stands for: as `number` had them before people added or divided detections, for ids stay."""
+    return number(detections, identities.neuron) if identities.amended is None else identities.amended.entry
+
+
+def clicks_of(identities: Identities) -> Clicks:
+    """Returns where people said that nuclei are."""
+    return Clicks.none() if identities.amended is None else identities.amended.clicks
+
+
+def place_of(at: int, detections: Detections, identities: Identities) -> tuple[float, float, float]:
+    """Returns by what place rows are to speak of a detection: where it lies, or, of one that people made, where they clicked.
+
+    Where light, or another row, puts it in the next run is not known yet; the click stays.
+    """
+    amended = identities.amended
+    click = amended.clicks.of(at) if amended is not None and amended.fresh[at] else None
+    z, y, x = detections.position_um[at].tolist() if click is None else click
+    return round(z, 4), round(y, 4), round(x, 4)
+
+
 def witnesses_of(detections: Detections, identities: Identities) -> Witnesses:
     """Chooses up to N_WITNESSES sure detections of every neuron, spread over the recording."""
-    entry = number(detections, identities.neuron)
-    id_of = _inverse(entry, identities.n_neurons)
+    entry = entries_of(detections, identities)
     rows, neurons = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     order = np.lexsort([-identities.probability, identities.neuron])
     start = np.searchsorted(identities.neuron[order], entry)
     stop = np.searchsorted(identities.neuron[order], entry, "right")
-    for a, b in zip(start, stop, strict=True):
+    for neuron, (a, b) in enumerate(zip(start, stop, strict=True)):
         sure = np.sort(order[a : a + max((b - a + 1) // 2, min(N_WITNESSES, b - a))])
         rows.append(sure[np.unique(np.linspace(0, len(sure) - 1, min(N_WITNESSES, len(sure))).astype(int))])
-        neurons.append(np.full(len(rows[-1]), id_of[identities.neuron[rows[-1][0]]]))
+        neurons.append(np.full(len(rows[-1]), neuron))
     row = np.concatenate(rows)
     return Witnesses(np.concatenate(neurons), detections.t[row].astype(np.int64), detections.position_um[row].astype(np.float64))
 
@@ -78,13 +98,15 @@ def rule(corrections: Corrections, detections: Detections, identities: Identitie
         InputError: a row speaks of a detection or a neuron that is not there, or of one of another atlas that is not found in this
             one; or two rows clash. Says which lines.
     """
-    entry = number(detections, identities.neuron)
+    entry = entries_of(detections, identities)
     id_of = _inverse(entry, identities.n_neurons)
     reach_um = neighbour_distance_um(detections) / 2
     rows = _of_this_atlas(corrections, detections, id_of[identities.neuron], identities.mark, reach_um)
-    where = [locate(row, detections, reach_um) for row in rows]
+    clicks = clicks_of(identities)
+    where = [None if _unmade(row, clicks) else locate(row, detections, reach_um, clicks) for row in rows]
     _refuse_strangers(rows, len(entry))
-    statements = state(rows, where)
+    about: list[Hashable] = [(row.t, row.position_um) if _unmade(row, clicks) else at for row, at in zip(rows, where, strict=True)]
+    statements = state(rows, about)
     if statements.clashes:
         raise statements.clashes[0].error()
     added = _added(statements)
@@ -157,23 +179,37 @@ def _nearest(detections: Detections, t: int, place_um: FloatArray, reach_um: flo
     return rows.start + best if distance[best] <= reach_um else None
 
 
-def locate(row: Correction, detections: Detections, reach_um: float | None = None) -> int | None:
-    """Returns the detection that a correction speaks of: the one of its label, unless that lies elsewhere now; else the nearest one.
+def _unmade(row: Correction, clicks: Clicks) -> bool:
+    """Whether a row speaks of a nucleus that people say is there, and that could not be made: it means no other one."""
+    click = clicks.at(row.t, row.position_um) if row.about_detection else None
+    return click is not None and int(clicks.row[click]) == UNKNOWN
+
+
+def locate(row: Correction, detections: Detections, reach_um: float | None = None, clicks: Clicks | None = None) -> int | None:
+    """Returns the detection that a correction speaks of.
+
+    What people made is told by the very place where they clicked, whatever label it has and wherever it lies. All else is the one of the
+    row's label, unless that lies elsewhere now; else the nearest one.
 
     Args:
         row: A correction; None comes back where it speaks of no detection.
         detections: N of them.
         reach_um: Farthest that it may lie from the position given; half the distance of neighbours where not given.
+        clicks: Where people said that nuclei are.
 
     Raises:
         InputError: there is none.
     """
-    if reach_um is None:
-        reach_um = neighbour_distance_um(detections) / 2
+    clicks = Clicks.none() if clicks is None else clicks
     if row.t is not None and row.t >= detections.n_volumes:
         raise row.refused(f"t: expected a volume from 0 to {detections.n_volumes - 1}, got {row.t}")
     if row.t is None or not row.about_detection:
         return None
+    click = clicks.at(row.t, row.position_um)
+    if click is not None:
+        if clicks.row[click] == UNKNOWN:
+            raise row.refused(f"the nucleus that was to be there in volume {row.t} could not be made; see the warnings of the last run")
+        return int(clicks.row[click])
     rows = detections.rows_of(row.t)
     same = np.flatnonzero(detections.label[rows] == row.label) + rows.start if row.label is not None else np.zeros(0, int)
     if row.position_um is None:
@@ -181,6 +217,8 @@ def locate(row: Correction, detections: Detections, reach_um: float | None = Non
             raise row.refused(f"volume {row.t} has no detection of label {row.label}")
         return int(same[0])
     place = np.asarray(row.position_um)
+    if reach_um is None:
+        reach_um = neighbour_distance_um(detections) / 2
     if len(same) and np.linalg.norm(detections.position_um[same[0]] - place) <= reach_um:
         return int(same[0])
     found = _nearest(detections, row.t, place, reach_um)
@@ -238,9 +276,11 @@ def _names(statements: Statements, ids: Mapping[str, int], added: Sequence[str])
 
 
 def touched(rulings: Rulings, detections: Detections, identities: Identities) -> NDArray[np.int64]:
-    """Returns the volumes in which a person says something else than the atlas does."""
+    """Returns the volumes in which a person says something else than the atlas does, or made detections that it does not know."""
     says = rulings.meaning(detections.t[rulings.row], identities.neuron[rulings.row])
     volumes = set(detections.t[rulings.row][says != rulings.neuron].tolist())
+    if identities.amended is not None:
+        volumes |= set(detections.t[identities.amended.fresh].tolist())
     for t, neuron in rulings.absent:
         rows = detections.rows_of(int(t))
         here = rulings.meaning(detections.t[rows], identities.neuron[rows])

@@ -61,7 +61,10 @@ TABLES: Mapping[TableName, Mapping[str, tuple[str, str]]] = MappingProxyType(
             "green_mean": ("camera units", "Mean of the signal channel over the nucleus; empty where there is no such channel."),
             "green_peak": ("camera units", "Maximum of the signal channel in the nucleus; empty where there is no such channel."),
             "quality": ("noise", "Contrast of the nucleus in units of the noise of its volume; larger is better."),
-            "probability": ("", "0 to 1: that this is a nucleus, as the star-convex network says; empty where another method found it."),
+            "probability": (
+                "",
+                "0 to 1: that this is a nucleus, as the star-convex network says; empty where another method, or a person, found it.",
+            ),
         },
         "volumes": {
             "t": _T,
@@ -101,16 +104,24 @@ TABLES: Mapping[TableName, Mapping[str, tuple[str, str]]] = MappingProxyType(
         "corrections": {
             "when": ("", "ISO 8601, UTC."),
             "who": ("", "Said it."),
-            "what": ("", "is, not-a-neuron, absent, name, merge, split or undo."),
+            "what": ("", "is, not-a-neuron, absent, name, merge, split, add, divide or undo."),
             "t": ("volume", "Volume, counted from 0; of a split, the first in which it is another neuron."),
             "until": ("volume", "Of a split, the last; empty: to the end."),
             "label": ("", "Label of the detection that is meant."),
             **{
-                f"{axis}_um": ("um", f"Position of that detection along {axis}; stands for it where the label is empty or lies elsewhere.")
+                f"{axis}_um": (
+                    "um",
+                    f"Position of that detection along {axis}; stands for it where the label is empty or lies elsewhere. Of add, where the"
+                    " nucleus lies; of divide, where the first of two does.",
+                )
                 for axis in "zyx"
             },
             "neuron": ("", "Identity, or name."),
-            "other": ("", "Name it gets; neuron that is the same; name of the neuron that is split off; line that is undone."),
+            "other": (
+                "",
+                "Name it gets; neuron that is the same; name of the neuron that is split off; where the second of two nuclei lies, z y x in"
+                " um with spaces between; line that is undone.",
+            ),
             "atlas": ("", "Whose identities these are; empty: those of the row above, or of the atlas at hand."),
         },
         "light": {"t": _T, "label": _LABEL, **_light("nucleus")},

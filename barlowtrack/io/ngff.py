@@ -49,11 +49,11 @@ class ZarrSource:
         return np.ascontiguousarray(values, self.array.dtype.newbyteorder("="))
 
 
-def open_zarr(path: Path, config: RecordingConfig) -> tuple[FileMetadata, ZarrSource, tuple[int, int, int, int, int], Files]:
+def open_zarr(path: Path, config: RecordingConfig) -> tuple[FileMetadata, ZarrSource, tuple[int, int, int, int, int], Path]:
     """Opens the finest level of an OME-Zarr image, or a plain zarr array whose axes the settings give.
 
     Returns:
-        Its metadata, its volumes, its shape T C Z Y X, and the files that make its fingerprint.
+        Its metadata, its volumes, its shape T C Z Y X, and the folder of its array.
 
     Raises:
         InputError: no zarr, no image, or of a type that is none.
@@ -71,7 +71,7 @@ def open_zarr(path: Path, config: RecordingConfig) -> tuple[FileMetadata, ZarrSo
         raise InputError(f"{path}: expected {array.ndim} axes for shape {array.shape}, got [recording] axes {axes}")
     size = dict(zip(axes, shape, strict=True))
     t, c, z, y, x = (size.get(axis, 1) for axis in AXES)
-    return metadata, ZarrSource(str(path), array, axes), (t, c, z, y, x), _files(path, folder)
+    return metadata, ZarrSource(str(path), array, axes), (t, c, z, y, x), folder
 
 
 def write_zarr(recording: Recording, path: Path, name: str, version: Literal["0.4", "0.5"], progress: Progress) -> None:
@@ -177,8 +177,13 @@ def _attributes(group: Any) -> dict[str, Any]:
     return dict(attributes["ome"]) if isinstance(attributes.get("ome"), Mapping) else attributes
 
 
-def _files(root: Path, folder: Path) -> Files:
-    """Lists what makes the fingerprint: metadata and evenly sampled chunks whole, of the other chunks name and size."""
+def zarr_files(root: Path, folder: Path) -> Files:
+    """Lists what makes the fingerprint: metadata and evenly sampled chunks whole, of the other chunks name and size.
+
+    Args:
+        root: Of the image.
+        folder: Of its array.
+    """
     listed: Files = []
     for place, prefix in dict.fromkeys([(root, "image"), (folder.parent, "image"), (folder, "array")]):
         listed += [(f"{prefix}/{name}", place / name, True) for name in _METADATA_FILES if (place / name).is_file()]

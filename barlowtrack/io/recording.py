@@ -68,7 +68,7 @@ class FolderSource:
         return _read(stack, self.planes, t)
 
 
-def open_recording(path: Path | str, config: RecordingConfig = METADATA_ONLY) -> Recording:
+def open_recording(path: Path | str, config: RecordingConfig = METADATA_ONLY, *, to_look: bool = False) -> Recording:
     """Opens a recording; reads metadata and samples for the fingerprint, no volume.
 
     Axes, voxel size, rate and channel names come from the metadata, and the settings count more. Files of a folder are taken in natural
@@ -77,6 +77,8 @@ def open_recording(path: Path | str, config: RecordingConfig = METADATA_ONLY) ->
     Args:
         path: A folder of TIFFs, a TIFF, or an OME-Zarr.
         config: What the metadata does not say, or says wrongly.
+        to_look: Leave out the fingerprint, for which every file is opened: seconds to minutes where they are thousands. Nothing may be
+            kept of such a recording.
 
     Returns:
         The recording; what was assumed stands in its assumptions.
@@ -87,17 +89,17 @@ def open_recording(path: Path | str, config: RecordingConfig = METADATA_ONLY) ->
     path = Path(path)
     is_folder = stat.S_ISDIR(_mode(path))
     if is_folder and not _ZARR_FILES.isdisjoint(_list(path)):
-        from barlowtrack.io.ngff import open_zarr  # zarr takes a third of a second to import
+        from barlowtrack.io.ngff import open_zarr, zarr_files  # zarr takes a third of a second to import
 
-        metadata, source, shape, files = open_zarr(path, config)
-        return _recording(path, config, metadata, source, shape, files)
+        metadata, source, shape, folder = open_zarr(path, config)
+        return _recording(path, config, metadata, source, shape, None if to_look else zarr_files(path, folder))
     if is_folder:
-        return _open_folder(path, config)
+        return _open_folder(path, config, to_look)
     if path.suffix.lower() not in _TIFF:
         raise InputError(
             f"{path}: expected a folder of TIFFs, a TIFF ({', '.join(_TIFF)}) or an OME-Zarr, got {path.suffix or 'no extension'}"
         )
-    return _open_stack(path, path, config)
+    return _open_stack(path, path, config, to_look)
 
 
 def recording_name(path: Path | str) -> str:
@@ -105,26 +107,26 @@ def recording_name(path: Path | str) -> str:
     return _EXTENSION.sub("", Path(os.path.abspath(path)).name) or "recording"
 
 
-def _open_stack(path: Path, file: Path, config: RecordingConfig, remarks: Sequence[str] = ()) -> Recording:
+def _open_stack(path: Path, file: Path, config: RecordingConfig, to_look: bool) -> Recording:
     stack = open_stack(file)
     planes, shape = _planes(stack.metadata, config)
-    return _recording(path, config, stack.metadata, StackSource(stack, planes), shape, [("", file, True)], remarks)
+    return _recording(path, config, stack.metadata, StackSource(stack, planes), shape, None if to_look else [("", file, True)])
 
 
-def _open_folder(path: Path, config: RecordingConfig) -> Recording:
+def _open_folder(path: Path, config: RecordingConfig, to_look: bool) -> Recording:
     names = sorted((name for name in _list(path) if name.lower().endswith(_TIFF) and not name.startswith(".")), key=_natural)
     if not names:
         others = ", ".join(sorted(_list(path))[:3])
         raise InputError(f"{path}: expected TIFFs ({', '.join(_TIFF)}) in the folder, got {others or 'an empty folder'}")
     paths = tuple(path / name for name in names)
     if len(paths) == 1:
-        return _open_stack(path, paths[0], config)
+        return _open_stack(path, paths[0], config, to_look)
     metadata = open_stack(paths[0]).metadata
     planes, (n_times, *volume) = _planes(metadata, config)
     if n_times != 1:
         raise InputError(f"{paths[0]}: expected one volume in each of {len(paths)} files, got {n_times}; open the file alone, or join them")
     shape = (len(paths), volume[0], volume[1], volume[2], volume[3])
-    files = [(name, file, True) for name, file in zip(names, paths, strict=True)]
+    files = None if to_look else [(name, file, True) for name, file in zip(names, paths, strict=True)]
     return _recording(path, config, metadata, FolderSource(paths, metadata, planes[0]), shape, files, _numbering(names))
 
 
@@ -134,7 +136,7 @@ def _recording(
     metadata: FileMetadata,
     source: VolumeSource,
     shape: tuple[int, int, int, int, int],
-    files: Sequence[tuple[str, Path, bool]],
+    files: Sequence[tuple[str, Path, bool]] | None,
     remarks: Sequence[str] = (),
 ) -> Recording:
     voxel_size_um = settle_voxel_size(metadata, config)
@@ -143,7 +145,7 @@ def _recording(
     # not sizes, rate or channels: a run folder keeps those apart, so that a new rate does not make every stage stale
     geometry = {"shape": shape, "dtype": metadata.dtype.str.lstrip("<>=|"), "axes": config.axes}
     try:
-        digest = fingerprint(geometry, files)
+        digest = "" if files is None else fingerprint(geometry, files)
     except OSError as error:
         raise InputError(f"{error.filename or path}: cannot be read: {error.strerror or error}") from None
     assumptions = (*metadata.remarks, *remarks, *no_rate, *channels.remarks)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from barlowtrack.data import Detections, Progress, Recording, Tracks, silent
+from barlowtrack.data import Detections, Progress, Recording, Tracks, silent, span_of
 from barlowtrack.errors import InputError
 from barlowtrack.movie.formats import refuse_file, write_frames
 from barlowtrack.movie.frames import Frames
@@ -29,16 +29,8 @@ def choose_frames(n_volumes: int, volumes: str | None = None, max_frames: int = 
     """
     if max_frames < 1:
         raise InputError(f"movie: max_frames: expected 1 or more, got {max_frames}")
-    first, last = 0, n_volumes
-    if volumes is not None:
-        start, colon, stop = volumes.partition(":")
-        if not colon or not all(part.strip() == "" or part.strip().isdecimal() for part in (start, stop)):
-            raise InputError(f"movie: volumes: expected FROM:TO, such as 0:100, got {volumes}")
-        first, last = int(start or 0), min(int(stop or n_volumes), n_volumes)
-        if first >= last:
-            raise InputError(f"movie: volumes: expected some of 0:{n_volumes}, got {volumes}")
-    n = min(last - first, max_frames)
-    return [int(t) for t in np.linspace(first, last - 1, n).round()]
+    shown = span_of(":" if volumes is None else volumes, n_volumes, "movie")
+    return [int(t) for t in np.linspace(shown[0], shown[-1], min(len(shown), max_frames)).round()]
 
 
 def film(

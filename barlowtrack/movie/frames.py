@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from barlowtrack.data import UNKNOWN, Detections, Recording, Tracks
-from barlowtrack.stages.report.drawing import colour_of
+from barlowtrack.showing.colours import colour_of
 
 Colour = tuple[int, int, int]
 

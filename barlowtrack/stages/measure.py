@@ -11,24 +11,9 @@ from functools import partial
 import numpy as np
 
 from barlowtrack.config import ComputeConfig, MeasureConfig
-from barlowtrack.data import (
-    Detections,
-    FloatArray,
-    Identities,
-    Labels,
-    Light,
-    MeasuredVolume,
-    Places,
-    Progress,
-    Recording,
-    medians_by,
-    silent,
-)
-from barlowtrack.detect.light import Volume, nuclei_light, places_light
+from barlowtrack.data import Detections, Identities, Labels, Light, MeasuredVolume, Places, Progress, Recording, silent
+from barlowtrack.detect.reading import Reader
 from barlowtrack.errors import InputError
-
-CAMERA_BITS = (8, 10, 12, 14, 16)
-"""Of cameras; their voxels are often kept in a wider type."""
 
 
 def measure(
@@ -40,6 +25,7 @@ def measure(
     config: MeasureConfig,
     compute: ComputeConfig,
     start: int = 0,
+    stop: int | None = None,
     progress: Progress = silent,
 ) -> Iterator[MeasuredVolume]:
     """Reads light, volume by volume; nothing that people correct later changes it.
@@ -57,6 +43,7 @@ def measure(
         config: Shell, percentile, number of brightest voxels, end of the camera.
         compute: Number of threads and memory; neither changes the result.
         start: First volume: where a run that was cut off goes on.
+        stop: The volume before which to end; the recording's end where not given.
         progress: Told after every volume.
 
     Yields:
@@ -66,37 +53,14 @@ def measure(
         InputError: if the inputs are not of one recording: another number of rows or volumes, another shape, a label without voxels.
     """
     _check(recording, labels, detections, identities)
-    end = camera_end(recording, detections) if config.saturated_at is None else np.full(2, config.saturated_at)
-    read = partial(_read, recording, labels, detections, identities, typical_radius_um(detections, identities), config, end)
+    read = partial(_read, recording, labels, detections, Reader(recording, detections, identities, config))
     with (
         ThreadPoolExecutor(_workers(recording, compute)) as pool,
-        closing(pool.map(read, range(start, recording.n_volumes))) as done,  # type: ignore[type-var]
+        closing(pool.map(read, range(start, recording.n_volumes if stop is None else stop))) as done,  # type: ignore[type-var]
     ):
         for found in done:
             yield found
             progress(found.t + 1, recording.n_volumes)
-
-
-def typical_radius_um(detections: Detections, identities: Identities) -> FloatArray:
-    """Returns (K,) radius of the ball as large as each entry's nuclei usually are; of one never seen, as nuclei are; NaN without any."""
-    radius = np.cbrt(3 / (4 * np.pi) * detections.volume_um3.astype(np.float64))
-    typical = medians_by(radius, identities.neuron, identities.n_neurons)
-    return np.where(np.isfinite(typical), typical, np.median(radius) if len(radius) else np.nan)
-
-
-def camera_end(recording: Recording, detections: Detections) -> FloatArray:
-    """Returns the value at which the camera is at its end, of red and of green: each channel may have a camera of its own.
-
-    The most that the camera's bits hold if the channel's brightest nucleus is just there, in the lowest or in the highest bits of 16; else
-    the most that the voxels' type holds.
-    """
-    type_end = float(np.iinfo(recording.dtype).max) if np.issubdtype(recording.dtype, np.integer) else np.inf
-    ends = {float((2**bits - 1) << shift) for bits in CAMERA_BITS for shift in {0, max(CAMERA_BITS) - bits}}
-    found = []
-    for peaks in (detections.red_peak, detections.green_peak):
-        brightest = float(np.max(peaks, initial=0, where=np.isfinite(peaks)))
-        found.append(brightest if brightest in ends else type_end)
-    return np.array(found)
 
 
 def _check(recording: Recording, labels: Labels, detections: Detections, identities: Identities) -> None:
@@ -117,27 +81,8 @@ def _workers(recording: Recording, compute: ComputeConfig) -> int:
     return max(1, min(wanted, int(compute.memory_gb * 1e9 / per_volume)))
 
 
-def _read(
-    recording: Recording,
-    labels: Labels,
-    detections: Detections,
-    identities: Identities,
-    radius_um: FloatArray,
-    config: MeasureConfig,
-    saturated_at: FloatArray,
-    t: int,
-) -> MeasuredVolume:
+def _read(recording: Recording, labels: Labels, detections: Detections, reader: Reader, t: int) -> MeasuredVolume:
     wanted = detections.label[detections.rows_of(t)]
     if not len(wanted):
         return MeasuredVolume(t, Light.dark(0), Places.concatenate([]))
-    channels = [recording.reference] + ([] if recording.signal is None else [recording.signal])
-    shown = labels.read(t).astype(np.int32, copy=False)
-    volume = Volume(recording.read(t)[channels], shown, recording.voxel_size_um, saturated_at[: len(channels)])
-    light = nuclei_light(volume, wanted, config)
-    lost = np.flatnonzero(light.voxels == 0)
-    if len(lost):
-        what = f"label {wanted[lost[0]]} of the detections has no voxels"
-        raise InputError(f"measure: volume {t}: {what}; labels and detections are of two runs")
-    entry, there = places_light(volume, identities.place_um[t], radius_um, config)
-    places = Places(np.full(len(entry), t, np.int32), entry.astype(np.int32), identities.place_um[t, entry], there)
-    return MeasuredVolume(t, light, places)
+    return reader.read(t, recording.read(t), labels.read(t), wanted)

@@ -62,6 +62,7 @@ def segment(
     config: SegmentConfig,
     compute: ComputeConfig,
     start: int = 0,
+    stop: int | None = None,
     progress: Progress = silent,
 ) -> Iterator[Segmentation]:
     """Finds the nuclei of every volume, in order.
@@ -74,6 +75,7 @@ def segment(
         config: Of the detector.
         compute: Device, threads, and the memory that bounds how many volumes are in flight.
         start: First volume: where a run that was cut off goes on.
+        stop: The volume before which to end; the recording's end where not given.
         progress: Told after every volume.
 
     Yields:
@@ -83,7 +85,7 @@ def segment(
         InputError: a volume that cannot be read, holds NaN or infinity, or has too few planes (names it); a region outside the field.
     """
     find, box = finder(recording, segmenter, config, compute), region(recording, config)
-    plan, n = plan_of(recording, segmenter, config, compute), recording.n_volumes
+    plan, n = plan_of(recording, segmenter, config, compute), recording.n_volumes if stop is None else stop
     # a batch ends where it would had the run begun at the first volume, so that rounding is the same
     ends = [*range(start - start % plan.batch + plan.batch, n, plan.batch), n]
     batches = [range(first, end) for first, end in zip([start, *ends], ends, strict=False) if first < end]
@@ -97,7 +99,7 @@ def segment(
             for found in batch:
                 log.debug("volume %d: %d nuclei", found.t, len(found.detections))
                 yield found
-                progress(found.t + 1, n)
+                progress(found.t + 1, recording.n_volumes)
             if error is not None:
                 raise error
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from barlowtrack.data import (
+    Amendments,
     Bleaching,
     Candidates,
     CropBatch,
@@ -45,6 +46,7 @@ ARTEFACTS = {
     "identities": "identities.safetensors",
     "light": "light.parquet",
     "places": "places.parquet",
+    "amendments": "amendments.safetensors",
     "tracks": "tracks.parquet",
     "candidates": "candidates.parquet",
     "neurons": "neurons.parquet",
@@ -159,6 +161,12 @@ def _read_places(path: Path) -> Places:
     return places_from_frame(read_table(path, "places"))
 
 
+def _read_amendments(path: Path) -> Amendments:
+    from barlowtrack.storage.amendments import from_bytes
+
+    return from_bytes(path.read_bytes())
+
+
 def _read_swaps(path: Path) -> Swaps:
     from barlowtrack.io.activity import swaps_from_frame
     from barlowtrack.io.tables import read_table
@@ -228,6 +236,7 @@ _READERS: dict[str, Callable[[Path], Any]] = {
     "identities": _read_identities,
     "light": _read_light,
     "places": _read_places,
+    "amendments": _read_amendments,
     "tracks": _read_tracks,
     "candidates": _read_frame,
     "neurons": _read_frame,

@@ -45,7 +45,11 @@ def read_corrections(folder: Path) -> Corrections:
     Raises:
         InputError: a row that says nothing that can be; names the line.
     """
-    path = folder / NAME
+    return read_table(folder / NAME)
+
+
+def read_table(path: Path) -> Corrections:
+    """Reads a table of corrections, with the witnesses that lie beside it; see read_corrections."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -55,22 +59,32 @@ def read_corrections(folder: Path) -> Corrections:
     whole, torn = _without_torn(content, path)
     if torn:
         log.warning("%s: line %d is cut off and left out: %s", path, whole.count(b"\n") + 1, ascii(torn.decode("utf-8", "replace")))
-    return Corrections(_rows(whole, path), _read_witnesses(folder / WITNESSES))
+    return Corrections(_rows(whole, path), _read_witnesses(path.with_name(WITNESSES)))
 
 
 def append_correction(
     folder: Path, row: Correction, witnesses: Witnesses | None = None, check: Callable[[Corrections], None] | None = None
 ) -> Correction:
-    """Adds a row to the table of a run folder; on return it is on the disk.
+    """Adds a row to the table of a run folder; on return it is on the disk. See append_corrections."""
+    return append_corrections(folder, lambda _: (row,), {row.atlas: witnesses} if witnesses is not None else {}, check)[0]
+
+
+def append_corrections(
+    folder: Path,
+    said: Callable[[int], Sequence[Correction]],
+    witnesses: Mapping[str, Witnesses],
+    check: Callable[[Corrections], None] | None = None,
+) -> tuple[Correction, ...]:
+    """Adds rows to the table of a run folder, all of them or none; on return they are on the disk.
 
     Args:
         folder: The run folder.
-        row: What is said; its line is not looked at.
-        witnesses: Of the atlas that the row names, in case the folder has none of it yet.
-        check: Gets the table with the row, which is last, and raises where it cannot stand; nobody else writes meanwhile.
+        said: Gets the line in which the first row will stand, and returns the rows; their own lines are not looked at.
+        witnesses: Of the atlases that the rows name, in case the folder has none of them yet.
+        check: Gets the table with the rows, which are last, and raises where it cannot stand; nobody else writes meanwhile.
 
     Returns:
-        The row, with the line in which it stands.
+        The rows, with the lines in which they stand.
 
     Raises:
         InputError: the table cannot be read, or does not have our columns in our order.
@@ -85,27 +99,28 @@ def append_correction(
         header, text = list(COLUMNS), _line(COLUMNS)
         if whole.strip():
             header, text = _header(whole, path), "" if whole.endswith(b"\n") else "\n"
-        row = replace(row, line=(whole + text.encode()).count(b"\n") + 1)
-        table = Corrections((*known.rows, row), known.witnesses)  # an undo of nothing is refused before it is written
+        first = (whole + text.encode()).count(b"\n") + 1
+        rows = tuple(replace(row, line=line) for line, row in enumerate(said(first), first))
+        table = Corrections((*known.rows, *rows), known.witnesses)  # an undo of nothing is refused before it is written
         if check is not None:
             check(table)
-        lacking = [name for name in COLUMNS if name not in header and _cell(row, name)]
+        lacking = [name for name in COLUMNS if name not in header and any(_cell(row, name) for row in rows)]
         if lacking:
             raise InputError(f"{path}: line 1: has no columns {', '.join(lacking)}; add them")
-        if witnesses is not None and row.atlas:
-            _remember(folder / WITNESSES, row.atlas, witnesses)
+        for mark in dict.fromkeys(row.atlas for row in rows if row.atlas in witnesses and row.atlas):
+            _remember(folder / WITNESSES, mark, witnesses[mark])
         if torn:  # only now, for what could not be read stays as it is
             log.warning("%s: moving a row that was cut off to %s: %s", path, TORN, ascii(torn.decode("utf-8", "replace")))
             _set_aside(folder / TORN, torn)
             file.truncate(len(whole))
-        file.write((text + _line([_cell(row, name) for name in header])).encode())
+        file.write((text + "".join(_line([_cell(row, name) for name in header]) for row in rows)).encode())
         file.flush()
         os.fsync(file.fileno())
     with contextlib.suppress(OSError):  # some file systems do not flush folders
         descriptor = os.open(folder, os.O_RDONLY)
         os.fsync(descriptor)
         os.close(descriptor)
-    return row
+    return rows
 
 
 def write_corrections(path: Path, corrections: Corrections) -> None:

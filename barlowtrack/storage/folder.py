@@ -6,6 +6,7 @@ RECORDING.barlowtrack/
     detections.parquet, labels.zarr, ..., report.html
     keys/STAGE.json      what a stage's artefacts were made from
     partial/STAGE/       a stage at work, or killed at work
+    partial/STAGE.0-400/ a piece of it: volumes 0 to 399, made by a job of their own
     corrections.csv      what people said against it; only ever appended to
     events.jsonl         one line a stage's start and end, with seconds and memory
 """
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from barlowtrack.data import StageCost
-from barlowtrack.errors import StorageError
+from barlowtrack.errors import InUseError, StorageError
 from barlowtrack.storage.artefacts import ARTEFACTS
 from barlowtrack.storage.atomic import remove, sync_tree, tree_digest, tree_size, write_bytes
 from barlowtrack.storage.atomic import replace as move
@@ -90,6 +91,26 @@ class StageRecord:
         return cls(**json.loads(content))
 
 
+@dataclass(frozen=True)
+class Piece:
+    """Some volumes of a stage, made by a job of their own.
+
+    Attributes:
+        path: Its folder.
+        volumes: What it was to make.
+        done: How many of them are safe, from the first on.
+    """
+
+    path: Path
+    volumes: range
+    done: int
+
+    @property
+    def safe(self) -> range:
+        """The volumes that are safe."""
+        return self.volumes[: self.done]
+
+
 class RunFolder:
     """A run folder on disk.
 
@@ -103,8 +124,8 @@ class RunFolder:
 
     def __init__(self, path: Path, *, create: bool = False) -> None:
         self.path = path
-        if create and not path.exists():
-            path.mkdir(parents=True)
+        if create and not path.is_file():
+            path.mkdir(parents=True, exist_ok=True)  # another job may make it at the same time
         if path.exists() and not path.is_dir():
             raise StorageError(f"{path}: expected a run folder, got a file")
         if not path.is_dir():
@@ -128,18 +149,32 @@ class RunFolder:
         Raises:
             StorageError: another process is at work here.
         """
-        file = (self.path / "lock").open("a+", encoding="utf-8")
-        with file:
+        with self._locked(self.path / "lock", fcntl.LOCK_EX, f"{self.path}: in use by {{holder}}; wait for it, or give another --out"):
+            self._recover()
+            yield
+
+    @contextmanager
+    def share(self) -> Iterator[None]:
+        """Keeps out whoever wants the folder alone, and lets in others who work on pieces.
+
+        Raises:
+            StorageError: somebody has it alone.
+        """
+        with self._locked(self.path / "lock", fcntl.LOCK_SH, f"{self.path}: in use by {{holder}}; wait for it"):
+            yield
+
+    @contextmanager
+    def _locked(self, path: Path, how: int, refusal: str) -> Iterator[None]:
+        with path.open("a+", encoding="utf-8") as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, how | fcntl.LOCK_NB)
             except BlockingIOError:
                 file.seek(0)
                 holder = file.read().strip() or "another process"
-                raise StorageError(f"{self.path}: in use by {holder}; wait for it, or give another --out") from None
+                raise InUseError(refusal.format(holder=holder)) from None
             file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.write(f"process {os.getpid()} on {socket.gethostname()}" if how == fcntl.LOCK_EX else "jobs that make pieces")
             file.flush()
-            self._recover()
             yield
 
     def about(self) -> dict[str, Any]:
@@ -220,6 +255,52 @@ class RunFolder:
             write_bytes(key_file, key.encode())
         return path
 
+    @contextmanager
+    def piece(self, stage: str, key: str, volumes: range) -> Iterator[Path]:
+        """Gives the folder in which some volumes of a stage are made, to one process at a time; what is in it under another key goes.
+
+        Raises:
+            StorageError: another process makes this piece.
+        """
+        path = self._piece(stage, volumes)
+        path.mkdir(parents=True, exist_ok=True)
+        name = f"volumes {volumes.start}:{volumes.stop} of {stage}"
+        with self._locked(path / "lock", fcntl.LOCK_EX, f"{self.path}: {name} are made by {{holder}} already; wait for it"):
+            key_file = path / "key"
+            if not key_file.is_file() or key_file.read_bytes() != key.encode():
+                self.empty(path, key)
+            yield path
+
+    def empty(self, piece: Path, key: str) -> None:
+        """Removes what is in the folder of a piece, and keys it anew; it stays locked by whoever has it."""
+        for child in piece.iterdir():
+            if child.name != "lock":
+                remove(child)
+        write_bytes(piece / "key", key.encode())
+
+    @contextmanager
+    def beginning(self) -> Iterator[None]:
+        """Lets one process after the other look whether the folder is new, and describe it; they wait for each other, shortly."""
+        path = self.path / "partial" / ".begin"  # a file, for locks of folders do not reach other machines
+        path.parent.mkdir(exist_ok=True)
+        with path.open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def pieces(self, stage: str, key: str) -> list[Piece]:
+        """Returns the pieces of a stage that were made under a key, and are not empty, by their first volume."""
+        found = []
+        for path in (self.path / "partial").glob(f"{stage}.*-*"):
+            first, _, stop = path.name.removeprefix(f"{stage}.").partition("-")
+            if first.isdecimal() and stop.isdecimal():
+                done = _half_done(path, key)
+                if done:
+                    found.append(Piece(path, range(int(first), int(stop)), done))
+        return sorted(found, key=lambda piece: (piece.volumes.start, -piece.done))
+
+    def _piece(self, stage: str, volumes: range) -> Path:
+        return self.path / "partial" / f"{stage}.{volumes.start}-{volumes.stop}"
+
     def start_over(self, stage: str, key: str) -> Path:
         """Removes the half-made work of a stage, and returns the folder it works in."""
         self._discard(self.path / "partial" / stage)
@@ -227,12 +308,7 @@ class RunFolder:
 
     def half_done(self, stage: str, key: str) -> int | None:
         """Returns how many parts (volumes, epochs) of a killed stage are safe, or None where it has not begun."""
-        path = self.path / "partial" / stage
-        try:
-            same = (path / "key").read_text(encoding="utf-8") == key
-            return int((path / "done").read_text(encoding="utf-8")) if same else None
-        except (OSError, ValueError):
-            return None
+        return _half_done(self.path / "partial" / stage, key)
 
     def publish(self, record: StageRecord) -> None:
         """Puts a finished stage's artefacts in their places, then its key: from here on they count."""
@@ -247,15 +323,19 @@ class RunFolder:
         write_bytes(partial / "complete.json", record.to_bytes())
         self._arrive(partial, record)
 
-    def event(self, stage: str, what: str, **values: float) -> None:
-        """Adds a line to events.jsonl."""
+    def event(self, stage: str, what: str, **values: float | str) -> None:
+        """Adds a line to events.jsonl; in one piece, for several jobs may do so."""
         line = {"time": round(time.time(), 3), "stage": stage, "event": what, **values}
-        with (self.path / "events.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        with (self.path / "events.jsonl").open("ab", buffering=0) as file:
+            file.write((json.dumps(line) + "\n").encode())
 
     def costs(self) -> dict[str, StageCost]:
-        """Returns by stage what events.jsonl says of the last time it ran to its end; lines that cannot be read say nothing."""
+        """Returns by stage what events.jsonl says of the last time it ran to its end; lines that cannot be read say nothing.
+
+        What pieces of it cost, which jobs of their own made, counts with it.
+        """
         found: dict[str, StageCost] = {}
+        pieces: dict[tuple[str, str], tuple[float, float]] = {}
         try:
             lines = (self.path / "events.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
@@ -263,8 +343,15 @@ class RunFolder:
         for line in lines:
             try:
                 said = json.loads(line)
+                if said["event"] not in ("finish", "piece"):
+                    continue
+                which = (str(said["stage"]), str(said.get("key", "")))
+                seconds, peak_mb = pieces.pop(which, (0.0, 0.0))
+                seconds, peak_mb = seconds + float(said["seconds"]), max(peak_mb, float(said["peak_mb"]))
                 if said["event"] == "finish":
-                    found[said["stage"]] = StageCost(str(said["stage"]), float(said["seconds"]), float(said["peak_mb"]))
+                    found[which[0]] = StageCost(which[0], seconds, peak_mb)
+                else:
+                    pieces[which] = (seconds, peak_mb)
             except (*_NOT_JSON, KeyError):  # a machine that crashed leaves half a line
                 continue
         return found
@@ -278,11 +365,16 @@ class RunFolder:
         sync_tree(keys)
         write_bytes(keys / f"{record.stage}.json", record.to_bytes())
         self._discard(partial)
+        used = {piece.path for piece in self.pieces(record.stage, record.key)}
+        for piece in (self.path / "partial").glob(f"{record.stage}.*-*"):
+            if piece not in used and (piece / "done").exists():
+                log.warning("%s: made under other settings; discarded", piece)
+            self._discard(piece)
 
     def _recover(self) -> None:
         """Finishes what a killed process had decided: results that were complete arrive, what was put aside goes."""
         for path in sorted((self.path / "partial").glob("*")):
-            if path.name.startswith("."):
+            if path.name.startswith(".") or self._is_over(path):
                 remove(path)
             elif (path / "complete.json").exists():
                 try:
@@ -295,9 +387,24 @@ class RunFolder:
                 else:
                     self._arrive(path, record)
 
+    def _is_over(self, path: Path) -> bool:
+        """Whether this is a piece of a stage that has been put together since."""
+        stage, dot, _ = path.name.partition(".")
+        record = self.record(stage) if dot else None
+        return record is not None and _half_done(path, record.key) is not None
+
     def _discard(self, path: Path) -> None:
         """Removes a folder: renamed first, so that a kill in between leaves nothing that looks usable."""
         trash = path.with_name(f".{path.name}.trash")
         remove(trash)
         path.rename(trash)
         remove(trash)
+
+
+def _half_done(path: Path, key: str) -> int | None:
+    """Returns how many parts are safe in a folder of half-made work; None where there is none under this key."""
+    try:
+        same = (path / "key").read_text(encoding="utf-8") == key
+        return int((path / "done").read_text(encoding="utf-8")) if same else None
+    except (OSError, ValueError):
+        return None

@@ -6,19 +6,18 @@ A sink keeps the number of safe parts in a file `done`, written after the part i
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from barlowtrack.data import CropBatch, Detections, FloatArray, Light, MeasuredVolume, Places, Segmentation, Traced, Tracked, VolumeLooks
-from barlowtrack.errors import StorageError
-from barlowtrack.storage.artefacts import ARTEFACTS
-from barlowtrack.storage.atomic import sync_tree, tree_size, write_bytes
+from barlowtrack.data import AmendedVolume, CropBatch, Traced, Tracked
+from barlowtrack.errors import InputError, StorageError
+from barlowtrack.storage.atomic import sync_tree, write_bytes
+from barlowtrack.storage.parts import Parts
+from barlowtrack.storage.volume_sinks import MeasuredVolumes, Segmentations, Vectors, VolumeParts
 
 if TYPE_CHECKING:
     from barlowtrack.config import Config
@@ -58,95 +57,20 @@ def open_sink(stage: str, partial: Path, inputs: Mapping[str, Any], config: Conf
     return _SINKS[stage](partial, inputs, config)
 
 
-class _Parts(ABC):
-    """What the sinks share: the count of safe parts, and the sizes at the end."""
+def open_piece(stage: str, partial: Path, inputs: Mapping[str, Any], config: Config, volumes: range) -> Sink:
+    """Opens the sink of a stage that makes some volumes only, in the folder of that piece.
 
-    makes: ClassVar[tuple[str, ...]] = ()
-
-    def __init__(self, partial: Path, inputs: Mapping[str, Any], config: Config) -> None:
-        self.partial, self.inputs, self.config = partial, inputs, config
-        done = partial / "done"
-        self.done = int(done.read_text(encoding="utf-8")) if done.exists() else 0
-        self.expect(self.done >= 0)
-
-    def expect(self, whole: bool) -> None:
-        """Refuses half-made work that is not what `done` promises; the caller then starts the stage over."""
-        if not whole:
-            raise StorageError(f"{self.partial}: half-made work is damaged")
-
-    def resume(self) -> dict[str, Any]:
-        return {"start": self.done}
-
-    @abstractmethod
-    def add(self, part: Any) -> None: ...
-
-    def path(self, artefact: str) -> Path:
-        return self.partial / ARTEFACTS[artefact]
-
-    def count(self) -> None:
-        self.done += 1
-        write_bytes(self.partial / "done", str(self.done).encode())
-
-    def finish(self) -> dict[str, int]:
-        paths = [self.path(name) for name in self.makes]
-        return {path.name: tree_size(path) for path in paths}
+    Raises:
+        InputError: the parts of this stage are no volumes.
+    """
+    kind = _SINKS[stage]
+    if not issubclass(kind, VolumeParts):
+        able = ", ".join(name for name, sink in _SINKS.items() if issubclass(sink, VolumeParts))
+        raise InputError(f"{stage}: is made of the whole recording; stages that can be made in pieces are {able}")
+    return kind(partial, inputs, config, volumes)
 
 
-class _Segmentations(_Parts):
-    makes = ("detections", "volumes", "labels")
-
-    def __init__(self, partial: Path, inputs: Mapping[str, Any], config: Config) -> None:
-        from barlowtrack.io.labels import create_labels
-
-        super().__init__(partial, inputs, config)
-        self.tables = partial / "tables"
-        self.tables.mkdir(exist_ok=True)
-        recording = inputs["recording"]
-        self.n_volumes = recording.n_volumes
-        shape = (recording.n_volumes, *recording.volume_shape)
-        # without the rate: a rate given later must not make labels stale
-        self.labels = create_labels(self.path("labels"), shape, recording.voxel_size_um, None)
-        self.expect(all(self._is_safe(t) for t in range(self.done)))
-
-    def add(self, part: Segmentation) -> None:
-        from barlowtrack.io.labels import write_labels
-        from barlowtrack.io.tables import detections_to_frame, write_table
-
-        write_labels(self.labels, part.t, part.labels)
-        sync_tree(self.labels.folder(part.t))
-        write_table(detections_to_frame(part.detections), self._table(part.t))
-        sync_tree(self._table(part.t))
-        write_bytes(self._look(part.t), json.dumps([len(part.detections), part.contrast, part.sharpness]).encode())
-        self.count()
-
-    def finish(self) -> dict[str, int]:
-        from barlowtrack.io.tables import detections_from_frame, detections_to_frame, read_table, volumes_to_frame, write_table
-
-        parts = [detections_from_frame(read_table(self._table(t)), self.n_volumes) for t in range(self.n_volumes)]
-        whole = Detections.concatenate(parts, self.n_volumes)
-        write_table(detections_to_frame(whole), self.path("detections"), provenance={"n_volumes": str(self.n_volumes)})
-        count, contrast, sharpness = np.array([json.loads(self._look(t).read_bytes()) for t in range(self.n_volumes)]).T
-        write_table(volumes_to_frame(VolumeLooks(count.astype(np.int64), contrast, sharpness)), self.path("volumes"))
-        return super().finish()
-
-    def _look(self, t: int) -> Path:
-        return self.tables / f"{t:08}.json"
-
-    def _table(self, t: int) -> Path:
-        return self.tables / f"{t:08}.parquet"
-
-    def _is_safe(self, t: int) -> bool:
-        from barlowtrack.io.tables import read_table
-
-        table = self._table(t)
-        if t >= self.n_volumes or not table.is_file() or not self._look(t).is_file() or not self.labels.is_written(t):
-            return False
-        if len(json.loads(self._look(t).read_bytes())) != 3:
-            return False
-        return bool((read_table(table, "detections")["t"] == t).all())
-
-
-class _CropBatches(_Parts):
+class _CropBatches(Parts):
     makes = ("crops",)
 
     def __init__(self, partial: Path, inputs: Mapping[str, Any], config: Config) -> None:
@@ -175,7 +99,7 @@ class _CropBatches(_Parts):
         self.count()
 
 
-class _TrainStates(_Parts):
+class _TrainStates(Parts):
     makes = ("encoder", "history")
 
     def resume(self) -> dict[str, Any]:
@@ -203,30 +127,7 @@ class _TrainStates(_Parts):
         return TrainState.from_bytes(path.read_bytes()) if path.exists() else None
 
 
-class _Vectors(_Parts):
-    makes = ("embeddings",)
-
-    def __init__(self, partial: Path, inputs: Mapping[str, Any], config: Config) -> None:
-        super().__init__(partial, inputs, config)
-        self.detections: Detections = inputs["detections"]
-        shape = (len(self.detections), inputs["encoder"].spec.embedding_dim)
-        path = self.path("embeddings")
-        if self.done and path.exists():
-            self.rows = np.lib.format.open_memmap(path, mode="r+")
-            self.expect(self.rows.shape == shape and self.rows.dtype == np.float32 and self.done <= self.detections.n_volumes)
-        else:
-            self.done = 0
-            self.rows = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
-            with path.open("r+b") as file:  # a full disk must fail here: later, it would kill the process
-                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-
-    def add(self, part: FloatArray) -> None:
-        self.rows[self.detections.rows_of(self.done)] = part
-        self.rows.flush()
-        self.count()
-
-
-class _Identities(_Parts):
+class _Identities(Parts):
     makes = ("atlas", "identities")
 
     def resume(self) -> dict[str, Any]:
@@ -242,55 +143,41 @@ class _Identities(_Parts):
         write_bytes(self.path("identities"), save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
 
 
-class _MeasuredVolumes(_Parts):
-    makes = ("light", "places")
+class _AmendedVolumes(Parts):
+    """No part at all where nobody changed a detection: then the file says so."""
+
+    makes = ("amendments",)
 
     def __init__(self, partial: Path, inputs: Mapping[str, Any], config: Config) -> None:
         super().__init__(partial, inputs, config)
-        self.detections: Detections = inputs["detections"]
         self.volumes = partial / "volumes"
         self.volumes.mkdir(exist_ok=True)
-        self.expect(self.done <= self.detections.n_volumes and all(self._is_safe(t) for t in range(self.done)))
+        self.expect(len(self._read()) == self.done)
 
-    def add(self, part: MeasuredVolume) -> None:
-        from safetensors.numpy import save
+    def add(self, part: AmendedVolume) -> None:
+        from barlowtrack.storage.amendments import to_bytes
 
-        arrays = {f"light.{name}": array for name, array in vars(part.light).items()}
-        arrays |= {f"there.{name}": array for name, array in vars(part.places.light).items()}
-        arrays |= {name: getattr(part.places, name) for name in ("t", "entry", "position_um")}
-        write_bytes(self._path(part.t), save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+        write_bytes(self.volumes / f"{self.done:08}.safetensors", to_bytes([part]))
         self.count()
 
     def finish(self) -> dict[str, int]:
-        from barlowtrack.io.activity import light_to_frame, places_to_frame
-        from barlowtrack.io.tables import write_table
+        from barlowtrack.storage.amendments import to_bytes
 
-        parts = [self._read(t) for t in range(self.detections.n_volumes)]
-        light = Light.concatenate([part.light for part in parts])
-        write_table(light_to_frame(self.detections, light), self.path("light"))
-        write_table(places_to_frame(Places.concatenate([part.places for part in parts])), self.path("places"))
+        write_bytes(self.path("amendments"), to_bytes(self._read()))
         return super().finish()
 
-    def _path(self, t: int) -> Path:
-        return self.volumes / f"{t:08}.safetensors"
-
-    def _read(self, t: int) -> MeasuredVolume:
+    def _read(self) -> list[AmendedVolume]:
         from safetensors import SafetensorError
-        from safetensors.numpy import load
+
+        from barlowtrack.storage.amendments import from_bytes
 
         try:
-            arrays = load(self._path(t).read_bytes())
-        except SafetensorError as error:
-            raise StorageError(f"{self._path(t)}: {error}") from None
-        light, there = (Light(**{name: arrays[f"{of}.{name}"] for name in Light.__dataclass_fields__}) for of in ("light", "there"))
-        return MeasuredVolume(t, light, Places(arrays["t"], arrays["entry"], arrays["position_um"], there))
-
-    def _is_safe(self, t: int) -> bool:
-        rows = self.detections.rows_of(t)
-        return self._path(t).is_file() and len(self._read(t).light) == rows.stop - rows.start
+            return [from_bytes((self.volumes / f"{part:08}.safetensors").read_bytes()).volumes[0] for part in range(self.done)]
+        except (SafetensorError, OSError) as error:
+            raise StorageError(f"{self.volumes}: {error}") from None
 
 
-class _Tracks(_Parts):
+class _Tracks(Parts):
     makes = ("tracks", "candidates", "neurons", "absences")
 
     def resume(self) -> dict[str, Any]:
@@ -307,7 +194,7 @@ class _Tracks(_Parts):
         write_table(absences_to_frame(part.neurons), self.path("absences"))
 
 
-class _Traced(_Parts):
+class _Traced(Parts):
     makes = ("traces", "wide", "swaps", "bleaching")
 
     def resume(self) -> dict[str, Any]:
@@ -342,7 +229,7 @@ class _Traced(_Parts):
         }
 
 
-class _Report(_Parts):
+class _Report(Parts):
     makes = ("report",)
 
     def resume(self) -> dict[str, Any]:
@@ -352,13 +239,14 @@ class _Report(_Parts):
         write_bytes(self.path("report"), part.encode())
 
 
-_SINKS: dict[str, type[_Parts]] = {
-    "segment": _Segmentations,
+_SINKS: dict[str, type[Parts]] = {
+    "segment": Segmentations,
     "crop": _CropBatches,
     "train": _TrainStates,
-    "embed": _Vectors,
+    "embed": Vectors,
     "identify": _Identities,
-    "measure": _MeasuredVolumes,
+    "measure": MeasuredVolumes,
+    "amend": _AmendedVolumes,
     "track": _Tracks,
     "trace": _Traced,
     "report": _Report,

@@ -13,7 +13,7 @@ from barlowtrack.pipeline import GIVEN, MAKER, STAGES
 from barlowtrack.storage import ARTEFACTS
 
 ROOT = Path(__file__).parents[2]
-ASIDE = {"config", "compute", "seed", "settings", "progress", "start", "checkpoint"}
+ASIDE = {"config", "compute", "seed", "settings", "progress", "start", "stop", "checkpoint"}
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)

@@ -291,3 +291,45 @@ def test_a_wrong_answer_exits_with_code_2(run):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
+
+
+def two_of(run, t):
+    """Labels and neurons of two detections of volume t that are somebody."""
+    rows = np.arange(run.detections.rows_of(t).start, run.detections.rows_of(t).stop)
+    rows = rows[run.tracks.neuron[rows] >= 0][:2]
+    return [(int(run.detections.label[row]), int(run.tracks.neuron[row])) for row in rows]
+
+
+def test_what_is_said_together_is_written_together_or_not_at_all(run):
+    (a, first), (b, second) = two_of(run, 3)
+    swap = [answers.Answer("is", t=3, label=a, neuron=second), answers.Answer("is", t=3, label=b, neuron=first)]
+    with pytest.raises(InputError, match=r"lines 2 and 3 clash: .* two detections in volume 3.*nothing was written"):
+        answers.give_all(run.folder, [swap[0], answers.Answer("is", t=3, label=b, neuron=second)])
+    assert not len(run.corrections)
+    assert [row.line for row in answers.give_all(run.folder, swap)] == [2, 3]
+    assert [row.neuron for row in run.corrections.in_force] == [str(second), str(first)]
+    run.correct("name", neuron=first, other="AVAL")
+    answers.take_all_back(run.folder, [3, 2])
+    with pytest.raises(InputError, match="line 2 is undone already"):
+        answers.take_all_back(run.folder, [4, 2])
+    assert [row.what for row in run.corrections.in_force] == ["name"]
+    assert len(run.corrections) == 5
+
+
+def test_of_two_answers_that_clash_one_yields(run, tmp_path):
+    shutil.copytree(run.path, tmp_path / "bo.barlowtrack")
+    bo = bt.Run(tmp_path / "bo.barlowtrack")
+    run.correct("name", neuron=1, other="AVAL", who="ada")
+    bo.correct("name", neuron=1, other="AVAR", who="bo")
+    bo.correct("name", neuron=2, other="RIML", who="bo")
+    ours, both, clashes = answers.put_together(run.folder, bo.path / "corrections.csv")
+    assert (len(ours), len(both), [clash.lines for clash in clashes]) == (1, 3, [(2, 3)])
+    assert len(run.corrections) == 1
+    assert answers.take_over(run.folder, bo.path, yielding=[2], who="ada") == 2
+    assert [(row.neuron, row.other) for row in run.corrections.in_force] == [("1", "AVAR"), ("2", "RIML")]
+    assert answers.take_over(run.folder, bo.path) == 0
+    run.correct("name", neuron=3, other="SMDV", who="ada")
+    bo.correct("name", neuron=4, other="SMDV", who="bo")
+    assert answers.take_over(run.folder, bo.path, yielding=[7], who="ada") == 1  # theirs: it comes, and is undone
+    assert [row.other for row in run.corrections.in_force] == ["AVAR", "RIML", "SMDV"]
+    assert (run.corrections.rows[-1].what, run.corrections.rows[-1].other) == ("undo", "7")

@@ -16,7 +16,7 @@ from barlowtrack.stages.report.costs import without_costs
 from tests.conftest import FAST
 
 ARGUMENTS = [text for override in FAST for text in ("--set", override)]
-KILLS = 14
+KILLS = 9
 
 
 def start(recording: Path, out: Path) -> subprocess.Popen:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barlowtrack.data import Correction, Corrections, Witnesses
+from barlowtrack.data.corrections import edits_by_volume, edits_digest, place_text
 from barlowtrack.errors import InputError
 
 IS = Correction("is", t=3, label=7, neuron="23")
@@ -37,6 +38,24 @@ REFUSED = {
     ),
     "merged with itself": ({"what": "merge", "t": None, "label": None, "other": "23"}, "merge: expected two neurons"),
     "split that ends before": ({"what": "split", "label": None, "until": 2, "other": "B"}, "until: expected 3 or more, got 2"),
+    "added by a label": ({"what": "add", "neuron": ""}, r"add takes position, t .*, got label, t"),
+    "added somewhere": ({"what": "add", "neuron": "", "label": None}, "add takes position, t .*, got t"),
+    "added as somebody": (
+        {"what": "add", "label": None, "position_um": (1.0, 2.0, 3.0)},
+        "add takes position, t .*, got neuron, position, t",
+    ),
+    "divided at one place": (
+        {"what": "divide", "neuron": "", "position_um": (1.0, 2.0, 3.0)},
+        "divide takes other, position, t; or label, other, position, t .*, got label, position, t",
+    ),
+    "divided at half a place": (
+        {"what": "divide", "neuron": "", "position_um": (1.0, 2.0, 3.0), "other": "1 2"},
+        "divide: expected the place of the second nucleus, z y x in um, got '1 2'",
+    ),
+    "divided nowhere": (
+        {"what": "divide", "neuron": "", "position_um": (1.0, 2.0, 3.0), "other": "1 2 nan"},
+        "divide: expected the place of the second nucleus",
+    ),
     "undo of the header": (
         {"what": "undo", "t": None, "label": None, "neuron": "", "other": "1"},
         "undo: expected the number of a line from 2",
@@ -124,3 +143,34 @@ def test_what_was_undone_and_said_again_at_once_is_said_in_the_union_of_two_tabl
     for ours in (Corrections(), Corrections((IS,)), Corrections(again.rows[:2]), again):
         assert [row.what for row in ours.followed_by(again).in_force] == ["is"]
         assert again.followed_by(ours) == again
+
+
+places = st.tuples(*[st.floats(-500, 5000, allow_nan=False).map(lambda axis: round(axis, 4))] * 3)
+edits = st.one_of(
+    st.builds(lambda t, place: Correction("add", t=t, position_um=place), st.integers(0, 9), places),
+    st.builds(
+        lambda t, label, place, other: Correction("divide", t=t, label=label, position_um=place, other=place_text(other)),
+        st.integers(0, 9), st.none() | st.integers(1, 99), places, places,
+    ),
+)  # fmt: skip
+
+
+@given(st.lists(st.one_of(rows, edits), max_size=6))
+def test_edits_are_the_rows_that_change_detections_and_names_do_not_move_their_digest(said) -> None:
+    table = Corrections(tuple(replace(row, line=2 + i) for i, row in enumerate(said)))
+    assert [row.what for row in table.edits] == [
+        row.what for row in sorted(said, key=lambda row: row.t or 0) if row.what in ("add", "divide")
+    ]
+    alone = Corrections(tuple(row for row in table.rows if row.is_edit))
+    assert edits_digest(table.edits) == edits_digest(alone.edits)
+    assert (edits_digest(table.edits) == "none") == (not table.edits)
+    by_volume = edits_by_volume(table.edits)
+    assert [row for part in by_volume.values() for row in part] == list(table.edits)
+    assert all(not row.about_detection for row in table.edits)
+
+
+@given(places, places)
+def test_the_second_place_of_a_division_comes_back_as_it_was_said(first, second) -> None:
+    row = Correction("divide", t=0, position_um=first, other=place_text(second))
+    assert row.other_um == second
+    assert row == replace(row)

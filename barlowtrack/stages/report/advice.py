@@ -9,7 +9,7 @@ import numpy as np
 from barlowtrack.data import Detections, Recording, Traces
 from barlowtrack.embedding.health import Health, findings
 from barlowtrack.identity.review import Question
-from barlowtrack.stages.report.names import Names
+from barlowtrack.showing.names import Names
 from barlowtrack.stages.report.shown import Shown
 from barlowtrack.stages.report.verdict import MANY_JUMPS, UNCERTAIN, Verdict
 from barlowtrack.stages.report.words import counted, percent

@@ -28,13 +28,13 @@ from barlowtrack.identity.heed import heed
 from barlowtrack.identity.learned import Learned
 from barlowtrack.identity.review import review
 from barlowtrack.identity.rulings import rule
+from barlowtrack.showing.names import MOST_LETTERS, Names
 from barlowtrack.stages.report import activity, animal, embedding, page, questions, training, trust
 from barlowtrack.stages.report.advice import about_the_embedding, advice
 from barlowtrack.stages.report.costs import TITLE as COSTS
 from barlowtrack.stages.report.costs import costs_part
 from barlowtrack.stages.report.drawing import TimeAxis, house_style
 from barlowtrack.stages.report.made import made_part, neurons_part, people_in_words
-from barlowtrack.stages.report.names import MOST_LETTERS, Names
 from barlowtrack.stages.report.pictures import projections
 from barlowtrack.stages.report.shown import Shown
 from barlowtrack.stages.report.top import top

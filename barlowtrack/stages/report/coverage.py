@@ -7,8 +7,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
 from barlowtrack.data import IntArray, Source, Traces
+from barlowtrack.showing.names import Names
 from barlowtrack.stages.report.drawing import INK, TimeAxis, as_png, canvas, name_rows, probability_colours
-from barlowtrack.stages.report.names import Names
 from barlowtrack.stages.report.page import Picture
 from barlowtrack.stages.report.sources import source_image, source_patches
 from barlowtrack.stages.report.words import counted, percent

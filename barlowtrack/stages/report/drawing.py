@@ -6,7 +6,6 @@ No text of the user's (names of recordings or channels) goes into a figure: matp
 from __future__ import annotations
 
 import base64
-import colorsys
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -89,26 +88,6 @@ def as_svg(figure: Figure) -> str:
     stream = io.BytesIO()
     figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     return "data:image/svg+xml;base64," + base64.b64encode(stream.getvalue()).decode()
-
-
-def colour_of(neuron: int) -> tuple[float, float, float]:
-    """Returns the neuron's colour, the same in every figure; neighbours in number lie far apart in hue."""
-    hue = (0.08 + neuron * 0.618033988749895) % 1
-    saturation, value = ((0.75, 0.95), (0.55, 0.85), (0.95, 0.75))[neuron % 3]
-    return colorsys.hsv_to_rgb(hue, saturation, value)
-
-
-def ink_of(neuron: int) -> tuple[float, float, float]:
-    """Returns the neuron's colour darkened until a thin line of it can be read on white."""
-    red, green, blue = colour_of(neuron)
-    light = 0.2126 * red + 0.7152 * green + 0.0722 * blue
-    shade = min(1.0, 0.45 / light)
-    return red * shade, green * shade, blue * shade
-
-
-def colours_of(neurons: IntArray) -> FloatArray:
-    """Returns their colours: (n, 3)."""
-    return np.array([colour_of(int(neuron)) for neuron in neurons], np.float64).reshape(-1, 3)
 
 
 def probability_colours() -> Colormap:

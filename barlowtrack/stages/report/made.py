@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.colors import to_hex
 
 from barlowtrack.data import Corrections, Flag, IntArray, Recording, Source
+from barlowtrack.showing.colours import colour_of
 from barlowtrack.stages.report import page
-from barlowtrack.stages.report.drawing import colour_of
 from barlowtrack.stages.report.shown import Shown
 from barlowtrack.stages.report.words import by, counted, percent
 

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 
 from barlowtrack.data import UNKNOWN, Detections, FloatArray, IntArray, Recording, Tracks
-from barlowtrack.stages.report.drawing import as_jpeg, colour_of
-from barlowtrack.stages.report.names import Names
+from barlowtrack.showing.colours import colour_of
+from barlowtrack.showing.names import Names
+from barlowtrack.stages.report.drawing import as_jpeg
 from barlowtrack.stages.report.page import Picture
 
 SHOWN_VOLUMES = 4

@@ -10,12 +10,14 @@ from matplotlib.figure import Figure
 
 from barlowtrack.data import UNKNOWN, Detections, FloatArray, Tracks
 from barlowtrack.identity.review import Question
+from barlowtrack.showing.colours import ink_of
+from barlowtrack.showing.thumbnails import side_um, thumbnails
 from barlowtrack.stages.report import page
-from barlowtrack.stages.report.drawing import INK, SOFT, as_jpeg, ink_of
+from barlowtrack.stages.report.drawing import INK, SOFT, as_jpeg
 from barlowtrack.stages.report.page import Picture
 from barlowtrack.stages.report.pictures import choose_volumes
 from barlowtrack.stages.report.shown import Shown
-from barlowtrack.stages.report.thumbnails import draw, in_words, side_um, thumbnails
+from barlowtrack.stages.report.thumbnails import draw, in_words
 from barlowtrack.stages.report.words import counted, percent
 
 TITLE = "Questions to you"

@@ -8,8 +8,9 @@ import numpy as np
 
 from barlowtrack.data import UNKNOWN, FloatArray, IntArray
 from barlowtrack.identity.learned import Learned
+from barlowtrack.showing.colours import colours_of
 from barlowtrack.stages.report.coherence import Steps
-from barlowtrack.stages.report.drawing import ACCENT, INK, SECOND, SOFT, WARN, as_svg, canvas, colours_of, in_blocks
+from barlowtrack.stages.report.drawing import ACCENT, INK, SECOND, SOFT, WARN, as_svg, canvas, in_blocks
 from barlowtrack.stages.report.page import Picture
 from barlowtrack.stages.report.shown import Shown
 from barlowtrack.stages.report.words import counted, percent

@@ -8,9 +8,11 @@ from matplotlib.figure import Figure
 
 from barlowtrack.data import UNKNOWN, Detections, Recording, Tracks
 from barlowtrack.embedding.retrieval import AGREES, DIFFERS, UNSURE, Retrieval
-from barlowtrack.stages.report.drawing import INK, SOFT, as_jpeg, ink_of
+from barlowtrack.showing.colours import ink_of
+from barlowtrack.showing.thumbnails import thumbnails
+from barlowtrack.stages.report.drawing import INK, SOFT, as_jpeg
 from barlowtrack.stages.report.page import Picture
-from barlowtrack.stages.report.thumbnails import draw, in_words, thumbnails
+from barlowtrack.stages.report.thumbnails import draw, in_words
 
 FRAMES = {AGREES: "#0a7d55", DIFFERS: "#c0392b", UNSURE: "#9aa5b1"}
 SIGNS = {AGREES: "✓", DIFFERS: "✕", UNSURE: "?"}

@@ -8,9 +8,9 @@ from functools import cached_property
 import numpy as np
 
 from barlowtrack.data import Corrections, Detections, FloatArray, IntArray, Recording, Swaps, Traces, Tracks
+from barlowtrack.showing.names import Names
 from barlowtrack.stages.report.clusters import Clusters, clusters, correlations
 from barlowtrack.stages.report.drawing import TimeAxis, in_blocks
-from barlowtrack.stages.report.names import Names
 from barlowtrack.stages.report.verdict import Verdict
 
 MOST_ROWS = 1000

@@ -11,7 +11,8 @@ from barlowtrack.embedding.drift import Drift
 from barlowtrack.embedding.layout import Layout
 from barlowtrack.embedding.matrices import Pair, feature_similarity, object_similarity
 from barlowtrack.embedding.sample import spread
-from barlowtrack.stages.report.drawing import ACCENT, LINE, SECOND, SOFT, TimeAxis, as_png, as_svg, canvas, colours_of
+from barlowtrack.showing.colours import colours_of
+from barlowtrack.stages.report.drawing import ACCENT, LINE, SECOND, SOFT, TimeAxis, as_png, as_svg, canvas
 from barlowtrack.stages.report.page import Picture
 
 MOST_CELLS = 256  # of a matrix, along each side

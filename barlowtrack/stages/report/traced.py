@@ -11,7 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from barlowtrack.data import BoolArray, Flag, FloatArray, IntArray, Source
-from barlowtrack.stages.report.drawing import FLAGGED, INK, SOFT, WARN, as_png, in_blocks, ink_of
+from barlowtrack.showing.colours import ink_of
+from barlowtrack.stages.report.drawing import FLAGGED, INK, SOFT, WARN, as_png, in_blocks
 from barlowtrack.stages.report.page import Picture
 from barlowtrack.stages.report.shown import Shown
 from barlowtrack.stages.report.sources import source_image, source_patches

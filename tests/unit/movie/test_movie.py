@@ -10,7 +10,7 @@ from PIL import Image
 from barlowtrack.data import UNKNOWN, Tracks
 from barlowtrack.errors import InputError
 from barlowtrack.movie import Frames, choose_frames, film, formats
-from barlowtrack.stages.report.drawing import colour_of
+from barlowtrack.showing.colours import colour_of
 from tests.unit.stages.conftest import make_film
 
 COUNTS = [6, 5, 6, 0, 6, 4]

@@ -8,8 +8,9 @@ import pytest
 
 from barlowtrack.config import ComputeConfig, MeasureConfig
 from barlowtrack.data import UNKNOWN, Candidates, Detections, Identities, Labels, Light, Places, Recording
+from barlowtrack.detect.reading import camera_end, typical_radius_um
 from barlowtrack.errors import InputError
-from barlowtrack.stages.measure import camera_end, measure, typical_radius_um
+from barlowtrack.stages.measure import measure
 
 ONE, FOUR = ComputeConfig(workers=1), ComputeConfig(workers=4)
 SIZE_UM = (2.0, 0.5, 0.5)

@@ -29,12 +29,12 @@ from barlowtrack.errors import InputError
 from barlowtrack.identity.learned import Learned
 from barlowtrack.identity.solve import Atlas
 from barlowtrack.identity.volumes import Preparation
+from barlowtrack.showing.names import Names
 from barlowtrack.stages.report import page, report
 from barlowtrack.stages.report.advice import about_the_embedding, advice
 from barlowtrack.stages.report.charts import detections_chart, probability_histogram
 from barlowtrack.stages.report.drawing import TimeAxis, canvas, house_style, in_blocks, name_rows
 from barlowtrack.stages.report.made import corrections_in_words, people_in_words
-from barlowtrack.stages.report.names import Names
 from barlowtrack.stages.report.pictures import choose_volumes
 from barlowtrack.stages.report.shown import Shown
 from barlowtrack.stages.report.training import about_the_training, is_trained

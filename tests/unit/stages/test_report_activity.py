@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from barlowtrack.data import Flag, Source, Swaps, Traces
+from barlowtrack.showing.names import Names
 from barlowtrack.stages.report.activity import activity_part
 from barlowtrack.stages.report.clusters import FEWEST_COMMON, clusters, correlations
 from barlowtrack.stages.report.correlated import by_distance, correlation_pictures, distances_um
@@ -16,7 +17,6 @@ from barlowtrack.stages.report.coverage import coverage_map
 from barlowtrack.stages.report.drawing import house_style
 from barlowtrack.stages.report.heatmap import trace_heatmap
 from barlowtrack.stages.report.made import neurons_part
-from barlowtrack.stages.report.names import Names
 from barlowtrack.stages.report.shown import activity_of
 from barlowtrack.stages.report.sources import source_image, source_patches
 from barlowtrack.stages.report.traced import single_traces

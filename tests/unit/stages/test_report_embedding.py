@@ -7,11 +7,11 @@ import pytest
 
 from barlowtrack.data import UNKNOWN, Detections, Embeddings, Traces, Tracks
 from barlowtrack.embedding import drift, health, retrieval, tsne, two_volumes
+from barlowtrack.showing.thumbnails import PIXELS, thumbnails
 from barlowtrack.stages.report.drawing import TimeAxis, house_style
 from barlowtrack.stages.report.embedding import embedding_part
 from barlowtrack.stages.report.retrieved import retrieval_picture
 from barlowtrack.stages.report.similarity import drift_chart, layout_chart, matrices_chart
-from barlowtrack.stages.report.thumbnails import PIXELS, thumbnails
 from tests.unit.stages.test_report import HISTORY, Tags, case, page_of, steps_of
 
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from barlowtrack.data import Correction, Corrections, Witnesses
-from barlowtrack.data.corrections import LONGEST, cleaned
+from barlowtrack.data.corrections import LONGEST, cleaned, place_text
 from barlowtrack.errors import InputError
 from barlowtrack.io.columns import TABLES
 from barlowtrack.storage import append_correction, read_corrections, write_corrections
@@ -226,3 +226,22 @@ def test_a_written_table_is_the_same_table(tmp_path) -> None:
 
 def test_the_columns_are_those_of_the_docs() -> None:
     assert tuple(TABLES["corrections"]) == COLUMNS
+
+
+axis = st.floats(-1e5, 1e5, allow_nan=False).map(lambda value: round(value, 4))
+place = st.tuples(axis, axis, axis)
+edit = st.builds(
+    lambda what, t, label, first, second: Correction(what, t=t, position_um=first)
+    if what == "add"
+    else Correction(what, t=t, label=label, position_um=first, other=place_text(second)),
+    st.sampled_from(["add", "divide"]), st.integers(0, 10**6), st.none() | st.integers(1, 10**6), place, place,
+)  # fmt: skip
+
+
+@given(edit)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_an_edit_comes_back_from_the_file_as_it_was_said(tmp_path_factory, row) -> None:
+    folder = tmp_path_factory.mktemp("edits")
+    written = append_correction(folder, row)
+    assert read_corrections(folder).rows == (written,)
+    assert replace(written, line=row.line) == row

@@ -1,0 +1,134 @@
+"""Has Snakemake do what the list says, one batch of a folder at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from barlowtrack.errors import InputError, StorageError
+
+RECIPES = Path(__file__).parent / "pipelines"
+WORKFLOW = RECIPES / "recordings.smk"
+WORK, DONE, LOGS, SAID = "work.json", "done", "logs", "snakemake.log"
+_SECONDS = 0.5
+_PATIENCE = 30.0
+
+Told = Callable[[str, str], None]
+
+
+@contextmanager
+def alone(state: Path) -> Iterator[int]:
+    """Keeps a second batch out of the same folder; freed by the system when this process and the engine have ended, however they do.
+
+    Yields:
+        The descriptor of the lock, for the engine to hold it, too.
+
+    Raises:
+        StorageError: another batch is under way.
+    """
+    state.mkdir(parents=True, exist_ok=True)
+    with (state / "lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StorageError(f"{state.parent}: another batch is at work here; wait for it") from None
+        yield file.fileno()
+
+
+def find_profile(profile: str | None) -> Path | None:
+    """Returns the folder of a profile: one of ours by its name, or any by its path.
+
+    Raises:
+        InputError: there is none.
+    """
+    if profile is None:
+        return None
+    path = Path(profile) if "/" in profile or Path(profile).is_dir() else RECIPES / "profiles" / profile
+    if not (path / "config.yaml").is_file():
+        ours = ", ".join(sorted(child.name for child in (RECIPES / "profiles").iterdir()))
+        raise InputError(f"--profile {profile}: expected one of {ours}, or a folder with a config.yaml")
+    return path.absolute()
+
+
+def refuse_without_engine() -> None:
+    """Says how to get Snakemake, where it is missing.
+
+    Raises:
+        InputError: it is.
+    """
+    if importlib.util.find_spec("snakemake") is None:
+        raise InputError('batch: Snakemake is not installed; pip install "barlowtrack[batch]"')
+
+
+def run_batch(state: Path, lock: int, *, jobs: int, profile: Path | None = None, told: Told | None = None) -> int:
+    """Does what work.json of a folder says, and goes on where a job fails.
+
+    Args:
+        state: Holds work.json; logs and what Snakemake remembers go there too.
+        lock: What alone() gives.
+        jobs: Side by side, where no profile says how many.
+        profile: Of Snakemake.
+        told: Hears of every job that is done: the recording's name, and the job's.
+
+    Returns:
+        0 where all jobs went well.
+    """
+    shutil.rmtree(state / DONE, ignore_errors=True)  # what is done is known by the run folders
+    shutil.rmtree(state / LOGS, ignore_errors=True)
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(WORKFLOW), "--directory", str(state), "--keep-going", "--nolock"]
+    command += ["--rerun-incomplete", "--config", f"work={WORK}"]
+    command += ["--cores", str(jobs)] if profile is None else ["--workflow-profile", str(profile)]
+    with (state / SAID).open("wb") as said:
+        engine = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, start_new_session=True, pass_fds=[lock])
+        try:
+            return _watched(engine, state / DONE, told or _silent)
+        except BaseException:
+            _stop(engine)
+            raise
+
+
+def _silent(name: str, job: str) -> None:
+    """Nobody listens."""
+
+
+def _watched(engine: subprocess.Popen[bytes], done: Path, told: Told) -> int:
+    seen: set[str] = set()
+    while True:
+        try:
+            code = engine.wait(_SECONDS)
+        except subprocess.TimeoutExpired:
+            code = None
+        for marker in sorted({path.name for path in done.glob("*")} - seen, key=lambda name: (done / name).stat().st_mtime):
+            seen.add(marker)
+            told(*_job(marker))
+        if code is not None:
+            return code
+
+
+def _job(marker: str) -> tuple[str, str]:
+    """A recording's name may hold points, a job's is the last word, or the last two: "segment.0-400"."""
+    name, _, last = marker.rpartition(".")
+    if last[:1].isdecimal():
+        name, _, rule = name.rpartition(".")
+        return name, f"{rule} {last.replace('-', ':')}"
+    return name, last
+
+
+def _stop(engine: subprocess.Popen[bytes]) -> None:
+    """Asks Snakemake and all its jobs to stop, and insists after a while."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(engine.pid, signal.SIGINT)
+    with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+        engine.wait(_PATIENCE)
+    with contextlib.suppress(ProcessLookupError):  # whoever is left of them
+        os.killpg(engine.pid, signal.SIGKILL)
+    engine.wait()

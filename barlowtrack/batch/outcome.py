@@ -1,0 +1,101 @@
+"""How a batch went: a row a recording, read from the run folders."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from barlowtrack.api import Run
+from barlowtrack.batch.drive import DONE, LOGS
+from barlowtrack.batch.found import Found
+from barlowtrack.batch.worklist import Work, make_work
+from barlowtrack.errors import BarlowtrackError
+
+State = Literal["done", "failed", "not done"]
+LONGEST = 300
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One recording after a batch.
+
+    Attributes:
+        found: The recording.
+        state: done: its results are up to date; failed: a job, or it cannot be worked on; not done: nobody came to it.
+        reason: Why, in one line; empty where it is done.
+        volumes: Of the recording.
+        neurons: That were found; 0 where it is not done.
+        coverage: Share of the volumes in which a neuron is seen, on average; NaN where it is not done.
+        error: Expected share of wrong identities, with its bounds: (share, low, high); NaN likewise.
+        seconds: That the stages took, all jobs added up.
+    """
+
+    found: Found
+    state: State
+    reason: str
+    volumes: int
+    neurons: int
+    coverage: float
+    error: tuple[float, float, float]
+    seconds: float
+
+
+def outcomes(works: Sequence[Work], state: Path, settings: Sequence[str] = ()) -> list[Outcome]:
+    """Returns how it went with every recording of a batch.
+
+    Args:
+        works: As they were when it began.
+        state: Folder of the batch.
+        settings: Options of the CLI that held for all.
+    """
+    return [_outcome(work if work.error else make_work(work.found, settings), work, state) for work in works]
+
+
+def _outcome(now: Work, before: Work, state: Path) -> Outcome:
+    nothing = (float("nan"),) * 3
+    if now.error or now.stages:
+        reason = now.error or _last_words(state / LOGS, now.found.name)
+        failed = bool(reason)
+        reason = reason or f"left to do: {', '.join(now.stages)}"
+        return Outcome(
+            now.found, "failed" if failed else "not done", reason[:LONGEST], before.n_volumes, 0, float("nan"), nothing, _seconds(now.found)
+        )
+    try:
+        run = Run(now.found.folder)
+        tracks, detections = run.tracks, run.detections
+        known = tracks.neuron >= 0
+        neurons = len(np.unique(tracks.neuron[known]))
+        coverage = float(known.sum() / max(neurons * detections.n_volumes, 1)) if neurons else float("nan")
+        error = run.error
+        share = (error.share, error.low, error.high) if neurons else nothing
+        return Outcome(now.found, "done", "", detections.n_volumes, neurons, coverage, share, _seconds(now.found))
+    except BarlowtrackError as problem:
+        return Outcome(now.found, "failed", str(problem)[:LONGEST], before.n_volumes, 0, float("nan"), nothing, _seconds(now.found))
+
+
+def _last_words(logs: Path, name: str) -> str:
+    """What the job said that failed last: our own line of an error, or whatever came last; nothing where none failed."""
+    ours_only = re.compile(rf"{re.escape(name)}\.[a-z]+(\.\d+-\d+)?\.log")  # not those of a recording whose name begins like this one's
+    written = [path for path in logs.glob("*.log") if ours_only.fullmatch(path.name)]
+    for path in sorted(written, key=lambda path: path.stat().st_mtime, reverse=True):
+        if (logs.parent / DONE / path.name.removesuffix(".log")).exists():
+            continue
+        lines = [line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+        ours = [line.removeprefix("barlowtrack: ") for line in lines if line.startswith("barlowtrack: ")]
+        if ours:
+            return ours[-1]
+        where = f"see {logs.name}/{path.name}"
+        return f"{lines[-1]} ({where})" if lines else f"ended without a word; killed? ({where})"
+    return ""
+
+
+def _seconds(found: Found) -> float:
+    try:
+        return sum(cost.seconds for cost in Run(found.folder).folder.costs().values())
+    except BarlowtrackError:
+        return 0.0

@@ -1,0 +1,100 @@
+"""What is left to do, as Snakemake reads it: pipelines/recordings.smk does what this list says and knows nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from barlowtrack.api import prepare
+from barlowtrack.batch.found import Found
+from barlowtrack.batch.needs import Needs, needs_of
+from barlowtrack.errors import BarlowtrackError, InputError
+from barlowtrack.storage.atomic import write_bytes
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a batch has to do for one recording.
+
+    Attributes:
+        found: The recording.
+        stages: What is not done yet, in order; empty: nothing.
+        n_volumes: Of the recording; 0 where it could not be opened.
+        needs: What the jobs of each rule want of a machine.
+        error: Why it cannot be worked on; empty where it can.
+    """
+
+    found: Found
+    stages: tuple[str, ...]
+    n_volumes: int
+    needs: Mapping[str, Needs]
+    error: str = ""
+
+
+def make_work(found: Found, settings: Sequence[str] = ()) -> Work:
+    """Looks what is left to do for a recording; one that cannot be used is told, not raised: the others go on.
+
+    Args:
+        found: The recording.
+        settings: Options of the CLI that hold for all, such as ("--set", "seed=1").
+    """
+    try:
+        config, overrides = _given(settings)
+        job = prepare(found.path, out=found.folder, config=config, overrides=overrides)
+        recording = job.recording()
+        stages = tuple(item.stage.name for item in job.plan() if item.state != "cached")
+        return Work(found, stages, recording.n_volumes, needs_of(recording, job.config))
+    except BarlowtrackError as error:
+        return Work(found, (), 0, {}, str(error))
+
+
+def make_worklist(works: Sequence[Work], path: Path, *, settings: Sequence[str] = (), volumes_a_job: int | None = None) -> None:
+    """Writes down what is to be done.
+
+    Args:
+        works: Recordings; those that are done, or cannot be worked on, are left out.
+        path: Of the list, JSON.
+        settings: Options of the CLI that hold for all.
+        volumes_a_job: Stages that work volume by volume are cut into jobs of so many; None: one job each.
+
+    Raises:
+        InputError: a job of no volumes.
+    """
+    if volumes_a_job is not None and volumes_a_job < 1:
+        raise InputError(f"--volumes-a-job: expected 1 or more, got {volumes_a_job}")
+    recordings = {}
+    for work in works:
+        if work.stages:
+            recordings[work.found.name] = {
+                "target": [str(work.found.path.absolute()), "--out", str(work.found.folder.absolute()), *settings],
+                "spans": spans(work.n_volumes, volumes_a_job),
+                "needs": {rule: asdict(needs) for rule, needs in work.needs.items()},
+            }
+    # from here settings name files, not from where Snakemake works
+    command = [sys.executable, "-m", "barlowtrack"]
+    said = {"format": FORMAT, "folder": os.getcwd(), "command": command, "recordings": recordings}
+    write_bytes(path, (json.dumps(said, indent=1) + "\n").encode())
+
+
+def spans(n_volumes: int, volumes_a_job: int | None) -> list[str]:
+    """Returns the volumes of each job as FROM-TO, TO not included; none where one job does them all."""
+    if volumes_a_job is None or n_volumes <= volumes_a_job:
+        return []
+    return [f"{first}-{min(first + volumes_a_job, n_volumes)}" for first in range(0, n_volumes, volumes_a_job)]
+
+
+def _given(settings: Sequence[str]) -> tuple[Path | None, list[str]]:
+    """Returns what --config and --set say."""
+    config, overrides = None, []
+    for option, value in zip(settings[::2], settings[1::2], strict=True):
+        if option == "--config":
+            config = Path(value)
+        else:
+            overrides.append(value)
+    return config, overrides

@@ -1,0 +1,97 @@
+"""The verb for a folder of recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from barlowtrack.errors import InputError
+
+if TYPE_CHECKING:
+    from barlowtrack.batch import Outcome, Work
+
+COLOURS = {"done": "green", "failed": "red", "not done": "yellow"}
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--pattern", default="*", show_default=True, metavar="GLOB", help="Which entries are recordings, such as '*/worm*'.")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Recordings, or parts of one, side by side.")
+@click.option("--profile", metavar="NAME_OR_FOLDER", help="A profile of Snakemake: workstation, slurm, or a folder with a config.yaml.")
+@click.option("--volumes-a-job", type=click.IntRange(min=1), metavar="N", help="Cut long recordings into jobs of N volumes each.")
+@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="TOML file of settings, for all of them.")
+@click.option("--set", "overrides", multiple=True, metavar="NAME=VALUE", help="One setting, for all of them; repeatable.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done; writes the list of work, and nothing else.")
+@click.option("--quiet", is_flag=True, help="Say nothing but the table at the end.")
+def batch(
+    folder: Path,
+    pattern: str,
+    jobs: int,
+    profile: str | None,
+    volumes_a_job: int | None,
+    config_file: Path | None,
+    overrides: tuple[str, ...],
+    dry_run: bool,
+    quiet: bool,
+) -> None:
+    """Run all recordings of a folder: what is done already is left alone, and one that fails keeps no other from going on.
+
+    Ends with a table, and the page FOLDER/barlowtrack-batch/batch.html. Stopped, or killed, it is simply started again.
+    """
+    from barlowtrack.batch import find_recordings, make_worklist, outcomes, run_batch
+    from barlowtrack.batch.drive import WORK, alone, find_profile, refuse_without_engine
+    from barlowtrack.batch.found import STATE
+    from barlowtrack.batch.page import write_page
+    from barlowtrack.batch.worklist import make_work
+    from barlowtrack.storage.atomic import write_bytes
+
+    refuse_without_engine()
+    chosen = find_profile(profile)
+    settings = ["--config", str(config_file.absolute())] if config_file else []
+    settings += [part for text in overrides for part in ("--set", text)]
+    found = find_recordings(folder, pattern)
+    state = folder / STATE
+    with alone(state) as lock:
+        works = [make_work(one, settings) for one in found]
+        make_worklist(works, state / WORK, settings=settings, volumes_a_job=volumes_a_job)
+        _show_plan(works, quiet=quiet and not dry_run)
+        if dry_run:
+            return
+        failed = 0
+        if any(work.stages for work in works):
+            failed = run_batch(state, lock, jobs=jobs, profile=chosen, told=None if quiet else _tell)
+        came = outcomes(works, state, settings)
+        write_bytes(state / "batch.html", write_page(came, state, folder.absolute().name).encode())
+        _show_outcomes(came)
+        click.echo(f"page: {state / 'batch.html'}")
+    lost = [outcome for outcome in came if outcome.state != "done"]
+    if lost:
+        raise InputError(f"{folder}: {len(lost)} of {len(came)} recordings are not done; logs lie in {state / 'logs'}")
+    if failed:
+        raise InputError(f"{folder}: Snakemake ended with an error though all is done; see {state / 'snakemake.log'}")
+
+
+def _show_plan(works: Sequence[Work], *, quiet: bool) -> None:
+    for work in works:
+        if not quiet:
+            said = f"cannot be used: {work.error}" if work.error else ", ".join(work.stages) or "done already"
+            click.echo(f"{work.found.name}: {said}", err=True)
+
+
+def _tell(name: str, job: str) -> None:
+    click.echo(f"{name}: {job} " + click.style("done", fg="green"), err=True)
+
+
+def _show_outcomes(came: Sequence[Outcome]) -> None:
+    from barlowtrack.batch.page import duration, error_text, share
+
+    width = max(len(outcome.found.name) for outcome in came)
+    click.echo(f"{'recording':{width}}  {'state':8}  neurons  seen  {'expected error':24}  time")
+    for outcome in came:
+        state = click.style(f"{outcome.state:8}", fg=COLOURS[outcome.state])
+        neurons = str(outcome.neurons) if outcome.state == "done" else ""
+        cells = f"{neurons:>7}  {share(outcome.coverage):>4}  {error_text(outcome.error):24}  {duration(outcome.seconds)}"
+        click.echo(f"{outcome.found.name:{width}}  {state}  {cells}  {outcome.reason}".rstrip())

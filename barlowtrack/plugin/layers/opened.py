@@ -1,0 +1,142 @@
+"""A path that somebody wants to see, as layers: a run folder or a recording."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from barlowtrack.api import Run, prepare
+from barlowtrack.config import RecordingConfig
+from barlowtrack.data import Detections
+from barlowtrack.errors import BarlowtrackError, InputError, StorageError
+from barlowtrack.io import open_recording
+from barlowtrack.plugin.layers.axes import LayerData
+from barlowtrack.plugin.layers.dots import DotsOfRun, dots_layer
+from barlowtrack.plugin.layers.images import image_layers
+from barlowtrack.plugin.layers.labels import labels_layer
+from barlowtrack.plugin.layers.tracks import tracks_layer
+from barlowtrack.plugin.roles import Role
+from barlowtrack.storage import ARTEFACTS, RunFolder
+
+log = logging.getLogger(__name__)
+
+_ZARR = {"zarr.json", ".zgroup", ".zarray"}
+_TIFF = (".tif", ".tiff", ".btf", ".tf8")
+_ENOUGH = 64  # names of a folder that are looked at
+
+Complain = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """Megabytes of volumes kept in memory."""
+
+    recording_mb: float = 512.0
+    labels_mb: float = 256.0
+
+
+def kind_of(path: Path) -> str | None:
+    """Says what lies at a path, by names alone: "run", "recording", or None where it is nothing of ours."""
+    if path.is_dir():
+        if (path / "run.json").is_file():
+            return "run"
+        with os.scandir(path) as found:
+            names = [entry.name for entry, _ in zip(found, range(_ENOUGH), strict=False)]
+        names += [name for name in _ZARR if (path / name).is_file()]
+        ours = any(name in _ZARR or (name.lower().endswith(_TIFF) and not name.startswith(".")) for name in names)
+        return "recording" if ours else None
+    return "recording" if path.name.lower().endswith(_TIFF) and path.is_file() else None
+
+
+def run_of(path: Path) -> Path | None:
+    """Returns the run folder at a path, or that of the recording at a path; None where there is none yet."""
+    folder = prepare(path).folder
+    return folder if (folder / "run.json").is_file() else None
+
+
+def recording_layers(
+    path: Path,
+    settings: RecordingConfig,
+    *,
+    run: Path | None = None,
+    nuclei: Detections | None = None,
+    complain: Complain = log.warning,
+    budgets: Budgets = Budgets(),
+) -> list[LayerData]:
+    """Returns the channels of a recording.
+
+    Args:
+        path: Of the recording.
+        settings: What its metadata do not say.
+        run: Run folder that it belongs to.
+        nuclei: What the run found.
+        complain: Hears what is wrong with a volume.
+        budgets: Of memory.
+
+    Raises:
+        InputError: it cannot be opened; where only the voxel size is missing, says how to give it.
+    """
+    try:
+        recording = open_recording(path, settings, to_look=True)
+    except InputError as error:
+        if "no voxel size" not in str(error):
+            raise
+        raise InputError(f"{error}. From a terminal: barlowtrack open {path} --voxel-size Z Y X") from None
+    return image_layers(recording, run, path, nuclei=nuclei, budget_mb=budgets.recording_mb, complain=complain)
+
+
+def run_layers(run: Path, *, complain: Complain = log.warning, budgets: Budgets = Budgets()) -> list[LayerData]:
+    """Returns the channels of a run's recording, and its nuclei; these are grey, and neurons and tracks empty, until a solution is shown.
+
+    Args:
+        run: Run folder.
+        complain: Hears where the recording was expected, if it is gone, and what is wrong with a volume.
+        budgets: Of memory.
+
+    Raises:
+        StorageError: no run folder, or one that holds nothing to look at while its recording is gone.
+    """
+    run = run.absolute()
+    job, card = prepare(run), RunFolder(run).about()["card"]
+    location = job.location.absolute()
+    layers: list[LayerData] = []
+    if not location.exists():
+        complain(
+            f"The recording of this run is not at {location} any more: what was found in it is shown without images. "
+            f"Put it back there, or say where it is now: barlowtrack run RECORDING --out {run}"
+        )
+    else:
+        try:
+            layers += recording_layers(location, job.config.recording, run=run, nuclei=_found(run), complain=complain, budgets=budgets)
+        except BarlowtrackError as error:
+            complain(f"The recording cannot be shown: {error}")
+    layers += _nuclei(run, card, location, complain, budgets)
+    if not layers:
+        raise StorageError(f"{run}: nothing to look at yet; run 'barlowtrack run {run}' first")
+    if layers[0][2] == "image" and tuple(layers[0][0].shape) != (card["shape"][0], *card["shape"][2:]):
+        complain(f"{location}: its shape is not that of the recording that this run was made of; nuclei will not lie where they should.")
+    return layers
+
+
+def _found(run: Path) -> Detections | None:
+    try:
+        return Run(run).detections
+    except BarlowtrackError:
+        return None  # none yet, or older than this program: whoever reads the solution says so
+
+
+def _nuclei(run: Path, card: dict[str, Any], location: Path, complain: Complain, budgets: Budgets) -> list[LayerData]:
+    from barlowtrack.io.labels import open_labels
+
+    if not (run / ARTEFACTS["detections"]).exists():
+        return []
+    z, y, x = (float(size) for size in card["voxel_size_um"])
+    layers: list[LayerData] = []
+    if (run / ARTEFACTS["labels"]).exists():
+        labels = open_labels(run / ARTEFACTS["labels"])
+        layers.append(labels_layer(labels, (z, y, x), run, location, budget_mb=budgets.labels_mb, complain=complain))
+    return [*layers, tracks_layer((z, y, x), run, location), dots_layer(DotsOfRun(), Role.NEURONS, (z, y, x), run, location)]

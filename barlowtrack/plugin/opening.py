@@ -1,0 +1,100 @@
+"""Opens a run, or a recording, in a viewer with the panels beside it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Layer
+from napari.utils.notifications import show_warning
+from qtpy.QtCore import QTimer
+
+from barlowtrack.config import RecordingConfig
+from barlowtrack.errors import InputError
+from barlowtrack.plugin.attached import pointing_of, session_of
+from barlowtrack.plugin.layers.opened import kind_of, recording_layers, run_layers, run_of
+from barlowtrack.plugin.parts import is_there
+
+if TYPE_CHECKING:
+    import napari
+
+PANELS = ("Neurons", "Review")
+"""Docked when a run is opened, by their names in napari.yaml."""
+WINDOW = (1500, 950)
+"""Pixels of a window that we open."""
+SETTLING_S = 5.0
+"""So long after the layers came the canvas may get its size."""
+
+
+def open_run(viewer: napari.Viewer, path: Path | str, settings: RecordingConfig | None = None) -> Path | None:
+    """Shows a run in a viewer, and docks the panels; its neurons follow as soon as they are read.
+
+    Args:
+        viewer: Where to show it.
+        path: A run folder, or a recording; of a recording that has a run beside it, the run.
+        settings: What the metadata of a recording without a run do not say.
+
+    Returns:
+        The run folder; None for a recording that has none.
+
+    Raises:
+        InputError, StorageError: neither, or it cannot be opened.
+    """
+    path = Path(path).absolute()
+    if kind_of(path) is None:
+        raise InputError(f"{path}: expected a run folder, or a recording (a folder of TIFFs, a TIFF, an OME-Zarr)")
+    session_of(viewer)
+    run = run_of(path)
+    if run is not None:
+        layers = run_layers(run, complain=show_warning)
+    else:
+        layers = recording_layers(path, settings or RecordingConfig(), complain=show_warning)
+    for data, keywords, kind in layers:
+        viewer.add_layer(Layer.create(data, keywords, kind))
+    if viewer.dims.ndim >= 4:
+        viewer.dims.set_current_step(viewer.dims.ndim - 4, 0)
+    if run is not None:
+        pointing_of(viewer).overview = True
+        dock(viewer)
+    _keep_whole(viewer)
+    return run
+
+
+def make_room(viewer: napari.Viewer) -> None:
+    """Gives a window that we opened the size that it takes to see a recording beside the panels, as far as the screen has it."""
+    window = viewer.window._qt_window
+    room = window.screen().availableGeometry()
+    if room.width() <= WINDOW[0] or room.height() <= WINDOW[1]:
+        window.showMaximized()
+    else:
+        window.resize(*WINDOW)
+
+
+def _keep_whole(viewer: napari.Viewer) -> None:
+    """Shows the whole picture as long as the canvas still changes its size; napari fits it to the size that it has with the first layer."""
+    viewer.reset_view()
+    end, camera = time.monotonic() + SETTLING_S, viewer.scene.camera
+    fitted, events = [camera.zoom], viewer.window._qt_viewer.canvas._scene_canvas.events.resize
+
+    def fit(_event: Any = None) -> None:
+        if time.monotonic() > end or camera.zoom != fitted[0]:  # somebody has begun to look around
+            events.disconnect(fit)
+            return
+        viewer.reset_view()
+        fitted[0] = camera.zoom
+
+    events.connect(fit, position="last")
+
+
+def dock(viewer: napari.Viewer) -> list[Any]:
+    """Docks the panels that are there; returns their widgets."""
+    from npe2 import PluginManager
+
+    there = {widget.display_name for widget in PluginManager.instance().iter_widgets() if widget.plugin_name == "barlowtrack"}
+    names = [name for name in PANELS if name in there]
+    docked = [viewer.window.add_plugin_dock_widget("barlowtrack", name, tabify=i > 0) for i, name in enumerate(names)]
+    if docked:
+        first = docked[0][0]  # one looks before one answers; later, as napari brings the last one to the front by itself
+        QTimer.singleShot(0, lambda: first.raise_() if is_there(first) else None)
+    return [widget for _, widget in docked]

@@ -1,0 +1,64 @@
+"""What napari asks of a reader: a run folder or a recording that was dropped on it, and a recording to try things with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from barlowtrack.errors import BarlowtrackError
+from barlowtrack.plugin.layers.axes import LayerData
+from barlowtrack.plugin.layers.opened import kind_of, recording_layers, run_layers
+
+NOTHING: list[Any] = [(None,)]
+"""What a reader returns that has read, and has no layer to add."""
+
+
+def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[Any]] | None:
+    """Returns what reads a path, by a look at names alone; None where it is no run folder and no recording.
+
+    Args:
+        path: A path; several are none of ours.
+    """
+    return None if not isinstance(path, str) or kind_of(Path(path)) is None else read
+
+
+def read(path: str | list[str]) -> list[Any]:
+    """Returns the layers of a run folder or a recording.
+
+    Raises:
+        BarlowtrackError: it cannot be opened. Where there is a window, the window says so instead.
+    """
+    from napari import current_viewer
+    from napari.utils.notifications import show_error, show_warning
+
+    from barlowtrack.config import RecordingConfig
+    from barlowtrack.plugin.attached import session_of
+
+    where, viewer = Path(str(path)).absolute(), current_viewer()
+    try:
+        if kind_of(where) == "run":
+            layers = run_layers(where, complain=show_warning)
+        else:
+            layers = recording_layers(where, RecordingConfig(), complain=show_warning)
+    except BarlowtrackError as error:
+        if viewer is None:
+            raise
+        show_error(str(error))
+        return NOTHING
+    if viewer is not None:
+        session_of(viewer)  # looks after our layers, from now on
+    return layers
+
+
+def moving_worm() -> list[LayerData]:
+    """Returns a small synthetic worm, made when it is looked at, and where its neurons truly are."""
+    from napari import current_viewer
+
+    from barlowtrack.plugin.attached import session_of
+    from barlowtrack.plugin.layers.sample import sample_layers
+
+    viewer = current_viewer()
+    if viewer is not None:
+        session_of(viewer)
+    return sample_layers()

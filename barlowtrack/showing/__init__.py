@@ -1,0 +1,1 @@
+"""How neurons look, wherever they are shown: names, colours, small pictures."""

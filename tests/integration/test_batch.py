@@ -1,0 +1,55 @@
+"""A folder of recordings through Snakemake, for real: one that is damaged, and a controller that is killed."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from barlowtrack.api import prepare
+from tests.conftest import FAST
+
+pytest.importorskip("snakemake", reason="the extra batch is not installed")
+
+
+@pytest.mark.slow
+def test_a_batch_that_is_killed_goes_on_and_one_damaged_recording_keeps_no_other(tiny_worm, tmp_path):
+    season = tmp_path / "a season"
+    shutil.copytree(tiny_worm / "recording", season / "worm 1")
+    shutil.copytree(tiny_worm / "recording", season / "damaged")
+    file = sorted((season / "damaged").iterdir())[4]
+    file.write_bytes(file.read_bytes()[:3000])
+    settings = [part for text in [*FAST, "segment.method=log"] for part in ("--set", text)]
+    command = [sys.executable, "-m", "barlowtrack", "batch", str(season), *settings]
+
+    first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    end = time.monotonic() + 120
+    while not (season / "barlowtrack-batch" / "done" / "worm_1.learn").exists():
+        assert time.monotonic() < end
+        assert first.poll() is None
+        time.sleep(0.05)
+    engines = subprocess.run(["ps", "-eo", "pid,ppid"], capture_output=True, text=True, check=True).stdout.split("\n")[1:]
+    children = [int(line.split()[0]) for line in engines if line.split() and int(line.split()[1]) == first.pid]
+    os.kill(first.pid, signal.SIGKILL)
+    for engine in children:
+        os.killpg(engine, signal.SIGKILL)  # Snakemake, and the job that it was at
+    first.wait()
+
+    said = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert said.returncode == 2, said.stderr
+    assert "1 of 2 recordings are not done" in said.stderr
+    rows = {line.split()[0]: line for line in said.stdout.splitlines()[1:3]}
+    assert rows["worm_1"].split()[1] == "done"
+    assert rows["damaged"].split()[1] == "failed"
+    assert "volume 4" in rows["damaged"]
+    page = (season / "barlowtrack-batch" / "batch.html").read_text()
+    assert 'href="../worm%201.barlowtrack/report.html"' in page
+    assert all(item.state == "cached" for item in prepare(season / "worm 1").plan())
+
+    shutil.rmtree(season / "damaged")
+    again = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert again.returncode == 0, again.stderr
+    assert "worm_1: done already" in again.stderr

@@ -1,0 +1,60 @@
+"""The window that 'barlowtrack open' opens, and where panels lie in it."""
+
+import pytest
+
+
+def test_a_run_is_seen_whole_first_and_panels_from_the_menu_lie_over_ours(viewer, qt, tiny_run):
+    from qtpy.QtCore import Qt
+    from qtpy.QtWidgets import QDockWidget
+
+    from barlowtrack.plugin.attached import pointing_of, session_of
+    from barlowtrack.plugin.opening import make_room, open_run
+
+    make_room(viewer)
+    open_run(viewer, tiny_run.path)
+    session = session_of(viewer)
+    qt.wait(lambda: session.solution is not None, what="the solution")
+    qt.spin(0.3)
+    assert pointing_of(viewer).overview
+    window, camera = viewer.window._qt_window, viewer.scene.camera
+    assert (window.width(), window.height()) == (1500, 950)
+    now = (camera.zoom, *camera.center)
+    viewer.reset_view()
+    assert now == pytest.approx((camera.zoom, *camera.center)), "the whole picture, in the middle"
+    docks = {name: viewer.window.add_plugin_dock_widget("barlowtrack", name)[0] for name in ("Compare", "Run")}
+    qt.wait(lambda: all(len(window.tabifiedDockWidgets(dock)) == 3 for dock in docks.values()), what="four tabs")
+    ours = [dock for dock in window.findChildren(QDockWidget) if dock.name.endswith("(barlowtrack)")]
+    assert len(ours) == 4
+    window.splitDockWidget(ours[0], docks["Run"], Qt.Orientation.Vertical)
+    apart = len(window.tabifiedDockWidgets(docks["Run"]))
+    docks["Run"].hide()
+    docks["Run"].show()
+    qt.spin(0.1)
+    assert len(window.tabifiedDockWidgets(docks["Run"])) == apart, "where somebody put it, it stays"
+
+
+def test_the_window_stands_what_people_do_to_it(qt, raised, tiny_run, tmp_path):
+    """A short soak, as 'barlowtrack open' has it: sliced beside the window; `raised` says what went wrong."""
+    import shutil
+
+    from napari.settings import get_settings
+
+    from barlowtrack.plugin.opening import open_run
+    from benchmarks.soak_napari import Soak
+
+    for part in (tiny_run.path, tiny_run.path.parent / "recording"):
+        if part.exists():
+            shutil.copytree(part, tmp_path / part.name)
+    settings = get_settings().experimental
+    settings.async_ = True
+    try:
+        viewer = qt.napari.Viewer(show=True)
+        open_run(viewer, tmp_path / tiny_run.path.name)
+        soak = Soak(viewer, seed=1)
+        qt.wait(lambda: soak.session.solution is not None, what="the solution")
+        soak.run(6.0)
+        assert soak.done > 10
+        viewer.close()
+        qt.spin(0.1)
+    finally:
+        settings.async_ = False
