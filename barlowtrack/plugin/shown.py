@@ -109,12 +109,20 @@ class ShownLayers:
     def _solved(self, new: Solution | None, old: Solution | None) -> None:
         if new is None:
             return
+        if old is None:
+            self._hide_others(new.path)
         if old is None and not self._layers(new.path):
             in_background(lambda: run_layers(new.path, complain=show_warning), self.add)
             return
         for layer in self._layers(new.path):
             self._show(layer, new)
         self.follow()
+
+    def _hide_others(self, run: Path) -> None:
+        """Two worms in one picture would have the same numbers, and clicks mean one of them only; whoever wants both shows them again."""
+        for layer in self._layers():
+            if _said(layer).get("run") not in (None, str(run)):
+                layer.visible = False
 
     def _inserted(self, event: Any) -> None:
         self._look_after(event.value)

@@ -123,7 +123,7 @@ def test_volumes_that_cannot_be_read_show_black_and_are_said_once():
     assert volumes.get(6).any()
     settle(volumes)
     assert len(said) == 1
-    assert said[0].startswith("volume 4: cut off")
+    assert said[0].startswith(("volume 4: cut off", "volume 5: cut off"))  # the next ones are read ahead
 
 
 def test_what_is_forgotten_is_read_again_even_if_it_was_being_read():

@@ -277,3 +277,17 @@ def test_open_refuses_before_it_opens_a_window(tiny_run, tmp_path):
     assert "not there" in refused(tmp_path / "gone")
     assert "expected a run folder, or a recording" in refused(tmp_path)
     assert "whose settings count" in refused(tiny_run.path, "--rate", "3")
+
+
+def test_layers_of_the_run_before_are_hidden(opened, qt, tmp_path):
+    import shutil
+
+    from barlowtrack.plugin.attached import session_of
+
+    viewer, run = opened[0], session_of(opened[0]).path
+    before = [layer for layer in viewer.layers if layer.visible]
+    again = shutil.copytree(run, tmp_path / "again.barlowtrack")
+    viewer.open(again, plugin="barlowtrack")
+    qt.wait(lambda: session_of(viewer).path == again, what="the other run")
+    assert not any(layer.visible for layer in before)
+    assert any(layer.visible for layer in viewer.layers)

@@ -9,13 +9,13 @@ from typing import Any
 from psygnal import Signal
 
 from barlowtrack.answers import Answer, queue
-from barlowtrack.data import UNKNOWN
+from barlowtrack.data import UNKNOWN, Correction
 from barlowtrack.errors import BarlowtrackError
 from barlowtrack.identity.review import Question
 from barlowtrack.plugin.listening import Listening
 from barlowtrack.plugin.review.choices import Choice, choices
 from barlowtrack.plugin.review.subjects import THERE_UM, Subject, described, of_neuron, of_now, of_question, of_row
-from barlowtrack.plugin.review.writing import Line, Writing
+from barlowtrack.plugin.review.writing import Line, Memory, Writing
 from barlowtrack.plugin.session import Session
 from barlowtrack.plugin.solution import Solution
 from barlowtrack.storage import RunFolder
@@ -202,6 +202,13 @@ class Desk(Writing):
             if at >= 0:
                 self._answered.add(at)
             self.step(1)
+
+    def _taken_back(self, memory: Memory, rows: list[Correction], unseen: int) -> None:
+        """What was taken back is no answer any more: it is asked again."""
+        super()._taken_back(memory, rows, unseen)
+        if memory is self._memory:
+            self._answered.clear()
+            self.ask()
 
     # where it is
 

@@ -166,6 +166,7 @@ class Review(QWidget):
             self.acts.cancel()
             self.other.forget()
             self.solving.changes.show_stops(())
+            self.tabs.setTabText(1, "What changed")
             self.history.show_table(Corrections())
             self.saved.setText("")
             self._something_said = False
