@@ -178,7 +178,10 @@ def main():
         soak.spin(10)
         soak.run(min(20.0, given.seconds / 4))  # caches fill
         before, done = rss_mb(), soak.done
-        soak.run(given.seconds)
+        try:
+            soak.run(given.seconds)
+        except Exception:
+            raised.append(f"ended early, after {soak.done} acts:\n{traceback.format_exc()}")
         print(f"{soak.done - done} acts in {given.seconds:.0f} s, resident {before:.0f} MB before, {rss_mb():.0f} MB after")
         print(f"raised: {len(raised)}")
         for text in dict.fromkeys(raised):

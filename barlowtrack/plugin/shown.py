@@ -99,6 +99,7 @@ class ShownLayers:
                 layer.text.visible = False
             elif viewer.dims.ndisplay == 2 and layer in self._unnamed:
                 self._unnamed.discard(layer)
+                layer.refresh_text()  # in 3-D, where none was drawn, it may have fallen behind the points
                 layer.text.visible = True
 
     def _layers(self, run: Path | None = None) -> list[Any]:
