@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,30 +28,12 @@ THERE_UM = 1.0
 """So near to a place that somebody asks about lies the nucleus that is meant."""
 
 
-@dataclass(frozen=True)
-class Click:
-    """Where somebody pointed in the volume that is shown.
-
-    Attributes:
-        t: Volume.
-        place_um: z, y, x: in a plane, the place itself; in 3-D the middle of the nucleus, None where there is none in line.
-        row: Row of the detection there; None where there is none.
-        adds: Whether Shift or Control was held.
-    """
-
-    t: int
-    place_um: tuple[float, float, float] | None
-    row: int | None
-    adds: bool
-
-
 class Pointing:
     """Binds a session to the viewer that shows its run; does nothing while the viewer shows no layer of it.
 
     Lives as long as the viewer, which holds it.
 
     Attributes:
-        taker: Who gets clicks instead, while a panel asks for a place; None: they choose neurons.
         overview: The next place that is to be seen moves the plane only: a run that was just opened is seen whole first.
 
     Signals:
@@ -67,7 +48,6 @@ class Pointing:
         self._marks = Marks(viewer)
         self._ways: Ways | None = None
         self._spot: Spot | None = None
-        self.taker: Callable[[Click], None] | None = None
         self.overview = False
         self._shown = self._following = self._settling = False
         viewer.dims.events.point.connect(self._viewer_moved, position="last")
@@ -220,13 +200,7 @@ class Pointing:
         if solution is None:
             return
         row = self._row_at(solution, position, direction)
-        if self.taker is not None:
-            place = self._world.um_of(position) if self._world.sliced is not None else None
-            if place is None and row is not None:
-                place = solution.detections.position_um[row]
-            known = None if place is None else (float(place[0]), float(place[1]), float(place[2]))
-            self.taker(Click(self._session.t, known, row, adds))
-        elif row is not None:
+        if row is not None:
             self._session.point(row)
             self._choose(int(solution.tracks.neuron[row]), adds=adds)
 

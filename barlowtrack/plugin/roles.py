@@ -47,15 +47,3 @@ def layers_of(layers: Iterable[Any], role: Role, run: Path | None = None) -> lis
         if isinstance(said, dict) and said.get("role") == role and (run is None or said.get("run") == str(run)):
             found.append(layer)
     return found
-
-
-def runs_of(layers: Iterable[Any]) -> list[Path]:
-    """Returns the run folders that layers are of, the newest layer's last."""
-    runs: dict[Path, None] = {}
-    for layer in layers:
-        said = layer.metadata.get(KEY)
-        if isinstance(said, dict) and said.get("run"):
-            run = Path(said["run"])
-            runs.pop(run, None)
-            runs[run] = None
-    return list(runs)
