@@ -1,7 +1,7 @@
 """What the jobs of a recording want of a machine: memory and time, said to a scheduler before they start.
 
-Times are generous: a scheduler kills what takes longer than was said. They come from what the stages took per voxel and per nucleus on two
-cores (docs/explanation/measured.md), three times over.
+Times are generous, for a scheduler kills what takes longer than was said. They are rough: guessed from what stages took on two cores with
+small recordings, not measured rule by rule, and three times as long.
 """
 
 from __future__ import annotations
