@@ -20,9 +20,10 @@ def slice_once(viewer: napari.Viewer) -> None:
         viewer: Where it asks otherwise, or was told so before, nothing changes.
     """
     dims, ask = viewer.dims, getattr(viewer, "_update_layers", None)
+    if ask is None:
+        return
     before = len(dims.events.current_step.callbacks)
-    if ask is not None:
-        dims.events.current_step.disconnect(ask)
+    dims.events.current_step.disconnect(ask)
     if len(dims.events.current_step.callbacks) == before:
         return
     asked, weak = [dims.point], weakref.WeakMethod(ask)
