@@ -103,6 +103,18 @@ class ShownLayers:
                 layer.refresh_text()  # in 3-D, where none was drawn, it may have fallen behind the points
                 layer.text.visible = True
 
+    def read_again(self) -> None:
+        """Shows what the run that is open says now, and reads its volumes anew."""
+        run = self._session.path
+        if run is None or self._opening is not None:
+            return
+        self._opening = run
+        in_background(lambda: Solution.read(run), self._opened, lambda error: self._failed(run, error))
+        for layer in self._layers(run):
+            if isinstance(layer.data, (ChannelArray, NeuronArray)):
+                layer.data.volumes.forget()
+                layer.refresh()
+
     def _layers(self, run: Path | None = None) -> list[Any]:
         viewer = self._of()
         ours = [layer for layer in viewer.layers if _said(layer)] if viewer is not None else []
