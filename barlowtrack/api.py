@@ -85,7 +85,7 @@ class Job:
     def run(
         self, *, only: str | None = None, upto: str | None = None, listener: pipeline.Listener | None = None
     ) -> list[pipeline.PlannedStage]:
-        """Does what the plan says; see pipeline.run. A recording that is not at hand is taken as last seen, as long as none of it is read."""
+        """Does what the plan says; see pipeline.run. A recording that is not at hand is taken as last seen, where none of it is read."""
         from barlowtrack.storage import RunFolder
 
         recording = self._last_seen() or self.recording()

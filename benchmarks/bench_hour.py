@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-
 from bench_open import Window, open_in, rss_mb, scrub
 
 ROWS = ("detections", "tracks", "candidates", "absences", "light", "places", "bleaching", "volumes")
@@ -58,8 +57,9 @@ def _write(table, like, there, n_volumes):
     import pyarrow.parquet
 
     schema = pyarrow.parquet.read_schema(like)
-    said = {**(schema.metadata or {}), b"n_volumes": str(n_volumes).encode()}
-    said.pop(b"pandas", None)
+    said = {key: value for key, value in (schema.metadata or {}).items() if key != b"pandas"}
+    if b"n_volumes" in said:
+        said[b"n_volumes"] = str(n_volumes).encode()
     made = pyarrow.Table.from_pandas(table, schema=schema.remove_metadata(), preserve_index=False)
     pyarrow.parquet.write_table(made.replace_schema_metadata(said), there / like.name)
 
@@ -90,7 +90,7 @@ def _arrays(run, there, n, n_volumes):
 
 
 def _labels(run, there, n, n_volumes):
-    shutil.copytree(run / "labels.zarr", there / "labels.zarr", ignore=lambda path, names: ["c"] if Path(path).name == "0" else [])
+    shutil.copytree(run / "labels.zarr", there / "labels.zarr", ignore=lambda path, _: ["c"] if Path(path).name == "0" else [])
     head = there / "labels.zarr" / "0" / "zarr.json"
     head.write_text(head.read_text().replace(f"{n},", f"{n_volumes},", 1))
     for t in range(n_volumes):
@@ -124,7 +124,8 @@ def look(folder, n):
     session, before = session_of(window.viewer), time.perf_counter()
     while len(panel.table.figures.figures) != session.solution.n_neurons:
         window.turn()
-    print(f"table of {session.solution.n_neurons} neurons, {len(session.solution.detections)} nuclei: {time.perf_counter() - before:.2f} s later")
+    many = f"{session.solution.n_neurons} neurons, {len(session.solution.detections)} nuclei"
+    print(f"table of {many}: {time.perf_counter() - before:.2f} s later")
     print(f"opened: longest without an answer {1000 * window.longest:.0f} ms, resident {rss_mb():.0f} MB")
     window.wait_for_picture()
     scrub(window, n, folder, cold=False)

@@ -100,11 +100,11 @@ class Window:
                 self.turn()
             since = self.drawn
             self.viewer.window._qt_viewer.canvas._scene_canvas.update()
-        end = time.perf_counter() + 5
+        end = time.perf_counter() + 60
         while self.whole <= since or not self.loaded:
             self.turn()
             if time.perf_counter() > end:
-                raise TimeoutError("no picture after 5 s")
+                raise TimeoutError("no picture after a minute")
 
 
 def rss_mb():

@@ -61,8 +61,8 @@ def resolve(old: Solution, heard: Heard) -> Resolved:
         heard: Is told how far it is.
 
     Raises:
-        StorageError: somebody else is at work in the folder, more than answers changed, or nuclei were divided or added and the recording is
-            not at hand.
+        StorageError: somebody else is at work in the folder, more than answers changed, or nuclei were divided or
+            added and the recording is not at hand.
         InputError: the recording cannot be opened, or the answers cannot stand.
     """
     job = prepare(old.path)
