@@ -135,7 +135,7 @@ def look(folder, n):
     timed(window, "the cursor, and a volume far away", lambda: session.show(session.solution.n_volumes // 2))
     timed(window, "show tracks", lambda: setattr(window.viewer.layers["tracks"], "visible", True))
     scrub(window, n, folder, cold=False)
-    window.viewer.close()
+    window.close()
 
 
 def main():

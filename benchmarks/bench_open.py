@@ -106,6 +106,14 @@ class Window:
             if time.perf_counter() > end:
                 raise TimeoutError("no picture after a minute")
 
+    def close(self):
+        """Closes the window, once what works beside it is done: else it would tell a window that is gone."""
+        from qtpy.QtCore import QThreadPool
+
+        QThreadPool.globalInstance().waitForDone()
+        self.application.processEvents()
+        self.viewer.close()
+
 
 def rss_mb():
     pages = int(Path("/proc/self/statm").read_text().split()[1])
@@ -189,7 +197,7 @@ def main():
         scrub(window, given.volumes, given.folder, given.cold)
     if given.what == "slow":
         slow(window, 0.3)
-    window.viewer.close()
+    window.close()
 
 
 if __name__ == "__main__":
