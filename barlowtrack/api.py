@@ -85,14 +85,24 @@ class Job:
     def run(
         self, *, only: str | None = None, upto: str | None = None, listener: pipeline.Listener | None = None
     ) -> list[pipeline.PlannedStage]:
-        """Does what the plan says; see pipeline.run."""
+        """Does what the plan says; see pipeline.run. A recording that is not at hand is taken as last seen, where none of it is read."""
         from barlowtrack.storage import RunFolder
 
-        recording = self.recording()
+        recording = self._last_seen() or self.recording()
         if not self.folder.exists():
             pipeline.refuse_before(recording, self.config, only=only, upto=upto)
         folder = RunFolder(self.folder, create=True)
         return pipeline.run(recording, self.location, folder, self.config, only=only, upto=upto, listener=listener)
+
+    def _last_seen(self) -> Recording | None:
+        """Returns what the run folder knows of a recording that is not at hand; None where it is, or has to be read in another way."""
+        from barlowtrack.config import load
+        from barlowtrack.storage import RunFolder
+
+        stored = self.folder / "settings.toml"
+        if self.location.exists() or not stored.exists() or load(stored, ()).recording != self.config.recording:
+            return None
+        return pipeline.recording_away(RunFolder(self.folder).about()["card"], self.location)
 
     def run_piece(self, stage: str, volumes: range, listener: pipeline.Listener | None = None) -> pipeline.PlannedStage:
         """Makes some volumes of one stage, beside other jobs that make others; see pipeline.run_piece."""

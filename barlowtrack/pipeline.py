@@ -22,6 +22,7 @@ from barlowtrack.errors import BarlowtrackError, InputError, StorageError
 if TYPE_CHECKING:
     from barlowtrack.config import Config
     from barlowtrack.data import Amendments, Progress, Recording
+    from barlowtrack.data.arrays import VoxelArray
     from barlowtrack.storage import RunFolder, Sink, StageRecord
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class Stage:
         amends: Artefacts of which it makes another edition, by what it makes: whoever comes later, and everybody outside, gets that one;
             whoever comes before gets what was made first. Where nobody edits, it does nothing, and there is one edition.
         whole: Whether what it needs is read through before, and held against what was made; not where it looks at a few volumes.
+        voxels: Whether it reads the recording, if it needs it; else it takes of it what the run folder knows, too.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Stage:
     by_volume: bool = False
     amends: tuple[str, ...] = ()
     whole: bool = True
+    voxels: bool = True
 
     def function(self) -> Callable[..., Any]:
         """Imports the stage's function."""
@@ -143,6 +146,7 @@ STAGES = (
         version=3,
         aspects=("rate_hz",),
         sections=("trace",),
+        voxels=False,
     ),
     Stage(
         "report",
@@ -263,6 +267,7 @@ def run(
         refuse_another(folder, location, card)
         planned = _chosen(plan(folder, card, config), only, upto)
         listener.planned(planned)
+        _refuse_without_voxels(planned, recording, folder)
         _refuse_early(planned, config)
         folder.describe(location, card, to_toml(config))
         for item in planned:
@@ -365,6 +370,48 @@ def recording_card(recording: Recording) -> dict[str, Any]:
         "channel_names": list(recording.channel_names),
         "assumptions": list(recording.assumptions),
     }
+
+
+@dataclass(frozen=True)
+class Away:
+    """Stands for the volumes of a recording that is not at hand.
+
+    Attributes:
+        location: Where it was expected.
+    """
+
+    location: Path
+
+    def read(self, t: int) -> VoxelArray:
+        raise InputError(f"{self.location}: volume {t} is wanted, and the recording is not there")
+
+
+def recording_away(card: Mapping[str, Any], location: Path) -> Recording:
+    """Returns what a run folder knows of a recording that is not at hand: enough for all that reads none of its volumes.
+
+    Args:
+        card: See recording_card.
+        location: Where it was expected.
+    """
+    import numpy as np
+
+    from barlowtrack.data import Recording
+
+    t, c, z, y, x = card["shape"]
+    size_z, size_y, size_x = card["voxel_size_um"]
+    return Recording(
+        name=card["name"],
+        source=Away(location),
+        shape=(t, c, z, y, x),
+        dtype=np.dtype(np.uint16),  # of nothing: no volume is read
+        voxel_size_um=(size_z, size_y, size_x),
+        rate_hz=card["rate_hz"],
+        channel_names=tuple(card["channel_names"]),
+        reference=card["reference"],
+        signal=card["signal"],
+        fingerprint=card["content"],
+        assumptions=tuple(card["assumptions"]),
+    )
 
 
 _ALWAYS = ("content", "shape", "voxel_size_um", "reference", "signal")
@@ -548,6 +595,26 @@ def _chosen(planned: list[PlannedStage], only: str | None, upto: str | None) -> 
             hint = f"run 'barlowtrack {item.stage.name}' first, or 'barlowtrack run' for everything"
             raise StorageError(f"{only} needs {' and '.join(lacking)}, {item.state} ({why}); {hint}")
     return [chosen]
+
+
+def _refuse_without_voxels(planned: list[PlannedStage], recording: Recording, folder: RunFolder) -> None:
+    """Refuses to read a recording that is not at hand, before anything is done."""
+    if not isinstance(recording.source, Away):
+        return
+    wanting = [item.stage.name for item in planned if item.state != "cached" and _reads_voxels(item)]
+    if wanting:
+        before = planned[: [item.stage.name for item in planned].index(wanting[0])]
+        able = [item.stage.name for item in before if item.state != "cached"]
+        rest = f", or do what goes without it: barlowtrack run {folder.path} --to {able[-1]}" if able else ""
+        raise StorageError(
+            f"the recording of this run is not at {recording.source.location} any more, and {' and '.join(wanting)} would read it. "
+            f"Put it back there, say where it is now: barlowtrack run RECORDING --out {folder.path}{rest}"
+        )
+
+
+def _reads_voxels(item: PlannedStage) -> bool:
+    idle = bool(item.stage.amends) and item.record.inputs["edits"] == UNAMENDED
+    return "recording" in item.stage.needs and item.stage.voxels and not idle
 
 
 def _refuse_early(planned: list[PlannedStage], config: Config) -> None:
