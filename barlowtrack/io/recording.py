@@ -18,6 +18,7 @@ from barlowtrack.data import Recording, VolumeSource, VoxelArray
 from barlowtrack.errors import InputError
 from barlowtrack.io.fingerprint import fingerprint
 from barlowtrack.io.metadata import AXES, FileMetadata, settle_axes, settle_channels, settle_rate, settle_voxel_size
+from barlowtrack.io.patience import PatientSource
 from barlowtrack.io.tiff import TiffStack, open_stack
 
 log = logging.getLogger(__name__)
@@ -152,7 +153,8 @@ def _recording(
     for assumption in assumptions:
         log.info("%s: %s", path, assumption)
     who = (channels.names, channels.reference, channels.signal)
-    return Recording(recording_name(path), source, shape, metadata.dtype, voxel_size_um, rate_hz, *who, digest, assumptions)
+    patient = PatientSource(source)
+    return Recording(recording_name(path), patient, shape, metadata.dtype, voxel_size_um, rate_hz, *who, digest, assumptions)
 
 
 def _planes(metadata: FileMetadata, config: RecordingConfig) -> tuple[NDArray[np.int64], tuple[int, int, int, int, int]]:

@@ -245,11 +245,11 @@ def test_a_folder_of_a_newer_format_is_refused(folder):
 
 def test_costs_are_those_of_the_last_time_a_stage_ended(folder):
     assert folder.costs() == {}
-    folder.event("segment", "start")
-    folder.event("segment", "finish", seconds=3.0, peak_mb=100)
-    folder.event("track", "finish", seconds=1.0, peak_mb=120)
-    folder.event("segment", "finish", seconds=5.5, peak_mb=90)
-    folder.event("track", "start")  # killed since
+    folder.journal.say("segment", "start")
+    folder.journal.say("segment", "finish", seconds=3.0, peak_mb=100)
+    folder.journal.say("track", "finish", seconds=1.0, peak_mb=120)
+    folder.journal.say("segment", "finish", seconds=5.5, peak_mb=90)
+    folder.journal.say("track", "start")  # killed since
     with (folder.path / "events.jsonl").open("a") as file:
         file.write('[1]\n{"event": "finish", "stage": "crop"}\n\n{"event": "fin')  # a machine that crashed
     assert folder.costs() == {"segment": StageCost("segment", 5.5, 90.0), "track": StageCost("track", 1.0, 120.0)}
