@@ -30,19 +30,19 @@ def told_in_a_line(stage: str, folder: Path, recording: Recording, config: Confi
     try:
         yield
     except Exception as error:
-        said = _said(error, folder, recording, config)
+        said = _said(error, stage, folder, recording, config)
         if said is None:
             raise
         log.info("where it happened", exc_info=True)
         raise MachineError(f"{stage}: {said}; {KEPT}") from error
 
 
-def _said(error: Exception, folder: Path, recording: Recording, config: Config) -> str | None:
+def _said(error: Exception, stage: str, folder: Path, recording: Recording, config: Config) -> str | None:
     full = disk_error(error, FULL)
     if full is not None:
         return _of_a_full_disk(full, folder, recording, config)
     if is_out_of_memory(error):
-        return _of_memory(error, config)
+        return _of_memory(error, stage, config)
     if is_device_lost(error):
         first = next(text for one in behind(error) if (text := str(one).strip())).splitlines()[0]
         return f'the GPU failed ({first}); where it does so again, [compute] device = "cpu" goes on without it'
@@ -68,13 +68,16 @@ def _of_a_full_disk(error: OSError, folder: Path, recording: Recording, config: 
     return f"{there}: {why}{left}; make room"
 
 
-def _of_memory(error: Exception, config: Config) -> str:
+def _of_memory(error: Exception, stage: str, config: Config) -> str:
     first = next((text for one in behind(error) if (text := str(one).strip())), "").partition("\n")[0]
     if "GPU" in first or "CUDA" in first:
-        return f'{first}; end what else runs there, lower [compute] memory_gb, or set [compute] device = "cpu"'
-    said = f" ({first})" if first else ""
-    budget = f"a stage may hold {config.compute.memory_gb:g} GB beside its model, by [compute] memory_gb"
-    return f"does not fit into memory{said}: {budget}; lower it, or [compute] workers, or end what else runs here"
+        said = f'{first}; end what else runs there, lower [compute] memory_gb, or set [compute] device = "cpu"'
+    else:
+        said = f"does not fit into memory{f' ({first})' if first else ''}: a stage may hold {config.compute.memory_gb:g} GB beside"
+        said += " its model, by [compute] memory_gb; lower it, or [compute] workers, or end what else runs here"
+    if stage == "train":  # its batches are volumes: smaller ones would be another training
+        said += "; a smaller [crop] margin or grid takes less, and makes another encoder"
+    return said
 
 
 def _size(n: float) -> str:

@@ -577,6 +577,7 @@ def _run_stage(item: PlannedStage, recording: Recording, folder: RunFolder, conf
         for name in sizes:
             if (folder.path / name).exists():
                 log.info("%s: replacing %s", stage.name, name)
+        part_of_it.note()
         folder.publish(replace(item.record, artefacts=sizes))
 
 

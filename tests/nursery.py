@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import json
 import multiprocessing
 import os
 import resource
+import shutil
 import signal
 import sys
 import traceback
@@ -99,3 +102,71 @@ def with_small_files(most_bytes: int, said: Path, *arguments: Any) -> None:
     sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
     resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
     call(*arguments)
+
+
+NO_DISK = 77
+_NEW_USER, _NEW_MOUNTS, _REMOUNT, _PRIVATE = 0x10000000, 0x00020000, 32, (1 << 18) | (1 << 14)
+
+
+def on_a_small_disk(disk: Path, kept: Path, report: Path, *arguments: Any) -> None:
+    """Calls the command line on a disk that is full, again and again, each time with a little more room, until it comes through.
+
+    The disk is a tmpfs that this process alone sees. What each call said goes to the report, the run folder to kept.
+    """
+    system = ctypes.CDLL(None, use_errno=True)
+    if system.unshare(_NEW_MOUNTS) and system.unshare(_NEW_USER | _NEW_MOUNTS):
+        os._exit(NO_DISK)
+    system.mount(b"none", b"/", None, _PRIVATE, None)  # what is mounted here stays here
+    ends, size, said = [], 100_000, report.with_suffix(".said")
+    if system.mount(b"tmpfs", os.fsencode(disk), b"tmpfs", 0, f"size={size}".encode()):
+        os._exit(NO_DISK)
+    while (code := _forked(call_and_say, said, *arguments)) != 0 and size < 10**9:
+        ends.append((code, said.read_text()))
+        size = size * 8 // 5
+        system.mount(b"none", os.fsencode(disk), None, _REMOUNT, f"size={size}".encode())
+    report.write_text(json.dumps(ends))
+    shutil.copytree(disk / "run.barlowtrack", kept)
+
+
+def call_and_say(said: Path, *arguments: Any) -> None:
+    """Calls the command line; what it says goes to a file."""
+    call(*arguments, said=said)
+
+
+def _forked(work: Callable[..., Any], *arguments: Any) -> int:
+    child = os.fork()
+    if child == 0:
+        code: Any = 0
+        try:
+            _live(work, arguments)
+        except SystemExit as ended:
+            code = ended.code
+        os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def work_in_little_memory() -> None:
+    """Works on volumes that need 200 MB each, by four threads that may have 300 MB more than they have."""
+    import time
+    from concurrent.futures import ThreadPoolExecutor
+
+    import numpy as np
+
+    from barlowtrack.faults import side_by_side
+
+    tries = []
+
+    def work(item: int) -> int:
+        tries.append(item)
+        volume = np.ones(200_000_000, np.uint8)
+        time.sleep(0.1)
+        return int(volume[item]) * item
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(time.sleep, [0.1] * 4))  # its threads have their stacks
+        has = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (has + 300_000_000,) * 2)
+        alone: list[int] = []
+        assert list(side_by_side(pool, work, range(6), 4, lambda: alone.append(1))) == list(range(6))
+    assert alone == [1]
+    assert len(tries) > 6

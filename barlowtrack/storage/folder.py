@@ -314,7 +314,8 @@ class RunFolder:
 
     def costs(self) -> dict[str, StageCost]:
         """Returns what each stage cost the last time it came to its end; see Journal.costs."""
-        return self.journal.costs()
+        keys = {path.stem: found.key for path in (self.path / "keys").glob("*.json") if (found := self.record(path.stem)) is not None}
+        return self.journal.costs(keys)
 
     @property
     def worker(self) -> str | None:

@@ -13,7 +13,7 @@ import resource
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ EVERY_S = 5.0
 """A stage at work says so no more rarely than this: so much of its time stays unknown where it is killed."""
 SAMPLE_S = 0.2
 _NOT_EVENTS = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
-_ENDS = ("finish", "piece", "stopped")
+_TELLING = ("start", "progress", "finish", "piece", "stopped")
 
 
 class Journal:
@@ -62,27 +62,31 @@ class Journal:
             except _NOT_EVENTS:  # a machine that crashed leaves half a line
                 continue
 
-    def costs(self) -> dict[str, StageCost]:
+    def costs(self, keys: Mapping[str, str]) -> dict[str, StageCost]:
         """Returns by stage what it cost the last time it came to its end.
 
         Pieces that jobs of their own made count with it, and so does what was done before a kill and needed no doing again.
+
+        Args:
+            keys: Of the stages that are done: one that was killed before it could say so.
         """
         found: dict[str, StageCost] = {}
         parts: dict[tuple[str, str], dict[str, tuple[float, float]]] = {}
         for number, said in enumerate(self.events()):
-            if said["event"] not in ("progress", *_ENDS):
+            if said["event"] not in _TELLING:
                 continue
             which = (said["stage"], str(said.get("key", "")))
             try:
-                spent = float(said["seconds"]), float(said["peak_mb"])
+                spent = float(said.get("seconds", 0.0)), float(said.get("peak_mb", 0.0))
             except _NOT_EVENTS:
                 continue
             of_it = parts.setdefault(which, {})
             of_it[str(said.get("part", number))] = spent  # the last word of each part counts
             if said["event"] == "finish":
-                seconds, peaks = zip(*of_it.values(), strict=True)
-                found[said["stage"]] = StageCost(said["stage"], sum(seconds), max(peaks), len(of_it))
-                del parts[which]
+                found[said["stage"]] = _sum(said["stage"], parts.pop(which))
+        for (stage, key), of_it in parts.items():
+            if keys.get(stage) == key and any(seconds for seconds, _ in of_it.values()):
+                found[stage] = _sum(stage, of_it)
         return found
 
     @contextmanager
@@ -129,6 +133,11 @@ class Part:
 
         return tell
 
+    def note(self) -> None:
+        """Writes down how far it is."""
+        done, total = self.steps
+        self.journal.say(self.stage, "progress", **self.same, **self.volumes, done=done, total=total, **self._spent())
+
     def end(self, what: str, **values: Any) -> None:
         self.over.set()
         self.beat.join()
@@ -140,14 +149,18 @@ class Part:
             self.peak_mb = max(self.peak_mb, _now_mb())
             if time.monotonic() - self.began >= next_s:
                 next_s = time.monotonic() - self.began + EVERY_S
-                done, total = self.steps
-                self.journal.say(self.stage, "progress", **self.same, **self.volumes, done=done, total=total, **self._spent())
+                self.note()
 
     def _spent(self) -> dict[str, float]:
         """A new most of the whole process is that of this stage; of an older one, this stage is looked at now and then."""
         most = _most_mb()
         self.peak_mb = most if most > self.before_mb else max(self.peak_mb, _now_mb())
         return {"seconds": round(time.monotonic() - self.began, 3), "peak_mb": round(self.peak_mb)}
+
+
+def _sum(stage: str, parts: Mapping[str, tuple[float, float]]) -> StageCost:
+    seconds, peaks = zip(*parts.values(), strict=True)
+    return StageCost(stage, sum(seconds), max(peaks), len(parts))
 
 
 def _ending(file: Any) -> str:
