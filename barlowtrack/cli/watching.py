@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
     from barlowtrack.api import Job
     from barlowtrack.pipeline import PlannedStage
     from barlowtrack.storage import RunFolder
+
+Event = dict[str, Any]
 
 AT_WORK = "at work"
 _RECENT = 20  # events of progress by which the rate is told
@@ -42,7 +47,8 @@ class Row:
 def rows(folder: RunFolder | None, planned: list[PlannedStage]) -> list[Row]:
     """Returns a row a stage: with time and memory of what is done, progress of what is at work, and why the rest is to be done."""
     costs = folder.costs() if folder else {}
-    at_work = _at_work(folder) if folder else {}
+    at_work = _at_work(folder) if folder and folder.worker else {}
+    stopped = _stopped(folder) if folder else {}
     found = []
     for item in planned:
         name, cost = item.stage.name, costs.get(item.stage.name)
@@ -52,7 +58,7 @@ def rows(folder: RunFolder | None, planned: list[PlannedStage]) -> list[Row]:
             parts = f", in {cost.parts} parts" if cost.parts > 1 else ""
             found.append(Row(name, item.state, f"{seconds(cost.seconds)}, {memory(cost.peak_mb)}{parts}"))
         else:
-            found.append(Row(name, item.state, "; ".join(item.reasons)))
+            found.append(Row(name, item.state, "; ".join([*item.reasons, *([stopped[name]] if name in stopped else [])])))
     return found
 
 
@@ -77,17 +83,24 @@ def watch(job: Job, every_s: float) -> None:
     Raises:
         StorageError: see Job.plan.
     """
-    screen = sys.stdout.isatty()
     shown: list[str] = []
-    for lines in _looks(job, every_s):
-        if screen:
-            click.echo(f"\x1b[{len(shown)}A\x1b[J" if shown else "", nl=False)
-            click.echo("\n".join(lines))
-        else:
-            for line in lines:
-                if line not in shown:
-                    click.echo(line)
-        shown = lines
+    try:
+        for lines in _looks(job, every_s):
+            _show(lines, shown)
+            shown = lines
+    except KeyboardInterrupt:
+        sys.exit(130)  # nothing was stopped but the looking
+
+
+def _show(lines: list[str], before: list[str]) -> None:
+    if not sys.stdout.isatty():
+        for line in lines:
+            if line not in before:
+                click.echo(line)
+        return
+    width = shutil.get_terminal_size().columns  # a line that wraps would not be drawn over
+    click.echo(f"\x1b[{len(before)}A\x1b[J" if before else "", nl=False)
+    click.echo("\n".join(line if len(click.unstyle(line)) < width else f"{click.unstyle(line)[: width - 2]}…" for line in lines))
 
 
 def _looks(job: Job, every_s: float) -> Iterator[list[str]]:
@@ -115,10 +128,8 @@ def _folder(job: Job) -> RunFolder | None:
 
 
 def _at_work(folder: RunFolder) -> dict[str, str]:
-    """Says of every stage that has begun and not ended how far it is: all its parts together, where several jobs make them."""
-    if folder.worker is None:
-        return {}
-    parts: dict[str, dict[str, list[dict[str, float]]]] = {}
+    """Says of every stage that is at work how far it is: all its parts, where several jobs make them."""
+    parts: dict[str, dict[str, list[Event]]] = {}
     for event in folder.journal.events():
         of_stage, part = parts.setdefault(event["stage"], {}), str(event.get("part", ""))
         if event["event"] == "start":
@@ -129,22 +140,41 @@ def _at_work(folder: RunFolder) -> dict[str, str]:
             of_stage.clear()
         else:
             of_stage.pop(part, None)
-    return {stage: ", ".join(_progress(told) for told in of_stage.values()) for stage, of_stage in parts.items() if of_stage}
+    said = {stage: [_progress(*told) for told in of_stage.values() if _lives(told[0])] for stage, of_stage in parts.items()}
+    return {stage: "; ".join(texts) for stage, texts in said.items() if texts}
 
 
-def _progress(told: list[dict[str, float]]) -> str:
-    began, *steps = told
-    spent = f"since {time.strftime('%H:%M', time.localtime(began['time']))}"
-    steps = [step for step in steps if step.get("total")]
-    if not steps:
+def _stopped(folder: RunFolder) -> dict[str, str]:
+    """Says of every stage why it ended too early when it ran last."""
+    last = {event["stage"]: event for event in folder.journal.events()}
+    stopped = {stage: event for stage, event in last.items() if event["event"] == "stopped"}
+    return {stage: f"stopped {_clock(event['time'])}: {event.get('text', '')}" for stage, event in stopped.items()}
+
+
+def _lives(began: Event) -> bool:
+    """Whether the process that said so may still be there: one of another machine may."""
+    if began.get("host") != socket.gethostname():
+        return True
+    return Path(f"/proc/{began.get('pid')}").exists()
+
+
+def _progress(began: Event, *steps: Event) -> str:
+    first, stop = began.get("volumes", (0, None))
+    spent = f"since {_clock(began['time'])}" if stop is None else f"volumes {first}:{stop} since {_clock(began['time'])}"
+    told = [step for step in steps if step.get("total")]
+    if not told:
         return spent
-    last, first = steps[-1], steps[-min(len(steps), _RECENT)]
-    said = f"{last['done']:.0f} of {last['total']:.0f}, {spent}, {memory(last.get('peak_mb', 0.0))}"
-    done, took = last["done"] - first["done"], last["time"] - first["time"]
+    last, before = told[-1], told[-min(len(told), _RECENT)]
+    total = (last["total"] if stop is None else stop) - first
+    said = f"{spent}, {max(last['done'] - first, 0)} of {total}, {memory(last.get('peak_mb', 0.0))}"
+    done, took = last["done"] - before["done"], last["time"] - before["time"]
     if done <= 0 or took <= 0:
         return said
-    rate, left = done / took, (last["total"] - last["done"]) * took / done - (time.time() - last["time"])
-    return f"{said}, {rate:.2g} a second, {seconds(max(left, 0.0))} left"
+    return f"{said}, {done / took:.2g} a second, {seconds((total - last['done'] + first) * took / done)} left"
+
+
+def _clock(moment: float) -> str:
+    return time.strftime("%H:%M", time.localtime(moment))
 
 
 def seconds(value: float) -> str:
