@@ -58,7 +58,7 @@ def cli(verbose: bool) -> None:
 
 
 def main() -> NoReturn:
-    """Runs the command line: 0 all went well, 2 wrong input or settings (one line says which), 130 stopped by hand."""
+    """Runs the command line: 0 all went well, 2 wrong input or settings, or a machine that failed (a line says which), 130 stopped."""
     # Threads of OpenMP wait for each other by spinning, long enough to starve a shared machine: see docs/decisions/0007.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
