@@ -98,7 +98,7 @@ def taking_turns(file: IO[Any], path: Path) -> Iterator[None]:
 def holder(path: Path) -> str | None:
     """Says who has a lock, without taking it for longer than an instant; None where nobody has."""
     try:
-        with path.open("rb") as file:
+        with path.open("r+b" if os.access(path, os.W_OK) else "rb") as file:  # some disks lock only what may be written
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -106,7 +106,7 @@ def holder(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        if error.errno not in NO_LOCKS:
+        if error.errno not in {*NO_LOCKS, errno.EBADF}:
             raise
     for other in (_beside(path, "alone"), *_pieces(path)):
         at_work = _read(other)
