@@ -132,12 +132,16 @@ def _start(config: Config) -> Iterator[Finding]:
         yield Finding("stop", what, fix)
 
 
-def _disk(recording: Recording, config: Config, free_bytes: int | None) -> Iterator[Finding]:
-    """Labels compress about tenfold; training crops do not compress."""
+def bytes_on_disk(recording: Recording, config: Config) -> float:
+    """Returns about what a run takes: labels compress about tenfold, training crops do not compress."""
     labels = 0.1 * 2 * float(np.prod(recording.volume_shape)) * recording.n_volumes
     crop_voxels = float(np.prod(config.crop.grid)) * config.crop.margin**3
     crops = 2 * 150 * crop_voxels * min(config.crop.training_volumes, recording.n_volumes)
-    need = labels + crops
+    return labels + crops
+
+
+def _disk(recording: Recording, config: Config, free_bytes: int | None) -> Iterator[Finding]:
+    need = bytes_on_disk(recording, config)
     if free_bytes is not None and need > free_bytes:
         yield Finding("stop", f"the run needs about {_gb(need / 1e9)} GB, {_gb(free_bytes / 1e9)} GB are free", "make room, or give --out")
     elif free_bytes is not None and need > 0.5 * free_bytes:

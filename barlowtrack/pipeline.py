@@ -10,14 +10,13 @@ import importlib
 import inspect
 import json
 import logging
-import resource
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from barlowtrack.errors import BarlowtrackError, InputError, StorageError
+from barlowtrack.faults import is_of_the_machine
 
 if TYPE_CHECKING:
     from barlowtrack.config import Config
@@ -627,42 +626,50 @@ def _refuse_early(planned: list[PlannedStage], config: Config) -> None:
 
 
 def _run_stage(item: PlannedStage, recording: Recording, folder: RunFolder, config: Config, listener: Listener) -> None:
-    stage, began = item.stage, time.monotonic()
-    folder.event(stage.name, "start")
-    progress = listener.started(item)
-    idle = bool(stage.amends) and item.record.inputs["edits"] == UNAMENDED
-    inputs = {} if idle else _inputs(item, recording, folder, config, whole=stage.whole)
-    sink, resume = _open_sink(item, inputs, folder, config)
-    for span in () if idle else _spans(item, sink, folder, resume):
-        for part in _parts(stage, inputs, config, progress, span):
-            sink.add(part)
-    sizes = sink.finish()
-    for name in sizes:
-        if (folder.path / name).exists():
-            log.info("%s: replacing %s", stage.name, name)
-    folder.publish(replace(item.record, artefacts=sizes))
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    folder.event(stage.name, "finish", key=item.record.key, seconds=round(time.monotonic() - began, 3), peak_mb=round(peak_mb))
+    from barlowtrack.mishaps import told_in_a_line
+
+    stage = item.stage
+    with (
+        folder.journal.at_work(stage.name, item.record.key) as part_of_it,
+        told_in_a_line(stage.name, folder.path, recording, config),
+    ):
+        progress = part_of_it.follow(listener.started(item))
+        idle = bool(stage.amends) and item.record.inputs["edits"] == UNAMENDED
+        inputs = {} if idle else _inputs(item, recording, folder, config, whole=stage.whole)
+        sink, resume = _open_sink(item, inputs, folder, config)
+        for span in () if idle else _spans(item, sink, folder, resume):
+            for part in _parts(stage, inputs, config, progress, span):
+                sink.add(part)
+        sizes = sink.finish()
+        for name in sizes:
+            if (folder.path / name).exists():
+                log.info("%s: replacing %s", stage.name, name)
+        part_of_it.note()
+        folder.publish(replace(item.record, artefacts=sizes))
 
 
 def _make_piece(item: PlannedStage, volumes: range, recording: Recording, folder: RunFolder, config: Config, listener: Listener) -> None:
+    from barlowtrack.mishaps import told_in_a_line
     from barlowtrack.storage.sinks import open_piece
 
-    stage, key, began = item.stage, item.record.key, time.monotonic()
-    inputs = _inputs(item, recording, folder, config, whole=False)  # whoever puts the pieces together looks whether they are whole
-    with folder.piece(stage.name, key, volumes) as partial:
+    stage, key = item.stage, item.record.key
+    with (
+        folder.piece(stage.name, key, volumes) as partial,
+        folder.journal.at_work(stage.name, key, volumes) as part_of_it,
+        told_in_a_line(stage.name, folder.path, recording, config),
+    ):
+        inputs = _inputs(item, recording, folder, config, whole=False)  # whoever puts the pieces together looks whether they are whole
         try:
             sink = open_piece(stage.name, partial, inputs, config, volumes)
         except _DAMAGED as error:
+            _refuse_fault(error)
             log.warning("%s: half-made work cannot be used (%s); starting over", partial, error)
             folder.empty(partial, key)
             sink = open_piece(stage.name, partial, inputs, config, volumes)
         resume = sink.resume()
         if resume["start"] < resume["stop"]:
-            for part in _parts(stage, inputs, config, listener.started(item), resume):
+            for part in _parts(stage, inputs, config, part_of_it.follow(listener.started(item)), resume):
                 sink.add(part)
-        peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        folder.event(stage.name, "piece", key=key, seconds=round(time.monotonic() - began, 3), peak_mb=round(peak_mb))
 
 
 def _spans(item: PlannedStage, sink: Sink, folder: RunFolder, resume: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -685,6 +692,7 @@ def _spans(item: PlannedStage, sink: Sink, folder: RunFolder, resume: Mapping[st
             if sink.next == safe:
                 raise StorageError("it does not hold what it says")
         except _DAMAGED as error:
+            _refuse_fault(error)
             log.warning("%s: cannot be used (%s); its volumes are made again", here.path, error)
             pieces.remove(here)
 
@@ -724,6 +732,12 @@ def _given(name: str, recording: Recording, config: Config, item: PlannedStage, 
 
 _DAMAGED = (BarlowtrackError, ValueError, TypeError, KeyError, IndexError, EOFError)
 """What opening half-made work ends with that is not what it should be."""
+
+
+def _refuse_fault(error: Exception) -> None:
+    """Raises what the machine is to blame for, and not the half-made work, which is worth keeping."""
+    if is_of_the_machine(error):
+        raise error
 
 
 def edition(folder: RunFolder) -> str:
@@ -829,6 +843,7 @@ def _open_sink(item: PlannedStage, inputs: Mapping[str, Any], folder: RunFolder,
         sink = open_sink(name, folder.partial(name, key), inputs, config)
         return sink, sink.resume()
     except _DAMAGED as error:
+        _refuse_fault(error)
         log.warning("%s: half-made work cannot be used (%s); starting over", name, error)
     sink = open_sink(name, folder.start_over(name, key), inputs, config)
     return sink, sink.resume()

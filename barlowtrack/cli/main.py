@@ -27,7 +27,7 @@ from barlowtrack.cli.options import (
     settings_options,
 )
 from barlowtrack.cli.telling import JsonLines, make_teller, refuse_progress
-from barlowtrack.cli.terminal import STOPPED, Bars, in_a_line, show_plan
+from barlowtrack.cli.terminal import STOPPED, Bars, in_a_line
 from barlowtrack.errors import BarlowtrackError, InputError
 from barlowtrack.pipeline import STAGES, Stage
 
@@ -58,7 +58,7 @@ def cli(verbose: bool) -> None:
 
 
 def main() -> NoReturn:
-    """Runs the command line: 0 all went well, 2 wrong input or settings (one line says which), 130 stopped by hand."""
+    """Runs the command line: 0 all went well, 2 wrong input or settings, or a machine that failed (a line says which), 130 stopped."""
     # Threads of OpenMP wait for each other by spinning, long enough to starve a shared machine: see docs/decisions/0007.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
@@ -343,9 +343,18 @@ def open_(target: Path, **given: Any) -> None:
 
 @cli.command()
 @job_options
-def status(**given: Any) -> None:
-    """Say for every stage: cached, missing, or stale and why."""
-    show_plan(make_job(given).plan())
+@click.option("--watch", is_flag=True, help="Look again until nobody is at work: drawn anew, or in a pipe a line for every change.")
+@click.option("--every", type=click.FloatRange(0.1, 3600), default=2.0, show_default=True, metavar="SECONDS", help="Between two looks.")
+def status(watch: bool, every: float, **given: Any) -> None:
+    """Say for every stage: cached, with its time and memory; at work, and how far; missing; or stale and why."""
+    from barlowtrack.cli.watching import show_status
+    from barlowtrack.cli.watching import watch as watch_run
+
+    job = make_job(given)
+    if watch:
+        watch_run(job, every)
+    else:
+        show_status(job)
 
 
 @cli.command()

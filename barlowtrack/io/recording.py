@@ -18,6 +18,7 @@ from barlowtrack.data import Recording, VolumeSource, VoxelArray
 from barlowtrack.errors import InputError
 from barlowtrack.io.fingerprint import fingerprint
 from barlowtrack.io.metadata import AXES, FileMetadata, settle_axes, settle_channels, settle_rate, settle_voxel_size
+from barlowtrack.io.patience import PatientSource, patiently
 from barlowtrack.io.tiff import TiffStack, open_stack
 
 log = logging.getLogger(__name__)
@@ -86,7 +87,10 @@ def open_recording(path: Path | str, config: RecordingConfig = METADATA_ONLY, *,
     Raises:
         InputError: nothing there that can be read, or axes or voxel size that nobody gives.
     """
-    path = Path(path)
+    return patiently(lambda: _open(Path(path), config, to_look), str(path))
+
+
+def _open(path: Path, config: RecordingConfig, to_look: bool) -> Recording:
     is_folder = stat.S_ISDIR(_mode(path))
     if is_folder and not _ZARR_FILES.isdisjoint(_list(path)):
         from barlowtrack.io.ngff import open_zarr, zarr_files  # zarr takes a third of a second to import
@@ -152,7 +156,8 @@ def _recording(
     for assumption in assumptions:
         log.info("%s: %s", path, assumption)
     who = (channels.names, channels.reference, channels.signal)
-    return Recording(recording_name(path), source, shape, metadata.dtype, voxel_size_um, rate_hz, *who, digest, assumptions)
+    patient = PatientSource(source)
+    return Recording(recording_name(path), patient, shape, metadata.dtype, voxel_size_um, rate_hz, *who, digest, assumptions)
 
 
 def _planes(metadata: FileMetadata, config: RecordingConfig) -> tuple[NDArray[np.int64], tuple[int, int, int, int, int]]:

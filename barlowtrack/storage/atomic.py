@@ -5,16 +5,26 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Writes under a temporary name beside the path, flushes to the disk, renames."""
+    """Writes under a temporary name beside the path, flushes to the disk, renames.
+
+    Raises:
+        OSError: names the path; what was written until then makes room.
+    """
     temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     temporary.replace(path)
 
 
