@@ -40,12 +40,10 @@ class Needs:
     Attributes:
         mem_mb: Memory.
         minutes: Most time, for all volumes of the recording.
-        gpu: Whether a GPU makes it faster.
     """
 
     mem_mb: int
     minutes: int
-    gpu: bool
 
 
 def needs_of(recording: Recording, config: Config) -> dict[str, Needs]:
@@ -57,11 +55,11 @@ def needs_of(recording: Recording, config: Config) -> dict[str, Needs]:
     budget = config.compute.memory_gb * 1000 + MODEL_MB + 4 * volume_mb
     tables = MODEL_MB + 1000 + nuclei * 20e-3  # 20 kB a nucleus: embeddings, candidates, light, and what the report draws of them
     seconds = {
-        "segment": (SEGMENT_PER_VOXEL * voxels, budget, True),
-        "learn": (LEARN + LEARN_PER_NUCLEUS * learned * (config.train.epochs or 5), max(budget, tables), True),
-        "embed": (EMBED_PER_NUCLEUS * nuclei, budget, True),
-        "identify": (IDENTIFY_PER_NUCLEUS * nuclei + 60, max(budget, tables), False),
-        "measure": (MEASURE_PER_VOXEL * voxels, budget, False),
-        "finish": (FINISH + FINISH_PER_NUCLEUS * nuclei, max(budget, tables), False),
+        "segment": (SEGMENT_PER_VOXEL * voxels, budget),
+        "learn": (LEARN + LEARN_PER_NUCLEUS * learned * (config.train.epochs or 5), max(budget, tables)),
+        "embed": (EMBED_PER_NUCLEUS * nuclei, budget),
+        "identify": (IDENTIFY_PER_NUCLEUS * nuclei + 60, max(budget, tables)),
+        "measure": (MEASURE_PER_VOXEL * voxels, budget),
+        "finish": (FINISH + FINISH_PER_NUCLEUS * nuclei, max(budget, tables)),
     }
-    return {rule: Needs(math.ceil(mb), max(LEAST_MINUTES, math.ceil(SAFELY * time / 60)), gpu) for rule, (time, mb, gpu) in seconds.items()}
+    return {rule: Needs(math.ceil(mb), max(LEAST_MINUTES, math.ceil(SAFELY * time / 60))) for rule, (time, mb) in seconds.items()}

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from barlowtrack.api import Run
-from barlowtrack.batch.drive import DONE, LOGS
+from barlowtrack.batch.drive import DONE, LOGS, SAID
 from barlowtrack.batch.found import Found
 from barlowtrack.batch.worklist import Work, make_work
 from barlowtrack.errors import BarlowtrackError
@@ -90,8 +90,29 @@ def _last_words(logs: Path, name: str) -> str:
         if ours:
             return ours[-1]
         where = f"see {logs.name}/{path.name}"
+        stopped = _stopped_by_cluster(logs.parent / SAID, path.name)
+        if stopped:
+            return f"stopped by the cluster: {stopped} ({where}, and {SAID})"
         return f"{lines[-1]} ({where})" if lines else f"ended without a word; killed? ({where})"
     return ""
+
+
+def _stopped_by_cluster(said: Path, log: str) -> str:
+    """Returns the last state in which SLURM says the job with this log ended, such as "out of memory"; nothing where it says none."""
+    state, found = "", ""
+    try:
+        lines = said.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    for line in lines:
+        ended = re.search(r"SLURM status is: '([A-Z_]+)'", line)
+        if ended:
+            state = ended[1]
+        elif state and line.strip().startswith("log: "):
+            if f"{LOGS}/{log}" in re.split(r"[ ,]+", line):
+                found = state
+            state = ""
+    return "" if found == "FAILED" else found.replace("_", " ").lower()
 
 
 def _seconds(found: Found) -> float:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from barlowtrack.api import prepare
 from barlowtrack.batch.found import Found
-from barlowtrack.batch.needs import Needs, needs_of
+from barlowtrack.batch.needs import LEAST_MINUTES, Needs, needs_of
 from barlowtrack.errors import BarlowtrackError, InputError
 from barlowtrack.storage.atomic import write_bytes
 
@@ -73,12 +73,13 @@ def make_worklist(works: Sequence[Work], path: Path, *, settings: Sequence[str] 
         if work.stages:
             recordings[work.found.name] = {
                 "target": [str(work.found.path.absolute()), "--out", str(work.found.folder.absolute()), *settings],
+                "left": list(work.stages),
                 "spans": spans(work.n_volumes, volumes_a_job),
                 "needs": {rule: asdict(needs) for rule, needs in work.needs.items()},
             }
     # from here settings name files, not from where Snakemake works
     command = [sys.executable, "-m", "barlowtrack"]
-    said = {"format": FORMAT, "folder": os.getcwd(), "command": command, "recordings": recordings}
+    said = {"format": FORMAT, "folder": os.getcwd(), "command": command, "least_minutes": LEAST_MINUTES, "recordings": recordings}
     write_bytes(path, (json.dumps(said, indent=1) + "\n").encode())
 
 

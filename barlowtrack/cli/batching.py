@@ -42,7 +42,7 @@ def batch(
     Ends with a table, and the page FOLDER/barlowtrack-batch/batch.html. Stopped, or killed, it is simply started again.
     """
     from barlowtrack.batch import find_recordings, make_worklist, outcomes, run_batch
-    from barlowtrack.batch.drive import WORK, alone, find_profile, refuse_without_engine
+    from barlowtrack.batch.drive import WORK, alone, find_profile, plan_jobs, refuse_without_engine, stop_left_over
     from barlowtrack.batch.found import STATE
     from barlowtrack.batch.page import write_page
     from barlowtrack.batch.worklist import make_work
@@ -55,10 +55,13 @@ def batch(
     found = find_recordings(folder, pattern)
     state = folder / STATE
     with alone(state) as lock:
+        if not dry_run:
+            _tell_stopped(stop_left_over(state), quiet=quiet)
         works = [make_work(one, settings) for one in found]
         make_worklist(works, state / WORK, settings=settings, volumes_a_job=volumes_a_job)
         _show_plan(works, quiet=quiet and not dry_run)
         if dry_run:
+            _show_jobs(plan_jobs(state, jobs=jobs, profile=chosen) if any(work.stages for work in works) else {})
             return
         failed = 0
         if any(work.stages for work in works):
@@ -79,6 +82,16 @@ def _show_plan(works: Sequence[Work], *, quiet: bool) -> None:
         if not quiet:
             said = f"cannot be used: {work.error}" if work.error else ", ".join(work.stages) or "done already"
             click.echo(f"{work.found.name}: {said}", err=True)
+
+
+def _show_jobs(counts: dict[str, int]) -> None:
+    said = ", ".join(f"{count} {rule}" for rule, count in counts.items())
+    click.echo(f"jobs: {said or 'none'}", err=True)
+
+
+def _tell_stopped(jobs: Sequence[str], *, quiet: bool) -> None:
+    if jobs and not quiet:
+        click.echo(f"cancelled what a batch that was killed left on the cluster: jobs {', '.join(jobs)}", err=True)
 
 
 def _tell(name: str, job: str) -> None:

@@ -174,3 +174,29 @@ def test_the_reason_is_that_of_the_recording_and_not_of_one_that_is_called_alike
     assert _last_words(tmp_path / "logs", "w") == "volume 2 is damaged"
     assert _last_words(tmp_path / "logs", "w.1") == "not this one"
     assert _last_words(tmp_path / "logs", "v") == ""
+
+
+def test_what_the_cluster_stopped_is_told_as_the_cluster_says_it(tmp_path):
+    from barlowtrack.batch.outcome import _last_words
+
+    make(tmp_path, "logs/w.learn.log", "logs/v.learn.log")
+    said = "  message: SLURM-job '7' failed, SLURM status is: 'OUT_OF_MEMORY'. Reason: none.\n  log: logs/w.learn.log, /x/7.log (check)\n"
+    (tmp_path / "snakemake.log").write_text(said)
+    assert _last_words(tmp_path / "logs", "w") == "stopped by the cluster: out of memory (see logs/w.learn.log, and snakemake.log)"
+    assert "without a word" in _last_words(tmp_path / "logs", "v")
+
+
+def test_jobs_of_a_batch_before_are_looked_for_under_its_own_name_only(tmp_path, monkeypatch):
+    from barlowtrack.batch.drive import stop_left_over
+
+    tools, asked = tmp_path / "bin", tmp_path / "asked"
+    tools.mkdir()
+    for name, does in (("squeue", 'test -e "$0.ended" || echo 12'), ("scancel", f"touch {tools}/squeue.ended")):
+        (tools / name).write_text(f'#!/bin/sh\necho {name} "$@" >> {asked}\n{does}\n')
+        (tools / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    assert stop_left_over(tmp_path) == []
+    assert not asked.exists()
+    (tmp_path / "snakemake.log").write_text("Building DAG\nSLURM run ID: a-b\n")
+    assert stop_left_over(tmp_path) == ["12"]
+    assert asked.read_text().splitlines()[:2] == ["squeue --noheader --name a-b --format %i", "scancel 12"]
