@@ -7,7 +7,8 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +22,7 @@ from barlowtrack.nn.facts import ENCODER_VERSION, header_bytes, said_of
 from barlowtrack.pipeline import read
 from barlowtrack.storage import RunFolder
 from barlowtrack.storage.atomic import write_bytes
+from barlowtrack.storage.folder import SUFFIX
 
 if TYPE_CHECKING:
     from barlowtrack.config import Config
@@ -56,6 +58,20 @@ def made_from(path: Path) -> MadeFrom | None:
         return MadeFrom(str(said["key"]), tuple(str(name) for name in said["recordings"]))
     except (OSError, InputError, KeyError, TypeError):
         return None
+
+
+def settings_of(config_file: Path | None, overrides: Sequence[str]) -> Config:
+    """Returns the settings of a training on many: where they leave it open, the encoder that comes along is trained further."""
+    from barlowtrack.config import Config, TrainConfig, load
+
+    return load(config_file, overrides, base=Config(train=TrainConfig(mode="fine-tune")))
+
+
+def names_of(folders: Sequence[Path]) -> dict[Path, str]:
+    """Returns what recordings are called, by their run folders; of two with one name, with the folder they lie in."""
+    short = {folder: folder.resolve().name.removesuffix(SUFFIX) for folder in folders}
+    counts = Counter(short.values())
+    return {folder: name if counts[name] == 1 else f"{folder.resolve().parent.name}/{name}" for folder, name in short.items()}
 
 
 def crops_key(folder: Path) -> str:
@@ -112,11 +128,12 @@ def train_together(
     if out.exists() and made_from(out) is None:
         raise InputError(f"{out}: expected a free place, or an encoder for many to replace, got something else")
     out.parent.mkdir(parents=True, exist_ok=True)
+    names = names_of(list(dict.fromkeys(folders)))
     with ExitStack() as held:
-        keys, lost = _usable(folders, held, leave_out=leave_out)
+        keys, lost = _usable(names, held, leave_out=leave_out)
         if not keys:
             raise InputError(f"train-encoder: none of {len(folders)} recordings can be used; {'; '.join(lost.values())}")
-        made = MadeFrom(encoder_key(list(keys.values()), config), tuple(sorted(_name(folder) for folder in keys)))
+        made = MadeFrom(encoder_key(list(keys.values()), config), tuple(sorted(names[folder] for folder in keys)))
         if made_from(out) == made:
             return made, lost, False
         with _alone(out.with_name(f"{out.name}.training")) as half_made:
@@ -126,11 +143,11 @@ def train_together(
     return made, lost, True
 
 
-def _usable(folders: Sequence[Path], held: ExitStack, *, leave_out: bool) -> tuple[dict[Path, str], dict[str, str]]:
+def _usable(names: Mapping[Path, str], held: ExitStack, *, leave_out: bool) -> tuple[dict[Path, str], dict[str, str]]:
     """Returns the keys of the crops that can be used, and why others cannot; nobody may change these run folders meanwhile."""
     keys: dict[Path, str] = {}
     lost: dict[str, str] = {}
-    for folder in folders:
+    for folder, name in names.items():
         try:
             key = crops_key(folder)
             held.enter_context(RunFolder(folder).share())
@@ -139,7 +156,7 @@ def _usable(folders: Sequence[Path], held: ExitStack, *, leave_out: bool) -> tup
         except BarlowtrackError as error:
             if not leave_out:
                 raise
-            lost[_name(folder)] = str(error)
+            lost[name] = str(error)
             continue
         if key in keys.values():
             log.info("%s: the same crops a second time; they count once", folder)
@@ -153,7 +170,7 @@ def _train(keys: dict[Path, str], half_made: Path, config: Config, progress: Pro
     from barlowtrack.nn.state import TrainState
 
     parts = [
-        Part(_name(folder), key, read("crops", RunFolder(folder)), partial(read, "detections", RunFolder(folder), amended=False))
+        Part(folder.name, key, read("crops", RunFolder(folder)), partial(read, "detections", RunFolder(folder), amended=False))
         for folder, key in keys.items()
     ]
     training = TrainingTogether(parts, open_start(config.train), config.train, config.compute, config.seed)
@@ -200,7 +217,3 @@ def _alone(folder: Path) -> Iterator[Path]:
         except BlockingIOError:
             raise StorageError(f"{folder}: another training is at work here; wait for it, or give another --out") from None
         yield folder
-
-
-def _name(folder: Path) -> str:
-    return folder.resolve().name.removesuffix(".barlowtrack")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 WORK = json.loads(Path(config.get("work", "work.json")).read_text())
 RECORDINGS = WORK["recordings"]
+ENCODER = WORK["encoder"]  # that all recordings take, and how it is trained; nothing where each has its own, or it is there
 
 
 def line(*words):
@@ -19,14 +20,14 @@ def line(*words):
     return f"(cd {shlex.quote(WORK['folder'])} && {shlex.join([*WORK['command'], *words, '--quiet'])})"
 
 
-def verb(*words, cut=None):
-    """The command line of a verb for a recording; `cut`: that of one that is cut into pieces, where it differs."""
+def verb(*words, cut=None, taking=True):
+    """The command line of a verb for a recording; `cut`: that of one that is cut into pieces, where it differs; `taking` an encoder of all."""
 
     def said(wildcards):
         job = RECORDINGS[wildcards.name]
         first, *more = cut if cut and job["spans"] else words
         span = getattr(wildcards, "span", "")
-        return line(first, *job["target"], *more, *(["--volumes", span.replace("-", ":")] if span else []))
+        return line(first, *job["target"], *(job["taking"] if taking else []), *more, *(["--volumes", span.replace("-", ":")] if span else []))
 
     return said
 
@@ -92,7 +93,7 @@ rule segment:
     output:
         touch("done/{name}.segment.{span}"),
     params:
-        line=verb("segment"),
+        line=verb("segment", taking=False),
     log:
         "logs/{name}.segment.{span}.log",
     resources:
@@ -103,10 +104,47 @@ rule segment:
         "{params.line} > {log:q} 2>&1"
 
 
+# Crops of a recording that the encoder of all is trained on. One that fails is left out, and says why when its own turn comes.
+rule crops:
+    input:
+        pieces("segment"),
+    output:
+        touch("done/{name}.crops"),
+    params:
+        line=verb("run", "--to", "crop", taking=False),
+    log:
+        "logs/{name}.crops.log",
+    resources:
+        mem_mb=wants("mem_mb", "segment"),
+        runtime=wants("minutes", "segment"),
+        gpu=1,
+    shell:
+        "{params.line} > {log:q} 2>&1 || echo left out >> {log:q}"
+
+
+# One encoder for all recordings.
+rule encoder:
+    input:
+        expand("done/{name}.crops", name=ENCODER["from"] if ENCODER else []),
+    output:
+        touch("done/encoder"),
+    params:
+        line=lambda wildcards: line(*ENCODER["line"]),
+    log:
+        "logs/encoder.log",
+    resources:
+        mem_mb=lambda wildcards, attempt: ENCODER["needs"]["mem_mb"] * attempt,
+        runtime=lambda wildcards, attempt: ENCODER["needs"]["minutes"] * attempt,
+        gpu=1,
+    shell:
+        "{params.line} > {log:q} 2>&1"
+
+
 # The nuclei that are left, crops, and an encoder; embeddings, too, where the recording is not cut into pieces.
 rule learn:
     input:
         pieces("segment"),
+        ["done/encoder"] if ENCODER else [],
     output:
         touch("done/{name}.learn"),
     params:

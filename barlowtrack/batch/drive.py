@@ -182,6 +182,8 @@ def _watched(engine: subprocess.Popen[bytes], done: Path, told: Told) -> int:
 
 def _job(marker: str) -> tuple[str, str]:
     """A recording's name may hold points, a job's is the last word, or the last two: "segment.0-400"."""
+    if marker == "encoder":
+        return "all recordings", marker
     name, _, last = marker.rpartition(".")
     if last[:1].isdecimal():
         name, _, rule = name.rpartition(".")

@@ -33,6 +33,7 @@ class Outcome:
         coverage: Share of the volumes in which a neuron is seen, on average; NaN where it is not done.
         error: Expected share of wrong identities, with its bounds: (share, low, high); NaN likewise.
         seconds: That the stages took, all jobs added up.
+        encoder: Which one it was embedded with; empty where it is not done.
     """
 
     found: Found
@@ -43,6 +44,7 @@ class Outcome:
     coverage: float
     error: tuple[float, float, float]
     seconds: float
+    encoder: str = ""
 
 
 def outcomes(works: Sequence[Work], state: Path, settings: Sequence[str] = ()) -> list[Outcome]:
@@ -59,7 +61,9 @@ def outcomes(works: Sequence[Work], state: Path, settings: Sequence[str] = ()) -
 def _outcome(now: Work, before: Work, state: Path) -> Outcome:
     nothing = (float("nan"),) * 3
     if now.error or now.stages:
-        reason = now.error or _last_words(state / LOGS, now.found.name)
+        reason = _last_words(state / LOGS, now.found.name) or now.error
+        if now.error and not before.error:  # it could be opened: what is missing now is the encoder that all were to take
+            reason = _last_words(state / LOGS, "", "encoder") or reason
         failed = bool(reason)
         reason = reason or f"left to do: {', '.join(now.stages)}"
         return Outcome(
@@ -73,14 +77,23 @@ def _outcome(now: Work, before: Work, state: Path) -> Outcome:
         coverage = float(known.sum() / max(neurons * detections.n_volumes, 1)) if neurons else float("nan")
         error = run.error
         share = (error.share, error.low, error.high) if neurons else nothing
-        return Outcome(now.found, "done", "", detections.n_volumes, neurons, coverage, share, _seconds(now.found))
+        used = _encoder(run)
+        return Outcome(now.found, "done", "", detections.n_volumes, neurons, coverage, share, _seconds(now.found), used)
     except BarlowtrackError as problem:
         return Outcome(now.found, "failed", str(problem)[:LONGEST], before.n_volumes, 0, float("nan"), nothing, _seconds(now.found))
 
 
-def _last_words(logs: Path, name: str) -> str:
+def _encoder(run: Run) -> str:
+    record = run.folder.record("train")
+    used = record.settings["train"] if record else {}
+    mode, start = used.get("mode"), Path(used.get("start") or "that of barlowtrack").name
+    return {"zero-shot": start, "fine-tune": f"its own, from {start}", "scratch": "its own"}.get(str(mode), "")
+
+
+def _last_words(logs: Path, name: str, rule: str = "") -> str:
     """What the job said that failed last: our own line of an error, or whatever came last; nothing where none failed."""
-    ours_only = re.compile(rf"{re.escape(name)}\.[a-z]+(\.\d+-\d+)?\.log")  # not those of a recording whose name begins like this one's
+    # not those of a recording whose name begins like this one's
+    ours_only = re.compile(rf"{rule}\.log" if rule else rf"{re.escape(name)}\.[a-z]+(\.\d+-\d+)?\.log")
     written = [path for path in logs.glob("*.log") if ours_only.fullmatch(path.name)]
     for path in sorted(written, key=lambda path: path.stat().st_mtime, reverse=True):
         if (logs.parent / DONE / path.name.removesuffix(".log")).exists():

@@ -24,11 +24,9 @@ def train_encoder(
     """
     from barlowtrack.api import prepare
     from barlowtrack.cli.terminal import Bars
-    from barlowtrack.config import Config, TrainConfig, load
-    from barlowtrack.one_encoder import train_together
+    from barlowtrack.one_encoder import settings_of, train_together
 
-    base = Config(train=TrainConfig(mode="fine-tune"))
-    config = load(config_file, overrides, base=base)
+    config = settings_of(config_file, overrides)
     folders = [prepare(target).folder for target in targets]
     bars = Bars(quiet=quiet)
     made, lost, trained = train_together(folders, out, config, leave_out=leave_out, progress=bars.follow("train-encoder"))
