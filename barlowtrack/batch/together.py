@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from barlowtrack.batch.found import Found
-from barlowtrack.batch.needs import Needs
+from barlowtrack.batch.jobs import Needs
 from barlowtrack.batch.worklist import Work, given, make_work
 from barlowtrack.embedding.sample import spread
 from barlowtrack.errors import BarlowtrackError, InputError

@@ -12,7 +12,7 @@ from typing import Any
 
 from barlowtrack.api import prepare
 from barlowtrack.batch.found import Found
-from barlowtrack.batch.needs import LEAST_MINUTES, Needs, needs_of
+from barlowtrack.batch.jobs import LEAST_MINUTES, Needs, needs_of
 from barlowtrack.errors import BarlowtrackError, InputError
 from barlowtrack.storage.atomic import write_bytes
 

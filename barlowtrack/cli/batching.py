@@ -17,6 +17,16 @@ if TYPE_CHECKING:
 COLOURS = {"done": "green", "failed": "red", "not done": "yellow"}
 
 
+def _show_profile(context: click.Context, _: click.Parameter, name: str | None) -> None:
+    if name is not None:
+        from barlowtrack.batch.drive import find_profile
+
+        found = find_profile(name)
+        assert found is not None, "there is a name"
+        click.echo((found / "config.yaml").read_text(), nl=False)
+        context.exit()
+
+
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--pattern", default="*", show_default=True, metavar="GLOB", help="Which entries are recordings, such as '*/worm*'.")
@@ -30,6 +40,9 @@ COLOURS = {"done": "green", "failed": "red", "not done": "yellow"}
 )
 @click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="TOML file of settings, for all of them.")
 @click.option("--set", "overrides", multiple=True, metavar="NAME=VALUE", help="One setting, for all of them; repeatable.")
+@click.option(
+    "--show-profile", metavar="NAME", is_eager=True, expose_value=False, callback=_show_profile, help="Print a profile, to change a copy."
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be done; writes the list of work, and nothing else.")
 @click.option("--quiet", is_flag=True, help="Say nothing but the table at the end.")
 def batch(

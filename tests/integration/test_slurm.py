@@ -46,13 +46,16 @@ def test_every_job_asks_the_cluster_for_what_it_wants(season, profile, tmp_path,
     works = [make_work(one) for one in find_recordings(season)]
     state = season / STATE
     with alone(state) as lock:
-        make_worklist(works, state / WORK, volumes_a_job=4)
+        encoder = {"line": ["train-encoder", "a.barlowtrack"], "from": ["worm_1"], "needs": {"mem_mb": 3210, "minutes": 45}}
+        make_worklist(works, state / WORK, volumes_a_job=4, encoder=encoder)
         assert run_batch(state, lock, jobs=1, profile=profile) == 0, (state / "snakemake.log").read_text()
     asked = fake_slurm.submitted(cluster)
-    assert [job["rule"] for job in asked] == ["segment"] * 2 + ["learn"] + ["embed"] * 2 + ["identify"] + ["measure"] * 2 + ["finish"]
+    rules = ["segment"] * 2 + ["crops", "encoder", "learn"] + ["embed"] * 2 + ["identify"] + ["measure"] * 2 + ["finish"]
+    assert [job["rule"] for job in asked] == rules
     needs = json.loads((state / WORK).read_text())["recordings"]["worm_1"]["needs"]
+    needs |= {"crops": needs["segment"], "encoder": encoder["needs"]}
     for job in asked:
-        on_gpu = job["rule"] in ("segment", "learn", "embed")
+        on_gpu = job["rule"] in ("segment", "crops", "encoder", "learn", "embed")
         assert (job["partition"], job["n_gpus"]) == (("gpu", 1) if on_gpu else ("cpu", 0)), job
         assert job["cpus_per_task"] == 4
         assert job["mem"] == needs[job["rule"]]["mem_mb"]
@@ -67,6 +70,7 @@ def test_a_dry_run_says_which_jobs_there_would_be_and_refuses_a_profile_that_is_
     state.mkdir()
     make_worklist(works, state / WORK, volumes_a_job=5)
     assert plan_jobs(state, jobs=1, profile=profile) == {"embed": 2, "finish": 1, "identify": 1, "learn": 1, "measure": 2, "segment": 2}
+    assert plan_jobs(state, jobs=1, profile=find_profile("workstation"))["learn"] == 1
     (profile / "config.yaml").write_text("jobs: many\n")
     with pytest.raises(Exception, match="Snakemake cannot make a plan"):
         plan_jobs(state, jobs=1, profile=profile)

@@ -5,15 +5,15 @@ import os
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 from barlowtrack.batch import Found, Outcome, find_recordings, make_worklist
 from barlowtrack.batch.drive import alone, find_profile
 from barlowtrack.batch.page import write_page
 from barlowtrack.batch.worklist import make_work, spans
-from barlowtrack.config import Config
+from barlowtrack.config import load
 from barlowtrack.errors import InputError, StorageError
+from barlowtrack.pipeline import STAGES
 
 NAN3 = (float("nan"),) * 3
 
@@ -82,17 +82,19 @@ def test_the_list_holds_what_is_left_to_do(tiny_worm, tmp_path):
 
 
 def test_longer_recordings_want_more_time_and_no_more_memory_for_volumes():
-    from barlowtrack.batch.needs import needs_of
+    from barlowtrack.batch.jobs import RULES, needs_of
 
-    def needs(n):
-        recording = SimpleNamespace(volume_shape=(24, 256, 512), n_volumes=n, shape=(n, 2, 24, 256, 512), dtype=np.dtype(np.uint16))
-        return needs_of(recording, Config())
+    def needs(n, settings=()):
+        return needs_of(SimpleNamespace(shape=(n, 2, 24, 256, 512)), load(None, settings))
 
     short, long = needs(400), needs(6400)
+    assert sorted(stage for stages in RULES.values() for stage in stages) == sorted(stage.name for stage in STAGES)
     for rule in short:
         assert long[rule].minutes >= short[rule].minutes
     assert long["segment"].minutes > 10 * short["segment"].minutes
     assert long["segment"].mem_mb == short["segment"].mem_mb
+    assert long["finish"].mem_mb > short["finish"].mem_mb
+    assert needs(400, ["train.mode=scratch"])["learn"].minutes > 3 * short["learn"].minutes
 
 
 def test_two_batches_of_one_folder_keep_each_other_out(tmp_path):
@@ -239,3 +241,13 @@ def test_an_encoder_for_all_is_trained_first_and_only_where_it_is_not_there(tiny
     assert f"train.start={tmp_path / 'encoder.safetensors'}" in together.options
     with pytest.raises(InputError, match="takes an encoder as it is"):
         plan_together("1", found, tmp_path, ["--set", "train.mode=zero-shot"])
+
+
+def test_a_profile_can_be_had_to_change_a_copy():
+    from click.testing import CliRunner
+
+    from barlowtrack.cli.main import cli
+
+    said = CliRunner().invoke(cli, ["batch", "--show-profile", "slurm"])
+    assert said.exit_code == 0
+    assert said.output == (find_profile("slurm") / "config.yaml").read_text()
