@@ -10,7 +10,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,10 +42,12 @@ class MadeFrom:
     Attributes:
         key: Hash of settings, seed, start, and the crops of all recordings: same key, same encoder.
         recordings: Their names, in order.
+        epoch: Of the training; 0: none was better than what it began with.
     """
 
     key: str
     recordings: tuple[str, ...]
+    epoch: int = field(default=0, compare=False)
 
 
 def made_from(path: Path) -> MadeFrom | None:
@@ -54,9 +56,10 @@ def made_from(path: Path) -> MadeFrom | None:
         with path.open("rb") as file:
             beginning = file.read(8)
             beginning += file.read(header_bytes(beginning) - 8)
-        said = said_of("encoder", ENCODER_VERSION, beginning).facts["together"]
-        return MadeFrom(str(said["key"]), tuple(str(name) for name in said["recordings"]))
-    except (OSError, InputError, KeyError, TypeError):
+        facts = said_of("encoder", ENCODER_VERSION, beginning).facts
+        said = facts["together"]
+        return MadeFrom(str(said["key"]), tuple(str(name) for name in said["recordings"]), int(facts["epoch"]))
+    except (OSError, InputError, KeyError, TypeError, ValueError):
         return None
 
 
@@ -134,13 +137,16 @@ def train_together(
         if not keys:
             raise InputError(f"train-encoder: none of {len(folders)} recordings can be used; {'; '.join(lost.values())}")
         made = MadeFrom(encoder_key(list(keys.values()), config), tuple(sorted(names[folder] for folder in keys)))
-        if made_from(out) == made:
-            return made, lost, False
+        there = made_from(out)
+        if there == made:
+            return there, lost, False
         with _alone(out.with_name(f"{out.name}.training")) as half_made:
             state = _train(keys, half_made, config, progress)
             write_bytes(out, state.encoder().to_bytes({"together": {"key": made.key, "recordings": list(made.recordings)}}))
         shutil.rmtree(half_made)
-    return made, lost, True
+        if not state.best:
+            log.warning("no epoch was better than the start: the encoder is the one that training began with")
+    return replace(made, epoch=state.best), lost, True
 
 
 def _usable(names: Mapping[Path, str], held: ExitStack, *, leave_out: bool) -> tuple[dict[Path, str], dict[str, str]]:

@@ -52,6 +52,8 @@ class Together:
         names = names_of([one.folder for one in self.chosen])
         lost = [name for name in names.values() if name not in made.recordings]
         said = f"One encoder for all recordings, trained on {', '.join(made.recordings)}."
+        if not made.epoch:
+            said += " No pass over them was better than the encoder it began with, so it is that one."
         return said + (f" Left out, for they have no crops: {', '.join(lost)}." if lost else "")
 
 

@@ -38,6 +38,7 @@ def trained(cropped, tmp_path_factory):
     out = tmp_path_factory.mktemp("encoder") / "one.safetensors"
     made, lost, did = train_together(runs(cropped, "a", "b"), out, CONFIG)
     assert (made.recordings, lost, did) == (("a", "b"), {}, True)
+    assert made_from(out).epoch == made.epoch
     assert sorted(path.name for path in out.parent.iterdir()) == ["one.safetensors"]
     return out
 
