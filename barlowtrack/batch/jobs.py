@@ -14,8 +14,8 @@ from barlowtrack.needs import stage_needs
 
 LEAST_MINUTES = 15
 SAFELY = 3.0  # other machines are slower, other recordings hold more nuclei
-SAFE_MB = 1.5
-LEAST_MB = 2000.0
+SAFE_MB = 2.0
+LEAST_MB = 4000.0  # libraries that talk to a GPU may take half of it
 
 RULES = {
     "segment": ("segment",),
