@@ -3,9 +3,9 @@
 Measured, not guessed: `benchmarks/bench_needs.py` prints the constants. It ran synthetic worms of three sizes (8 to 16 volumes of 0.1, 0.3
 and 1.6 million voxels; 20, 60 and 120 neurons; with the encoder that comes along, and trained from random weights) with one worker on a
 core of an AMD EPYC, beside other work. Seconds are CPU seconds of such a core; other machines differ two- or threefold, and a GPU, on which
-nothing was measured, makes `segment`, `train` and `embed` faster. Runs of 100 volumes of 1.6 million voxels that were kept (`--runs`; by the
-wall clock, on a machine that was busy or not) took 0.6 to 1.3 times what is told for segment, crop and embed, 1.3 to 3.3 times for identify,
-0.3 to 3 times for the report, and up to 1.6 times the memory.
+nothing was measured, makes `segment`, `train` and `embed` faster. Runs of 100 volumes of 1.6 million voxels that were kept (`--runs`; by
+the wall clock, on a machine that was busy or not) took 0.6 to 1.3 times what is told for segment, crop and embed, 1.3 to 3.3 times that of
+identify, 0.3 to 3 times that of the report, and up to 1.6 times the memory.
 """
 
 from __future__ import annotations
