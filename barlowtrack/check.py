@@ -13,6 +13,7 @@ from barlowtrack.config import Config
 from barlowtrack.data import Recording, VoxelArray
 from barlowtrack.errors import InputError
 from barlowtrack.io.start import refuse_misfit
+from barlowtrack.needs import USUAL_NUCLEI, stage_needs
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,14 @@ def check(recording: Recording, *, config: Config, free_bytes: int | None = None
     Returns:
         Findings, the worst first.
     """
-    looks = (_metadata(recording), _sizes(recording, config), _start(config), _disk(recording, config, free_bytes), _volumes(recording))
+    looks = (
+        _metadata(recording),
+        _sizes(recording, config),
+        _start(config),
+        _disk(recording, config, free_bytes),
+        _cost(recording, config),
+        _volumes(recording),
+    )
     findings = [finding for look in looks for finding in look]
     order: list[Level] = ["stop", "warn", "ok"]
     return sorted(findings, key=lambda finding: order.index(finding.level))
@@ -148,6 +156,23 @@ def _disk(recording: Recording, config: Config, free_bytes: int | None) -> Itera
         yield Finding("warn", f"the run needs about {_gb(need / 1e9)} GB of the {_gb(free_bytes / 1e9)} GB that are free", "make room")
     else:
         yield Finding("ok", f"the run needs about {_gb(need / 1e9)} GB on disk")
+
+
+def _cost(recording: Recording, config: Config) -> Iterator[Finding]:
+    stages = stage_needs(recording.shape, config)
+    seconds = sum(needs.seconds for needs in stages.values())
+    longest = max(stages, key=lambda name: stages[name].seconds)
+    share = stages[longest].seconds / seconds
+    memory = _gb(max(needs.mem_mb for needs in stages.values()) / 1000)
+    said = f"the run takes about {_duration(seconds)} of one core ({longest} {share:.0%} of it), and {memory} GB of memory"
+    yield Finding("ok", f"{said}, with {USUAL_NUCLEI} nuclei in a volume")
+
+
+def _duration(seconds: float) -> str:
+    """Returns seconds as a person says them beforehand."""
+    if seconds < 90 * 60:
+        return f"{max(1, round(seconds / 60))} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 36 * 3600 else f"{seconds / 86400:.1f} days"
 
 
 def _gb(size_gb: float) -> str:

@@ -6,10 +6,12 @@ import contextlib
 import fcntl
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,9 +86,7 @@ def run_batch(state: Path, lock: int, *, jobs: int, profile: Path | None = None,
     """
     shutil.rmtree(state / DONE, ignore_errors=True)  # what is done is known by the run folders
     shutil.rmtree(state / LOGS, ignore_errors=True)
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(WORKFLOW), "--directory", str(state), "--keep-going", "--nolock"]
-    command += ["--rerun-incomplete", "--config", f"work={WORK}"]
-    command += ["--cores", str(jobs)] if profile is None else ["--workflow-profile", str(profile)]
+    command = _command(state, jobs, profile)
     with (state / SAID).open("wb") as said:
         engine = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, start_new_session=True, pass_fds=[lock])
         try:
@@ -94,6 +94,72 @@ def run_batch(state: Path, lock: int, *, jobs: int, profile: Path | None = None,
         except BaseException:
             _stop(engine)
             raise
+
+
+def _command(state: Path, jobs: int, profile: Path | None) -> list[str]:
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(WORKFLOW), "--directory", str(state), "--keep-going", "--nolock"]
+    command += ["--rerun-incomplete", "--config", f"work={WORK}"]
+    return command + (["--cores", str(jobs)] if profile is None else ["--workflow-profile", str(profile)])
+
+
+def plan_jobs(state: Path, *, jobs: int, profile: Path | None = None) -> dict[str, int]:
+    """Asks Snakemake which jobs it would start for work.json of a folder, of an empty done/; starts none.
+
+    Returns:
+        How many jobs of each rule.
+
+    Raises:
+        InputError: Snakemake cannot make a plan, as with a profile that it does not understand.
+    """
+    command = [*_command(state, jobs, profile), "--dry-run", "--quiet", "rules", "--forceall"]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    if said.returncode:
+        lines = [line.strip() for line in (said.stderr + said.stdout).splitlines() if line.strip()]
+        raise InputError(f"Snakemake cannot make a plan: {' '.join(lines[-3:])[:500]}")
+    table = (said.stderr + said.stdout).partition("Job stats:")[2]
+    return {rule: int(count) for rule, count in re.findall(r"^([a-z]+) +(\d+)$", table, re.MULTILINE) if rule not in ("all", "total")}
+
+
+def stop_left_over(state: Path) -> list[str]:
+    """Cancels what a batch that was killed left on a cluster: its jobs would keep the run folders from those to come. What they made stays.
+
+    Returns:
+        The numbers of the jobs.
+
+    Raises:
+        StorageError: they do not end.
+    """
+    run = _run_on_cluster(state / SAID)
+    if run is None or shutil.which("squeue") is None or shutil.which("scancel") is None:
+        return []
+    left = _queued(run)
+    if left:
+        subprocess.run(["scancel", *left], check=False, capture_output=True, timeout=_PATIENCE)
+    end = time.monotonic() + _PATIENCE
+    while left and _queued(run):
+        if time.monotonic() > end:
+            raise StorageError(f"{state.parent}: jobs {', '.join(left)} of the batch before do not end; see squeue, scancel")
+        time.sleep(_SECONDS)
+    return left
+
+
+def _run_on_cluster(said: Path) -> str | None:
+    """Returns the name that all jobs of the batch before had on the cluster."""
+    try:
+        found = re.findall(r"^SLURM run ID: (\S+)$", said.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+    except OSError:
+        return None
+    return found[-1] if found else None
+
+
+def _queued(run: str) -> list[str]:
+    try:
+        told = subprocess.run(
+            ["squeue", "--noheader", "--name", run, "--format", "%i"], capture_output=True, text=True, timeout=_PATIENCE, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return []
+    return told.stdout.split()
 
 
 def _silent(name: str, job: str) -> None:
@@ -116,6 +182,8 @@ def _watched(engine: subprocess.Popen[bytes], done: Path, told: Told) -> int:
 
 def _job(marker: str) -> tuple[str, str]:
     """A recording's name may hold points, a job's is the last word, or the last two: "segment.0-400"."""
+    if marker == "encoder":
+        return "all recordings", marker
     name, _, last = marker.rpartition(".")
     if last[:1].isdecimal():
         name, _, rule = name.rpartition(".")

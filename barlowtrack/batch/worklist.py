@@ -8,10 +8,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from barlowtrack.api import prepare
 from barlowtrack.batch.found import Found
-from barlowtrack.batch.needs import Needs, needs_of
+from barlowtrack.batch.jobs import LEAST_MINUTES, Needs, needs_of
 from barlowtrack.errors import BarlowtrackError, InputError
 from barlowtrack.storage.atomic import write_bytes
 
@@ -45,7 +46,7 @@ def make_work(found: Found, settings: Sequence[str] = ()) -> Work:
         settings: Options of the CLI that hold for all, such as ("--set", "seed=1").
     """
     try:
-        config, overrides = _given(settings)
+        config, overrides = given(settings)
         job = prepare(found.path, out=found.folder, config=config, overrides=overrides)
         recording = job.recording()
         stages = tuple(item.stage.name for item in job.plan() if item.state != "cached")
@@ -54,7 +55,15 @@ def make_work(found: Found, settings: Sequence[str] = ()) -> Work:
         return Work(found, (), 0, {}, str(error))
 
 
-def make_worklist(works: Sequence[Work], path: Path, *, settings: Sequence[str] = (), volumes_a_job: int | None = None) -> None:
+def make_worklist(
+    works: Sequence[Work],
+    path: Path,
+    *,
+    settings: Sequence[str] = (),
+    volumes_a_job: int | None = None,
+    taking: Sequence[str] = (),
+    encoder: Mapping[str, Any] | None = None,
+) -> None:
     """Writes down what is to be done.
 
     Args:
@@ -62,6 +71,8 @@ def make_worklist(works: Sequence[Work], path: Path, *, settings: Sequence[str] 
         path: Of the list, JSON.
         settings: Options of the CLI that hold for all.
         volumes_a_job: Stages that work volume by volume are cut into jobs of so many; None: one job each.
+        taking: Further options for all, that make them take one encoder.
+        encoder: What is to be done for that one before; None: nothing.
 
     Raises:
         InputError: a job of no volumes.
@@ -73,12 +84,21 @@ def make_worklist(works: Sequence[Work], path: Path, *, settings: Sequence[str] 
         if work.stages:
             recordings[work.found.name] = {
                 "target": [str(work.found.path.absolute()), "--out", str(work.found.folder.absolute()), *settings],
+                "taking": list(taking),
+                "left": list(work.stages),
                 "spans": spans(work.n_volumes, volumes_a_job),
                 "needs": {rule: asdict(needs) for rule, needs in work.needs.items()},
             }
     # from here settings name files, not from where Snakemake works
     command = [sys.executable, "-m", "barlowtrack"]
-    said = {"format": FORMAT, "folder": os.getcwd(), "command": command, "recordings": recordings}
+    said = {
+        "format": FORMAT,
+        "folder": os.getcwd(),
+        "command": command,
+        "least_minutes": LEAST_MINUTES,
+        "encoder": encoder,
+        "recordings": recordings,
+    }
     write_bytes(path, (json.dumps(said, indent=1) + "\n").encode())
 
 
@@ -89,7 +109,7 @@ def spans(n_volumes: int, volumes_a_job: int | None) -> list[str]:
     return [f"{first}-{min(first + volumes_a_job, n_volumes)}" for first in range(0, n_volumes, volumes_a_job)]
 
 
-def _given(settings: Sequence[str]) -> tuple[Path | None, list[str]]:
+def given(settings: Sequence[str]) -> tuple[Path | None, list[str]]:
     """Returns what --config and --set say."""
     config, overrides = None, []
     for option, value in zip(settings[::2], settings[1::2], strict=True):

@@ -14,6 +14,7 @@ import click
 from barlowtrack import __version__
 from barlowtrack.cli.batching import batch
 from barlowtrack.cli.correcting import correct, review
+from barlowtrack.cli.encoder_training import train_encoder
 from barlowtrack.cli.options import (
     comparing_options,
     job_options,
@@ -284,6 +285,7 @@ def evaluate(run_folder: Path, truth: Path, voxel_size: Any, gate_um: float | No
 
 
 cli.add_command(batch)
+cli.add_command(train_encoder)
 cli.add_command(review)
 cli.add_command(correct)
 

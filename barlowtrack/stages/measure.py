@@ -76,7 +76,7 @@ def _check(recording: Recording, labels: Labels, detections: Detections, identit
 
 def _workers(recording: Recording, compute: ComputeConfig) -> int:
     """Returns how many volumes are worked on side by side: as many as there are threads, and as fit the memory."""
-    wanted = compute.workers or min(os.cpu_count() or 1, 8)
+    wanted = compute.workers or min(len(os.sched_getaffinity(0)), 8)
     per_volume = 2 * np.prod(recording.shape[1:]) * recording.dtype.itemsize + np.prod(recording.volume_shape) * 8
     return max(1, min(wanted, int(compute.memory_gb * 1e9 / per_volume)))
 

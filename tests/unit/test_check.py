@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from barlowtrack.check import N_SAMPLES, _gb, check, describe
+from barlowtrack.check import N_SAMPLES, _duration, _gb, check, describe
 from barlowtrack.config import Config, validate
 from barlowtrack.data import Recording
 from barlowtrack.errors import InputError
@@ -152,3 +152,16 @@ def test_real_worm() -> None:
         pytest.skip("../shared/data is not here: the real recordings are not part of the project")
     findings = check(open_recording(path, RecordingConfig(voxel_size_um=(1.5, 0.3, 0.3))), config=Config())
     assert "stop" not in {f.level for f in findings}
+
+
+def test_it_says_what_a_run_will_take():
+    def said(n):
+        return next(f.what for f in check(recording(shape=(n, *SHAPE[1:])), config=Config()) if "of one core" in f.what)
+
+    assert " min of one core" in said(40)
+    assert said(40) != said(4000)
+    assert "with 150 nuclei in a volume" in said(40)
+
+
+def test_times_are_told_as_people_say_them():
+    assert [_duration(seconds) for seconds in (5, 80 * 60, 5 * 3600, 50 * 3600)] == ["1 min", "80 min", "5.0 h", "2.1 days"]

@@ -5,15 +5,15 @@ import os
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 from barlowtrack.batch import Found, Outcome, find_recordings, make_worklist
 from barlowtrack.batch.drive import alone, find_profile
 from barlowtrack.batch.page import write_page
 from barlowtrack.batch.worklist import make_work, spans
-from barlowtrack.config import Config
+from barlowtrack.config import load
 from barlowtrack.errors import InputError, StorageError
+from barlowtrack.pipeline import STAGES
 
 NAN3 = (float("nan"),) * 3
 
@@ -82,17 +82,19 @@ def test_the_list_holds_what_is_left_to_do(tiny_worm, tmp_path):
 
 
 def test_longer_recordings_want_more_time_and_no_more_memory_for_volumes():
-    from barlowtrack.batch.needs import needs_of
+    from barlowtrack.batch.jobs import RULES, needs_of
 
-    def needs(n):
-        recording = SimpleNamespace(volume_shape=(24, 256, 512), n_volumes=n, shape=(n, 2, 24, 256, 512), dtype=np.dtype(np.uint16))
-        return needs_of(recording, Config())
+    def needs(n, settings=()):
+        return needs_of(SimpleNamespace(shape=(n, 2, 24, 256, 512)), load(None, settings))
 
     short, long = needs(400), needs(6400)
+    assert sorted(stage for stages in RULES.values() for stage in stages) == sorted(stage.name for stage in STAGES)
     for rule in short:
         assert long[rule].minutes >= short[rule].minutes
     assert long["segment"].minutes > 10 * short["segment"].minutes
     assert long["segment"].mem_mb == short["segment"].mem_mb
+    assert long["finish"].mem_mb > short["finish"].mem_mb
+    assert needs(400, ["train.mode=scratch"])["learn"].minutes > 3 * short["learn"].minutes
 
 
 def test_two_batches_of_one_folder_keep_each_other_out(tmp_path):
@@ -174,3 +176,78 @@ def test_the_reason_is_that_of_the_recording_and_not_of_one_that_is_called_alike
     assert _last_words(tmp_path / "logs", "w") == "volume 2 is damaged"
     assert _last_words(tmp_path / "logs", "w.1") == "not this one"
     assert _last_words(tmp_path / "logs", "v") == ""
+
+
+def test_what_the_cluster_stopped_is_told_as_the_cluster_says_it(tmp_path):
+    from barlowtrack.batch.outcome import _last_words
+
+    make(tmp_path, "logs/w.learn.log", "logs/v.learn.log")
+    said = "  message: SLURM-job '7' failed, SLURM status is: 'OUT_OF_MEMORY'. Reason: none.\n  log: logs/w.learn.log, /x/7.log (check)\n"
+    (tmp_path / "snakemake.log").write_text(said)
+    assert _last_words(tmp_path / "logs", "w") == "stopped by the cluster: out of memory (see logs/w.learn.log, and snakemake.log)"
+    assert "without a word" in _last_words(tmp_path / "logs", "v")
+
+
+def test_jobs_of_a_batch_before_are_looked_for_under_its_own_name_only(tmp_path, monkeypatch):
+    from barlowtrack.batch.drive import stop_left_over
+
+    tools, asked = tmp_path / "bin", tmp_path / "asked"
+    tools.mkdir()
+    for name, does in (("squeue", 'test -e "$0.ended" || echo 12'), ("scancel", f"touch {tools}/squeue.ended")):
+        (tools / name).write_text(f'#!/bin/sh\necho {name} "$@" >> {asked}\n{does}\n')
+        (tools / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    assert stop_left_over(tmp_path) == []
+    assert not asked.exists()
+    (tmp_path / "snakemake.log").write_text("Building DAG\nSLURM run ID: a-b\n")
+    assert stop_left_over(tmp_path) == ["12"]
+    assert asked.read_text().splitlines()[:2] == ["squeue --noheader --name a-b --format %i", "scancel 12"]
+
+
+def test_recordings_to_train_on_are_spread_over_the_season_and_stay_the_same_when_it_grows(tmp_path):
+    from barlowtrack.batch import Work
+    from barlowtrack.batch.together import choose
+
+    def works(n):
+        made = [Work(Found(f"w{i}", tmp_path / f"w{i}", tmp_path / f"w{i}.barlowtrack"), (), 8, {}) for i in range(n)]
+        return [*made, Work(Found("bad", tmp_path / "bad", tmp_path / "bad.barlowtrack"), (), 0, {}, "damaged")]
+
+    def names(asked, n):
+        return [one.name for one in choose(asked, works(n), tmp_path)]
+
+    assert names("3", 5) == ["w0", "w2", "w4"]
+    assert names("3", 9) == ["w0", "w2", "w4"]
+    assert names("4", 9) == ["w0", "w3", "w5", "w8"]
+    assert names("w3,bad,w3", 9) == ["w3", "bad"]
+    assert names("all", 2) == ["w0", "w1"]
+    assert names("all", 3) == ["w0", "w1", "w2"]
+    assert names("99", 2) == ["w0", "w1"]
+    with pytest.raises(InputError, match="got no recording w8"):
+        choose("w0,w8", works(2), tmp_path)
+
+
+def test_an_encoder_for_all_is_trained_first_and_only_where_it_is_not_there(tiny_worm, tmp_path):
+    from barlowtrack.batch.together import plan_together, told
+
+    found = [Found("a", tiny_worm / "recording", tmp_path / "a.barlowtrack")]
+    settings = ["--set", "train.epochs=2"]
+    together, works = plan_together("1", found, tmp_path, settings)
+    assert not together.current
+    assert works[0].stages[:2] == ("segment", "crop")
+    said = told(together, works, settings)
+    assert said["from"] == ["a"]
+    assert said["line"][:2] == ["train-encoder", str(tmp_path / "a.barlowtrack")]
+    assert said["line"][-2:] == settings
+    assert f"train.start={tmp_path / 'encoder.safetensors'}" in together.options
+    with pytest.raises(InputError, match="takes an encoder as it is"):
+        plan_together("1", found, tmp_path, ["--set", "train.mode=zero-shot"])
+
+
+def test_a_profile_can_be_had_to_change_a_copy():
+    from click.testing import CliRunner
+
+    from barlowtrack.cli.main import cli
+
+    said = CliRunner().invoke(cli, ["batch", "--show-profile", "slurm"])
+    assert said.exit_code == 0
+    assert said.output == (find_profile("slurm") / "config.yaml").read_text()

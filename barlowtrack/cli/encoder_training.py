@@ -1,0 +1,37 @@
+"""The verb that trains one encoder on many recordings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("train-encoder")
+@click.argument("targets", metavar="RECORDING...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="FILE", help="Where the encoder goes, .safetensors.")
+@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="TOML file of settings; [train] counts.")
+@click.option("--set", "overrides", multiple=True, metavar="NAME=VALUE", help="One setting, such as train.epochs=10; repeatable.")
+@click.option("--leave-out", is_flag=True, help="Leave out recordings that have no crops, and say so, instead of refusing.")
+@click.option("--quiet", is_flag=True, help="No bars.")
+def train_encoder(
+    targets: tuple[Path, ...], out: Path, config_file: Path | None, overrides: tuple[str, ...], leave_out: bool, quiet: bool
+) -> None:
+    """Train one encoder on several recordings, for all that are like them.
+
+    RECORDINGS, or their run folders, must have crops: barlowtrack run RECORDING --to crop. Where the settings leave it open, the encoder
+    that comes along is trained further (train.mode=fine-tune). Use it by --set train.start=FILE.
+    """
+    from barlowtrack.api import prepare
+    from barlowtrack.cli.terminal import Bars
+    from barlowtrack.one_encoder import settings_of, train_together
+
+    config = settings_of(config_file, overrides)
+    folders = [prepare(target).folder for target in targets]
+    bars = Bars(quiet=quiet)
+    made, lost, trained = train_together(folders, out, config, leave_out=leave_out, progress=bars.follow("train-encoder"))
+    bars.close()
+    for name, why in lost.items():
+        click.echo(f"left out: {name}: {why}", err=True)
+    done = f"{out}: trained on {', '.join(made.recordings)}" + ("" if trained else "; done already")
+    click.echo(f"{done}\nuse it: barlowtrack run RECORDING --set train.mode=zero-shot --set train.start={out}")
