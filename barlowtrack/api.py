@@ -72,10 +72,11 @@ class Job:
         Raises:
             StorageError: a run would be refused the folder.
         """
+        from barlowtrack.io.location import is_there
         from barlowtrack.storage import RunFolder
 
         folder = RunFolder(self.folder, create=True) if self.folder.exists() else None
-        if folder is not None and not folder.is_new and not self.location.exists():
+        if folder is not None and not folder.is_new and not is_there(self.location):
             return pipeline.plan(folder, folder.about()["card"], self.config)
         card = pipeline.recording_card(self.recording())
         if folder is not None:
@@ -123,6 +124,7 @@ def prepare(
     """
     from barlowtrack.config import Config, load
     from barlowtrack.io import recording_name
+    from barlowtrack.io.location import beside
     from barlowtrack.storage import RunFolder
     from barlowtrack.storage.outputs import is_zarr, refuse_file_name
 
@@ -131,10 +133,10 @@ def prepare(
         if out is not None:
             raise StorageError(f"{target} is a run folder already; --out {out} would be a second one")
         folder = target
-        location = Path(os.path.normpath(folder / RunFolder(folder).about()["recording"]))
+        location = RunFolder(folder).location
     else:
         location = target
-        folder = Path(out) if out is not None else Path(os.path.abspath(location)).parent / f"{recording_name(location)}{SUFFIX}"
+        folder = Path(out) if out is not None else beside(location) / f"{recording_name(location)}{SUFFIX}"
         refuse_file_name(folder)
     if location.resolve() in folder.resolve().parents and is_zarr(location):
         raise StorageError(f"{folder}: lies inside the recording, which would change with every run; give another --out")
@@ -169,7 +171,7 @@ def run(
     """Runs the whole pipeline on a recording; what is done already is left alone.
 
     Args:
-        recording: A folder of TIFFs, a TIFF, an OME-Zarr; or a run folder, to bring it up to date.
+        recording: Whatever open_recording reads; or a run folder, to bring it up to date.
         out: Run folder; beside the recording where not given.
         config: Settings, or a TOML file.
         overrides: Such as "track.min_probability=0.5".

@@ -132,7 +132,7 @@ def check(**given: Any) -> None:
 def run(dry_run: bool, upto: str | None, csv: bool, quiet: bool, progress: str | None, **given: Any) -> None:
     """Run the whole pipeline on a recording; what is done already is left alone.
 
-    RECORDING is a folder of TIFFs, a TIFF, an OME-Zarr, or a run folder.
+    RECORDING is a folder of TIFFs, a TIFF, an OME-Zarr, NDTiff, HDF5, NWB, ND2 or what bioio reads, or a run folder.
     """
     _run(given, None, upto, dry_run=dry_run, csv=csv, teller=make_teller(quiet, progress))
 

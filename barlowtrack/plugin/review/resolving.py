@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from barlowtrack.api import prepare
 from barlowtrack.data import Progress
 from barlowtrack.errors import StorageError
+from barlowtrack.io.location import is_there
 from barlowtrack.pipeline import Listener, PlannedStage
 from barlowtrack.plugin.changes import changes
 from barlowtrack.plugin.solution import Solution
@@ -65,7 +66,7 @@ def resolve(old: Solution, heard: Heard) -> Resolved:
         InputError: the recording cannot be opened, or the answers cannot stand.
     """
     job = prepare(old.path)
-    if not job.location.exists():
+    if not is_there(job.location):
         raise StorageError(
             f"the recording of this run is not at {job.location} any more. "
             f"Put it back there, or say where it is now: barlowtrack run RECORDING --out {old.path}"
