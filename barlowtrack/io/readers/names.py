@@ -94,7 +94,10 @@ def read_names(where: Path, names: Sequence[str]) -> Grid | None:
         InputError: they do, but there are more files than that, or some are missing; says what was understood.
     """
     columns = _columns(names)
-    if columns is None or not any(column.counts in ("C", "Z") for column in columns):
+    if columns is None:
+        _refuse_mixture(where, names)
+        return None
+    if not any(column.counts in ("C", "Z") for column in columns):
         return None
     chosen, unknown = _roles(columns)
     understood = "; ".join(f"{len(set(c.values))} {_WORDS[axis]} ({_example(c)})" for axis, c in chosen.items())
@@ -123,6 +126,20 @@ def read_names(where: Path, names: Sequence[str]) -> Grid | None:
     return Grid(files, size, channels, times, (f"the names of the files say {understood}", *ignored))
 
 
+def _refuse_mixture(where: Path, names: Sequence[str]) -> None:
+    """Refuses names of several kinds of which one tells planes or channels: they would pass for volumes."""
+    kinds: dict[str, list[str]] = {}
+    for name in names:
+        kinds.setdefault(re.sub(r"\d+", "#", name), []).append(name)
+    for alike in kinds.values():
+        if any(column.counts in ("C", "Z") for column in _columns(alike) or ()):
+            other = next(name for name in names if name not in alike)
+            raise InputError(
+                f"{where}: {alike[0]} says which channel or plane it is, and {other} is named otherwise; expected one way of naming: "
+                "put other recordings into folders of their own"
+            )
+
+
 def _columns(names: Sequence[str]) -> list[_Column] | None:
     """Returns what varies in the names; None where they are not alike."""
     skeletons = [_SEPARATORS.split(re.sub(r"\d+", "#", name)) for name in names]
@@ -142,10 +159,9 @@ def _columns(names: Sequence[str]) -> list[_Column] | None:
     columns = []
     for column in zip(*numbers, strict=True):
         values = tuple(int(number) for _, number in column)
-        if len(set(values)) > 1 and len({key for key, _ in column}) == 1:
-            columns.append(_Column(values, *_counts(column[0][0], values)))
-        elif len(set(values)) > 1 and not words:
-            return None
+        if len(set(values)) > 1:
+            keys = {key for key, _ in column}
+            columns.append(_Column(values, *_counts(keys.pop() if len(keys) == 1 else "", values)))
     return [*words, *columns]
 
 
@@ -196,9 +212,7 @@ def _refuse_holes(
         return
     lacking = next(key for key in product(*levels.values()) if key not in there)
     which = ", ".join(f"{chosen[axis].key or axis.lower()}{value}" for axis, value in zip(chosen, lacking, strict=True))
-    raise InputError(
-        f"{where}: the names say {understood}: expected {expected} files, got {len(names)}; the first that is missing: {which}"
-    )
+    raise InputError(f"{where}: the names say {understood}: expected {expected} files, got {len(names)}; the first missing: {which}")
 
 
 def _example(column: _Column) -> str:
