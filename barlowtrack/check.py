@@ -12,6 +12,7 @@ import numpy as np
 from barlowtrack.config import Config
 from barlowtrack.data import Recording, VoxelArray
 from barlowtrack.errors import InputError
+from barlowtrack.io.channels import constant_channel
 from barlowtrack.io.start import refuse_misfit
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,14 @@ def check(recording: Recording, *, config: Config, free_bytes: int | None = None
     Returns:
         Findings, the worst first.
     """
-    looks = (_metadata(recording), _sizes(recording, config), _start(config), _disk(recording, config, free_bytes), _volumes(recording))
+    looks = (
+        _metadata(recording),
+        _sizes(recording, config),
+        _start(config),
+        _disk(recording, config, free_bytes),
+        _volumes(recording),
+        _channels(recording),
+    )
     findings = [finding for look in looks for finding in look]
     order: list[Level] = ["stop", "warn", "ok"]
     return sorted(findings, key=lambda finding: order.index(finding.level))
@@ -167,6 +175,25 @@ def _volumes(recording: Recording) -> Iterator[Finding]:
         yield Finding(finding.level, f"{said}, {finding.what}", finding.fix)
     if not seen:
         yield Finding("ok", f"{len(times)} of {recording.n_volumes} volumes looked at: no plane empty, no voxel NaN, none saturated")
+
+
+def _channels(recording: Recording) -> Iterator[Finding]:
+    """Holds what names or settings say of two channels against what is seen in them."""
+    if recording.shape[1] != 2 or any(said.startswith("reference channel: ") for said in recording.assumptions):
+        return
+    try:
+        verdict = constant_channel(recording.source, recording.shape, recording.voxel_size_um)
+    except InputError:
+        return  # a volume that cannot be read is said elsewhere
+    reference = recording.channel_names[recording.reference]
+    if verdict.constant is None:
+        yield Finding("ok", f"{reference} is taken for the constant channel; a look at the volumes does not tell ({verdict.reason})")
+    elif verdict.constant == recording.reference:
+        yield Finding("ok", f"{reference} is the constant channel, as it should be ({verdict.reason})")
+    else:
+        other = recording.channel_names[verdict.constant]
+        what = f"channels swapped? {other} is the constant one, and {reference} is taken for it ({verdict.reason})"
+        yield Finding("warn", what, f"give --reference-channel {verdict.constant} if {other} is the marker of nuclei")
 
 
 def _read(recording: Recording, t: int) -> _Sample:

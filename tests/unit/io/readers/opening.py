@@ -39,13 +39,17 @@ def agrees(path: Path | str, config: RecordingConfig = SIZED, voxels: np.ndarray
 def refused(path: Path | str, config: RecordingConfig = SIZED) -> str:
     """Returns the one line that a recording is refused with, when it is opened or when it is read."""
     with pytest.raises(InputError) as error:
-        recording = open_recording(path, config)
-        for t in range(recording.n_volumes):
-            recording.read(t)
+        _read_all(path, config)
     line = str(error.value)
     assert "\n" not in line
     assert Path(str(path)).name.partition(".")[0] in line
     return line
+
+
+def _read_all(path: Path | str, config: RecordingConfig) -> None:
+    recording = open_recording(path, config)
+    for t in range(recording.n_volumes):
+        recording.read(t)
 
 
 def bytes_read() -> int:
