@@ -63,8 +63,10 @@ class Job:
             InputError: it cannot be used.
         """
         from barlowtrack.io import open_recording
+        from barlowtrack.storage import RunFolder
 
-        return open_recording(self.location, self.config.recording)
+        known = RunFolder(self.folder).about()["card"] if (self.folder / "run.json").is_file() else None
+        return open_recording(self.location, self.config.recording, known=known)
 
     def plan(self) -> list[pipeline.PlannedStage]:
         """Says what a run would do; touches nothing. A recording that is not at hand is taken as last seen.

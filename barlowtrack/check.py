@@ -13,11 +13,14 @@ from barlowtrack.config import Config
 from barlowtrack.data import Recording, VoxelArray
 from barlowtrack.errors import InputError
 from barlowtrack.io.channels import constant_channel
+from barlowtrack.io.metadata import SEEN
 from barlowtrack.io.start import refuse_misfit
 
 log = logging.getLogger(__name__)
 
 N_SAMPLES = 8
+CHANNEL_RUNS = 3
+"""Runs of volumes that are read to see which channel is constant."""
 SATURATED_SHARE = 0.001
 """More voxels than this at the largest value of the type: the camera was overexposed."""
 MIN_RADIUS_VOX = 1.0
@@ -179,10 +182,10 @@ def _volumes(recording: Recording) -> Iterator[Finding]:
 
 def _channels(recording: Recording) -> Iterator[Finding]:
     """Holds what names or settings say of two channels against what is seen in them."""
-    if recording.shape[1] != 2 or any(said.startswith("reference channel: ") for said in recording.assumptions):
+    if recording.shape[1] != 2 or any(said.startswith(("reference channel: ", SEEN)) for said in recording.assumptions):
         return
     try:
-        verdict = constant_channel(recording.source, recording.shape, recording.voxel_size_um)
+        verdict = constant_channel(recording.source, recording.shape, recording.voxel_size_um, CHANNEL_RUNS)
     except InputError:
         return  # a volume that cannot be read is said elsewhere
     reference = recording.channel_names[recording.reference]

@@ -20,7 +20,7 @@ from scipy.spatial import cKDTree
 
 from barlowtrack.data import VolumeSource, VoxelArray
 from barlowtrack.errors import InputError
-from barlowtrack.io.metadata import Channels
+from barlowtrack.io.metadata import SEEN, Channels
 
 RUN = 8
 """Volumes in a row over which nuclei are followed."""
@@ -77,23 +77,26 @@ def seen_channels(
             f"the volumes do not either ({verdict.reason}); {ask}"
         )
     reference = verdict.constant
-    remark = f"reference channel: {named.names[reference]}, the constant one ({verdict.reason}); the names do not say"
+    remark = f"{SEEN}{named.names[reference]}, the constant one ({verdict.reason}); the names do not say"
     return Channels(named.names, reference, 1 - reference, (remark,))
 
 
-def constant_channel(source: VolumeSource, shape: tuple[int, int, int, int, int], voxel_size_um: tuple[float, float, float]) -> Verdict:
+def constant_channel(
+    source: VolumeSource, shape: tuple[int, int, int, int, int], voxel_size_um: tuple[float, float, float], most_runs: int = N_RUNS
+) -> Verdict:
     """Looks which of two channels is constant over time.
 
     Args:
-        source: Of volumes (2, Z, Y, X); some 8 to 64 are read, until it is sure.
+        source: Of volumes (2, Z, Y, X); they are read RUN by RUN until it is sure.
         shape: T, 2, Z, Y, X.
         voxel_size_um: z, y, x.
+        most_runs: How often, at most.
     """
     n_volumes = shape[0]
     if n_volumes < RUN:
         return Verdict(None, f"{n_volumes} volumes are too few to see which channel is constant, it takes {RUN} in a row")
     volume_bytes = 4 * float(np.prod(shape[1:]))
-    n_runs = int(np.clip(BUDGET_BYTES / (RUN * volume_bytes), 1, min(N_RUNS, n_volumes // RUN)))
+    n_runs = int(np.clip(BUDGET_BYTES / (RUN * volume_bytes), 1, min(most_runs, n_volumes // RUN)))
     more: list[NDArray[np.bool_]] = []
     for start in _spread(n_volumes, n_runs):
         light = _follow(source, range(start, start + RUN), voxel_size_um)

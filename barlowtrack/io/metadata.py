@@ -13,6 +13,8 @@ from barlowtrack.config import RecordingConfig
 from barlowtrack.errors import InputError
 
 AXES = "TCZYX"
+SEEN = "reference channel, seen: "
+"""How the remark begins that says which channel was seen to be constant."""
 
 _LENGTHS_UM = {
     1e9: ("km", "kilometer"),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from barlowtrack.config import RecordingConfig
 from barlowtrack.data import Recording
@@ -13,7 +15,7 @@ from barlowtrack.errors import InputError
 from barlowtrack.io.beside import with_file_beside
 from barlowtrack.io.fingerprint import fingerprint
 from barlowtrack.io.location import as_url
-from barlowtrack.io.metadata import name_channels, settle_rate, settle_voxel_size
+from barlowtrack.io.metadata import SEEN, Channels, name_channels, settle_rate, settle_voxel_size
 from barlowtrack.io.readers import READERS, Opened, reader_of
 
 log = logging.getLogger(__name__)
@@ -25,7 +27,9 @@ _SUFFIXES = sorted({"zarr", *(suffix[1:] for reader in READERS for suffix in rea
 _EXTENSION = re.compile(rf"(\.ome)?\.({'|'.join(_SUFFIXES)})$", re.IGNORECASE)
 
 
-def open_recording(path: Path | str, config: RecordingConfig = METADATA_ONLY, *, to_look: bool = False) -> Recording:
+def open_recording(
+    path: Path | str, config: RecordingConfig = METADATA_ONLY, *, to_look: bool = False, known: Mapping[str, Any] | None = None
+) -> Recording:
     """Opens a recording; reads metadata and samples for the fingerprint.
 
     Axes, voxel size, rate and channel names come from the metadata; a recording.toml beside the recording counts more, and the settings
@@ -36,6 +40,8 @@ def open_recording(path: Path | str, config: RecordingConfig = METADATA_ONLY, *,
         config: What the metadata does not say, or says wrongly.
         to_look: Leave out the fingerprint, for which every file is opened: seconds to minutes where they are thousands; and read no
             volume, so that channels without names stand as they are stored. Nothing may be kept of such a recording.
+        known: What a run folder wrote down of it (recording_card): if its content is still the same, no volume is read again to see
+            which channel is constant.
 
     Returns:
         The recording; what was assumed stands in its assumptions.
@@ -48,7 +54,7 @@ def open_recording(path: Path | str, config: RecordingConfig = METADATA_ONLY, *,
     config = with_file_beside(path, config)
     if config.dataset is not None and not reader.dataset:
         raise InputError(f"{path}: [recording] dataset: expected none, as {reader.name} holds one image, got {', '.join(config.dataset)}")
-    return _recording(path, config, reader.open(path, config), to_look)
+    return _recording(path, config, reader.open(path, config), to_look, known or {})
 
 
 def recording_name(path: Path | str) -> str:
@@ -56,7 +62,15 @@ def recording_name(path: Path | str) -> str:
     return _EXTENSION.sub("", Path(os.path.abspath(path)).name) or "recording"
 
 
-def _recording(path: Path, config: RecordingConfig, opened: Opened, to_look: bool) -> Recording:
+def _seen_before(channels: Channels, digest: str, known: Mapping[str, Any]) -> Channels | None:
+    """Returns the channels as they were seen in the same volumes before; None where they were not."""
+    said = [remark for remark in known.get("assumptions", ()) if str(remark).startswith(SEEN)]
+    if channels.told or not said or known.get("content") != digest or list(channels.names) != known.get("channel_names"):
+        return None
+    return Channels(channels.names, int(known["reference"]), known["signal"], (said[0],))
+
+
+def _recording(path: Path, config: RecordingConfig, opened: Opened, to_look: bool, known: Mapping[str, Any]) -> Recording:
     metadata, shape = opened.metadata, opened.shape
     voxel_size_um = settle_voxel_size(metadata, config)
     rate_hz, no_rate = settle_rate(metadata, config)
@@ -69,7 +83,10 @@ def _recording(path: Path, config: RecordingConfig, opened: Opened, to_look: boo
     except OSError as error:
         raise InputError(f"{error.filename or path}: cannot be read: {error.strerror or error}") from None
     channels = name_channels(metadata, config, shape[1])
-    if not channels.told and not to_look:
+    seen = _seen_before(channels, digest, known)
+    if seen is not None:
+        channels = seen
+    elif not channels.told and not to_look:
         from barlowtrack.io.channels import seen_channels  # scipy takes a while to import
 
         channels = seen_channels(as_url(path) or str(path), channels, opened.source, shape, voxel_size_um)

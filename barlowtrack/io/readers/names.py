@@ -12,44 +12,17 @@ from pathlib import Path
 from barlowtrack.errors import InputError
 from barlowtrack.io.metadata import names_channel
 
-_KEYS = {
+KEYS = {
     "T": {"t", "time", "tp", "timepoint", "vol", "volume", "v", "frame", "stack"},
     "C": {"c", "ch", "chan", "chn", "channel", "w", "wavelength", "cam", "camera"},
     "Z": {"z", "slice", "plane", "section"},
 }
-_LASERS_NM = {
-    405,
-    440,
-    445,
-    457,
-    458,
-    473,
-    476,
-    488,
-    491,
-    505,
-    514,
-    532,
-    552,
-    555,
-    559,
-    561,
-    568,
-    588,
-    594,
-    633,
-    637,
-    638,
-    640,
-    642,
-    647,
-    660,
-    685,
-}
+_LASERS_NM = {*range(403, 408), *range(440, 446), *range(456, 460), *range(470, 478), *range(485, 494), 505, *range(512, 517)}
+_LASERS_NM |= {532, *range(550, 564), 568, *range(587, 596), *range(631, 643), *range(645, 649), *range(658, 662), 685}
 _NUMBER = re.compile(r"([A-Za-z]*)[ _.\-]*(\d+)")
 _LAST_WORD = re.compile(r"[A-Z]?[a-z]*$|[A-Z]+$")
 _SEPARATORS = re.compile(r"[ _.\-/]+")
-_WORDS = {"T": "times", "C": "channels", "Z": "planes"}
+WORDS = {"T": "times", "C": "channels", "Z": "planes"}
 
 
 @dataclass(frozen=True)
@@ -100,7 +73,7 @@ def read_names(where: Path, names: Sequence[str]) -> Grid | None:
     if not any(column.counts in ("C", "Z") for column in columns):
         return None
     chosen, unknown = _roles(columns)
-    understood = "; ".join(f"{len(set(c.values))} {_WORDS[axis]} ({_example(c)})" for axis, c in chosen.items())
+    understood = "; ".join(f"{len(set(c.values))} {WORDS[axis]} ({_example(c)})" for axis, c in chosen.items())
     seen = Counter(zip(*(column.values for column in chosen.values()), strict=True))
     double = [key for key, n in seen.items() if n > 1]
     if double:
@@ -169,7 +142,7 @@ def _counts(letters: str, values: tuple[int, ...]) -> tuple[str, str]:
     """Returns what a number counts, by the letters before it, and these letters."""
     found = _LAST_WORD.search(letters)
     for key in (letters, found[0] if found else ""):
-        for axis, keys in _KEYS.items():
+        for axis, keys in KEYS.items():
             if key.lower() in keys:
                 return axis, key
     return ("C", "") if set(values) <= _LASERS_NM else ("", letters)

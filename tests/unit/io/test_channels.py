@@ -12,6 +12,7 @@ from barlowtrack.config import Config, RecordingConfig
 from barlowtrack.data import VoxelArray
 from barlowtrack.errors import InputError
 from barlowtrack.io.channels import RUN, constant_channel
+from barlowtrack.pipeline import recording_card
 
 SAMPLE = Path(__file__).parents[3] / "sample_data" / "recording"
 
@@ -79,6 +80,9 @@ def test_a_recording_without_names(tmp_path: Path) -> None:
         assert (recording.reference, recording.signal) == (order[0], 1 - order[0])
         assert any("the constant one (of" in said for said in recording.assumptions)
         assert any("not known" in said for said in bt.open_recording(path, sized, to_look=True).assumptions)
+    card = recording_card(recording) | {"reference": 0, "signal": 1}
+    assert bt.open_recording(path, sized, known=card).reference == 0  # believed, as the content is the same
+    assert bt.open_recording(path, sized, known=card | {"content": "another"}).reference == 1
     for few in list(path.glob("*.tif"))[5:]:
         few.unlink()
     with pytest.raises(InputError, match="too few to see which channel is constant") as error:
