@@ -58,7 +58,8 @@ def check(recording: Recording, *, config: Config, free_bytes: int | None = None
     """Samples a few volumes and says what would go wrong, or make results poor.
 
     Args:
-        recording: To look at; at most N_SAMPLES volumes and their successors are read, one pair at a time in memory.
+        recording: To look at; at most N_SAMPLES volumes and their successors are read, one pair at a time in memory, and CHANNEL_RUNS
+            runs of volumes to see which channel is constant.
         config: The settings the run would have.
         free_bytes: Space on the disk of the run folder, if known.
 

@@ -82,7 +82,8 @@ def open_zarr(path: Path, config: RecordingConfig) -> Opened:
     except InputError:
         raise
     except Exception as error:  # zarr and its codecs raise many kinds
-        raise InputError(f"{where}: expected an OME-Zarr, got something else: {first_line(error)}") from None
+        got = "no answer, or no OME-Zarr" if as_url(path) else "something else"
+        raise InputError(f"{where}: expected an OME-Zarr, got {got}: {first_line(error)}") from None
     arrays = tuple(array for _, array in found)
     for array in arrays:
         refuse_dtype(where, array.dtype)
