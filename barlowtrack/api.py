@@ -63,8 +63,10 @@ class Job:
             InputError: it cannot be used.
         """
         from barlowtrack.io import open_recording
+        from barlowtrack.storage import RunFolder
 
-        return open_recording(self.location, self.config.recording)
+        known = RunFolder(self.folder).about()["card"] if (self.folder / "run.json").is_file() else None
+        return open_recording(self.location, self.config.recording, known=known)
 
     def plan(self) -> list[pipeline.PlannedStage]:
         """Says what a run would do; touches nothing. A recording that is not at hand is taken as last seen.
@@ -72,10 +74,11 @@ class Job:
         Raises:
             StorageError: a run would be refused the folder.
         """
+        from barlowtrack.io.location import is_there
         from barlowtrack.storage import RunFolder
 
         folder = RunFolder(self.folder, create=True) if self.folder.exists() else None
-        if folder is not None and not folder.is_new and not self.location.exists():
+        if folder is not None and not folder.is_new and not is_there(self.location):
             return pipeline.plan(folder, folder.about()["card"], self.config)
         card = pipeline.recording_card(self.recording())
         if folder is not None:
@@ -97,10 +100,11 @@ class Job:
     def _last_seen(self) -> Recording | None:
         """Returns what the run folder knows of a recording that is not at hand; None where it is, or has to be read in another way."""
         from barlowtrack.config import load
+        from barlowtrack.io.location import is_there
         from barlowtrack.storage import RunFolder
 
         stored = self.folder / "settings.toml"
-        if self.location.exists() or not stored.exists() or load(stored, ()).recording != self.config.recording:
+        if is_there(self.location) or not stored.exists() or load(stored, ()).recording != self.config.recording:
             return None
         return pipeline.recording_away(RunFolder(self.folder).about()["card"], self.location)
 
@@ -133,6 +137,7 @@ def prepare(
     """
     from barlowtrack.config import Config, load
     from barlowtrack.io import recording_name
+    from barlowtrack.io.location import beside
     from barlowtrack.storage import RunFolder
     from barlowtrack.storage.outputs import is_zarr, refuse_file_name
 
@@ -141,10 +146,10 @@ def prepare(
         if out is not None:
             raise StorageError(f"{target} is a run folder already; --out {out} would be a second one")
         folder = target
-        location = Path(os.path.normpath(folder / RunFolder(folder).about()["recording"]))
+        location = RunFolder(folder).location
     else:
         location = target
-        folder = Path(out) if out is not None else Path(os.path.abspath(location)).parent / f"{recording_name(location)}{SUFFIX}"
+        folder = Path(out) if out is not None else beside(location) / f"{recording_name(location)}{SUFFIX}"
         refuse_file_name(folder)
     if location.resolve() in folder.resolve().parents and is_zarr(location):
         raise StorageError(f"{folder}: lies inside the recording, which would change with every run; give another --out")
@@ -179,7 +184,7 @@ def run(
     """Runs the whole pipeline on a recording; what is done already is left alone.
 
     Args:
-        recording: A folder of TIFFs, a TIFF, an OME-Zarr; or a run folder, to bring it up to date.
+        recording: Whatever open_recording reads; or a run folder, to bring it up to date.
         out: Run folder; beside the recording where not given.
         config: Settings, or a TOML file.
         overrides: Such as "track.min_probability=0.5".

@@ -12,12 +12,16 @@ import numpy as np
 from barlowtrack.config import Config
 from barlowtrack.data import Recording, VoxelArray
 from barlowtrack.errors import InputError
+from barlowtrack.io.channels import constant_channel
+from barlowtrack.io.metadata import SEEN
 from barlowtrack.io.start import refuse_misfit
 from barlowtrack.needs import USUAL_NUCLEI, stage_needs
 
 log = logging.getLogger(__name__)
 
 N_SAMPLES = 8
+CHANNEL_RUNS = 3
+"""Runs of volumes that are read to see which channel is constant."""
 SATURATED_SHARE = 0.001
 """More voxels than this at the largest value of the type: the camera was overexposed."""
 MIN_RADIUS_VOX = 1.0
@@ -55,7 +59,8 @@ def check(recording: Recording, *, config: Config, free_bytes: int | None = None
     """Samples a few volumes and says what would go wrong, or make results poor.
 
     Args:
-        recording: To look at; at most N_SAMPLES volumes and their successors are read, one pair at a time in memory.
+        recording: To look at; at most N_SAMPLES volumes and their successors are read, one pair at a time in memory, and CHANNEL_RUNS
+            runs of volumes to see which channel is constant.
         config: The settings the run would have.
         free_bytes: Space on the disk of the run folder, if known.
 
@@ -69,6 +74,7 @@ def check(recording: Recording, *, config: Config, free_bytes: int | None = None
         _disk(recording, config, free_bytes),
         _cost(recording, config),
         _volumes(recording),
+        _channels(recording),
     )
     findings = [finding for look in looks for finding in look]
     order: list[Level] = ["stop", "warn", "ok"]
@@ -196,6 +202,25 @@ def _volumes(recording: Recording) -> Iterator[Finding]:
         yield Finding(finding.level, f"{said}, {finding.what}", finding.fix)
     if not seen:
         yield Finding("ok", f"{len(times)} of {recording.n_volumes} volumes looked at: no plane empty, no voxel NaN, none saturated")
+
+
+def _channels(recording: Recording) -> Iterator[Finding]:
+    """Holds what names or settings say of two channels against what is seen in them."""
+    if recording.shape[1] != 2 or any(said.startswith(("reference channel: ", SEEN)) for said in recording.assumptions):
+        return
+    try:
+        verdict = constant_channel(recording.source, recording.shape, recording.voxel_size_um, CHANNEL_RUNS)
+    except InputError:
+        return  # a volume that cannot be read is said elsewhere
+    reference = recording.channel_names[recording.reference]
+    if verdict.constant is None:
+        yield Finding("ok", f"{reference} is taken for the constant channel; a look at the volumes does not tell ({verdict.reason})")
+    elif verdict.constant == recording.reference:
+        yield Finding("ok", f"{reference} is the constant channel, as it should be ({verdict.reason})")
+    else:
+        other = recording.channel_names[verdict.constant]
+        what = f"channels swapped? {other} is the constant one, and {reference} is taken for it ({verdict.reason})"
+        yield Finding("warn", what, f"give --reference-channel {verdict.constant} if {other} is the marker of nuclei")
 
 
 def _read(recording: Recording, t: int) -> _Sample:

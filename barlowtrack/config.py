@@ -43,9 +43,22 @@ class RecordingConfig(_Section):
     axes: str | None = Field(
         None, pattern="^[TCZYX]{2,5}$", description="Order of the axes of each file, such as ZCYX; empty: from the metadata."
     )
+    dataset: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Where a file holds several images, the one that is meant, such as images/red in HDF5; or one for each channel.",
+    )
+    planes: int | None = Field(
+        None, ge=1, le=100_000, description="Planes a volume, where a TIFF holds nothing but planes, one volume after another."
+    )
     channel_names: tuple[str, ...] | None = Field(None, description="A name for every channel; empty: from the metadata.")
     reference_channel: str | int | None = Field(None, description="Name or index of the channel that shows where the neurons are (red).")
     signal_channel: str | int | None = Field(None, description="Name or index of the channel that shows their activity (green).")
+
+    @field_validator("dataset", mode="before")
+    @classmethod
+    def _one_or_several(cls, dataset: object) -> object:
+        return (dataset,) if isinstance(dataset, str) else dataset
 
 
 class ComputeConfig(_Section):
@@ -358,6 +371,22 @@ def load_section(section: type[Section], path: Path | None = None, overrides: Se
         return section.model_validate(values)
     except ValidationError as error:
         raise ConfigError("\n".join(_explain(where, problem) for problem in error.errors())) from None
+
+
+def load_recording(path: Path) -> RecordingConfig:
+    """Reads what a file beside a recording says of it: the settings of [recording], under that heading or without one.
+
+    Raises:
+        ConfigError: as load does.
+    """
+    values = _read_toml(path)
+    said = values.get("recording")
+    values = said if isinstance(said, dict) and len(values) == 1 else values
+    _refuse_unknown(values, RecordingConfig, str(path), ())
+    try:
+        return RecordingConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(str(path), problem) for problem in error.errors())) from None
 
 
 def sections() -> Iterator[tuple[str, type[BaseModel]]]:

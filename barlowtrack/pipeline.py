@@ -456,6 +456,9 @@ def _keyed(stage: Stage, record: StageRecord) -> StageRecord:
     for given, section, where in (("segmenter", "segment", "model"), ("start", "train", "start")):
         if given in stage.needs:
             settings[section] = {name: value for name, value in settings[section].items() if name != where}
+    if "recording" in settings:  # runs done before there were these go on as they are where nobody sets them
+        unset = {name for name in ("dataset", "planes") if settings["recording"].get(name) is None}
+        settings["recording"] = {name: value for name, value in settings["recording"].items() if name not in unset}
     return replace(record, settings=settings)
 
 

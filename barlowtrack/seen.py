@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from os.path import normpath
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +30,7 @@ from barlowtrack.detect.volume import mend_planes
 from barlowtrack.errors import ConfigError, InputError, StorageError
 from barlowtrack.identity.rulings import clicks_of, locate, number, place_of
 from barlowtrack.identity.volumes import neighbour_distance_um
+from barlowtrack.io.location import is_there
 from barlowtrack.pipeline import AMENDMENTS, UNAMENDED, edition, read
 from barlowtrack.storage import RunFolder
 
@@ -156,8 +156,8 @@ class Seen:
 def at_hand(folder: RunFolder) -> Recording | None:
     """Opens the recording whose nuclei a run found; None where it is away, or another one by now."""
     record = folder.record("segment")
-    location = Path(normpath(folder.path / folder.about()["recording"]))
-    if record is None or not location.exists():
+    location = folder.location
+    if record is None or not is_there(location):
         return None
     return _opened(location, folder.path / "settings.toml", str(record.recording.get("content")))
 

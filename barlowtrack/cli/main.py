@@ -133,7 +133,7 @@ def check(**given: Any) -> None:
 def run(dry_run: bool, upto: str | None, csv: bool, quiet: bool, progress: str | None, **given: Any) -> None:
     """Run the whole pipeline on a recording; what is done already is left alone.
 
-    RECORDING is a folder of TIFFs, a TIFF, an OME-Zarr, or a run folder.
+    RECORDING is a folder of TIFFs, a TIFF, an OME-Zarr, NDTiff, HDF5, NWB, ND2 or what bioio reads, or a run folder.
     """
     _run(given, None, upto, dry_run=dry_run, csv=csv, teller=make_teller(quiet, progress))
 
@@ -251,6 +251,9 @@ def _run(given: dict[str, Any], only: str | None, upto: str | None, *, dry_run: 
 @click.option("--set", "overrides", multiple=True, metavar="SETTING=VALUE", help="One setting, such as epochs=20; may be repeated.")
 @click.option("--recording-voxel-size", nargs=3, type=float, metavar="Z Y X", help="In um, where the images do not say it.")
 @click.option("--axes", help="Order of the images' axes, such as ZYX, where they do not say it.")
+@click.option(
+    "--reference-channel", metavar="NAME_OR_INDEX", help="The channel of the images that shows nuclei, where names do not say it."
+)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--memory-gb", type=click.FloatRange(min=0.1), default=4.0, show_default=True, help="Pairs kept in memory.")
 @click.option("--default", is_flag=True, is_eager=True, expose_value=False, callback=_show_defaults, help="Print all settings, explained.")

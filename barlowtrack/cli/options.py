@@ -22,7 +22,12 @@ _LOOK = (
     click.option("--rate", type=float, metavar="HZ", help="Volumes a second."),
     click.option("--reference-channel", metavar="NAME_OR_INDEX", help="The channel that shows where the neurons are (red)."),
     click.option("--signal-channel", metavar="NAME_OR_INDEX", help="The channel that shows their activity (green)."),
+    click.option("--channel-names", metavar="A,B", help="Names of the channels, in their order."),
     click.option("--axes", metavar="AXES", help="Axes of each file, such as ZCYX."),
+    click.option("--planes", type=int, metavar="N", help="Planes a volume, where a TIFF holds nothing but planes."),
+    click.option(
+        "--dataset", multiple=True, metavar="NAME", help="Image inside a file that holds several; repeatable: one for each channel."
+    ),
 )
 """What the metadata of a recording may leave open."""
 _SETTINGS = (
@@ -74,7 +79,10 @@ _FLAGS = {
     "rate": "recording.rate_hz",
     "reference_channel": "recording.reference_channel",
     "signal_channel": "recording.signal_channel",
+    "channel_names": "recording.channel_names",
     "axes": "recording.axes",
+    "planes": "recording.planes",
+    "dataset": "recording.dataset",
     "seed": "seed",
     "device": "compute.device",
     "workers": "compute.workers",
@@ -127,7 +135,7 @@ def refuse_settings(given: dict[str, Any], verb: str) -> None:
     Raises:
         InputError: one was given.
     """
-    flags = [name for name in ("config_file", *_FLAGS) if given[name] is not None]
+    flags = [name for name in ("config_file", *_FLAGS) if given[name] not in (None, ())]
     if given["overrides"] or flags:
         raise InputError(f"{verb}: compares what is there, so it takes no settings; leave out --{_option(flags[0]) if flags else 'set'}")
 
@@ -141,7 +149,9 @@ def make_overrides(given: dict[str, Any]) -> list[str]:
     texts = list(given["overrides"])
     for flag, setting in _FLAGS.items():
         value = given[flag]
-        if value is not None:
+        if flag == "channel_names" and value is not None:
+            value = [name.strip() for name in value.split(",")]
+        if value not in (None, ()):
             texts.append(f"{setting}={json.dumps(value, ensure_ascii=False)}" if not _is_index(value) else f"{setting}={value}")
     return texts
 

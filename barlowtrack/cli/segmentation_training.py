@@ -139,7 +139,9 @@ def train_here(images: Path, labels: Path, out: Path, given: Mapping[str, Any], 
     """
     settings = load_section(SegmentationTrainingConfig, given["config_file"], given["overrides"])
     try:
-        recording = RecordingConfig(voxel_size_um=given["recording_voxel_size"] or None, axes=given["axes"])
+        recording = RecordingConfig(
+            voxel_size_um=given["recording_voxel_size"] or None, axes=given["axes"], reference_channel=given["reference_channel"]
+        )
         compute = ComputeConfig(device=given["device"], memory_gb=given["memory_gb"])
     except ValidationError as error:
         raise ConfigError("; ".join(f"{problem['loc'][0]}: {problem['msg'].lower()}" for problem in error.errors())) from None

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -24,6 +23,7 @@ from typing import Any
 
 from barlowtrack.data import StageCost
 from barlowtrack.errors import StorageError
+from barlowtrack.io.location import location_from, seen_from
 from barlowtrack.storage.artefacts import ARTEFACTS
 from barlowtrack.storage.atomic import remove, sync_tree, tree_digest, tree_size, write_bytes
 from barlowtrack.storage.atomic import replace as move
@@ -187,8 +187,12 @@ class RunFolder:
 
     def relative(self, recording: Path) -> str:
         """Returns the path of a recording as seen from here."""
-        place = Path(os.path.abspath(recording))  # a link keeps its own name, which is that of the recording
-        return os.path.relpath(place.parent.resolve() / place.name, self.path.resolve())
+        return seen_from(self.path, recording)
+
+    @property
+    def location(self) -> Path:
+        """Where the recording lies that this folder belongs to, or did when it was last seen."""
+        return location_from(self.path, self.about()["recording"])
 
     def describe(self, recording: Path, card: Mapping[str, Any], settings: str) -> None:
         """Writes down which recording this folder belongs to, and the settings in force."""

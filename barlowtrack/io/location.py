@@ -1,0 +1,45 @@
+"""Where a recording lies: a path, or the address of one on a server, which a path can carry too."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+SERVERS = ("http", "https", "s3", "gs", "memory")
+_ADDRESS = re.compile(rf"^({'|'.join(SERVERS)}):/{{1,2}}(.+)$")  # a path makes one slash of two
+
+
+def as_url(location: Path | str) -> str | None:
+    """Returns the address of what lies on a server, also where a path has taken a slash from it; None of a path on this machine."""
+    found = _ADDRESS.match(str(location))
+    return f"{found[1]}://{found[2].rstrip('/')}" if found else None
+
+
+def whole(location: Path) -> Path:
+    """Returns the absolute path of what lies on this machine; an address as it is."""
+    return location if as_url(location) else location.absolute()
+
+
+def is_there(location: Path) -> bool:
+    """Says whether something lies there; of a server, whoever opens it will say."""
+    return as_url(location) is not None or location.exists()
+
+
+def beside(location: Path) -> Path:
+    """Returns the folder in which a recording lies; of one on a server, the folder we are in."""
+    return Path.cwd() if as_url(location) else Path(os.path.abspath(location)).parent
+
+
+def seen_from(folder: Path, location: Path) -> str:
+    """Returns how a run folder writes down where its recording lies: a relative path, or an address."""
+    url = as_url(location)
+    if url is not None:
+        return url
+    place = Path(os.path.abspath(location))  # a link keeps its own name, which is that of the recording
+    return os.path.relpath(place.parent.resolve() / place.name, folder.resolve())
+
+
+def location_from(folder: Path, written: str) -> Path:
+    """Returns where the recording lies that a run folder wrote down; see seen_from."""
+    return Path(written) if as_url(written) else Path(os.path.normpath(folder / written))
