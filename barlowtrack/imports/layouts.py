@@ -33,7 +33,12 @@ LAYOUTS = (
     Layout("ctc", "A folder of the Cell Tracking Challenge: masks, and res_track.txt or man_track.txt.", ctc.knows, ctc.read),
     Layout("zephir", "annotations.h5 of ZephIR, or its folder; worldlines.h5 beside it names the neurons.", zephir.knows, zephir.read),
     Layout("wbfm", "A table of wbfm or DeepLabCut: columns (neuron, z x y), as .h5 or .csv.", wbfm.knows, wbfm.read),
-    Layout("table", "CSV or parquet with t (or volume), neuron, and z_um y_um x_um, or z y x in voxels.", table.knows, table.read),
+    Layout(
+        "table",
+        "A table that ends in .csv or .parquet: t (or volume), neuron, and z_um y_um x_um, or z y x in voxels.",
+        table.knows,
+        table.read,
+    ),
 )
 
 
@@ -54,5 +59,5 @@ def read_identities(path: Path, space: Space) -> Identified:
             known = layout.knows(path)
         if known:
             return layout.read(path, space)
-    listed = "; ".join(f"{layout.name}: {layout.reads}" for layout in LAYOUTS)
+    listed = "; ".join(f"{layout.name}: {layout.reads.rstrip('.')}" for layout in LAYOUTS)
     raise InputError(f"{path}: expected identities in a layout that is known, got something else. {listed}")
