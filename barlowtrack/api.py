@@ -34,12 +34,15 @@ if TYPE_CHECKING:
         Tracks,
         VolumeLooks,
     )
+    from barlowtrack.exports.content import Content
     from barlowtrack.identity.estimate import ErrorEstimate
     from barlowtrack.identity.learned import Learned
     from barlowtrack.identity.review import Question
+    from barlowtrack.taking import Taken
 
 SUFFIX = ".barlowtrack"
 _TABLES = ("detections", "volumes", "light", "places", "tracks", "candidates", "neurons", "absences", "traces", "swaps", "bleaching")
+_EXPORTED = ("detections", "tracks", "neurons", "candidates", "absences", "volumes", "traces", "swaps", "labels", "corrections")
 
 
 @dataclass(frozen=True)
@@ -374,6 +377,19 @@ class Run:
 
         return take_over(self.folder, Path(other))
 
+    def take_identities(
+        self,
+        path: Path | str,
+        *,
+        voxel_size_um: tuple[float, float, float] | None = None,
+        within_um: float | None = None,
+        who: str | None = None,
+    ) -> Taken:
+        """Takes identities from a file of another program as corrections: NWB, CTC, ZephIR, wbfm, CSV; see taking.take_identities."""
+        from barlowtrack.taking import take_identities
+
+        return take_identities(self.folder, Path(path), voxel_size_um=voxel_size_um, within_um=within_um, who=who)
+
     def review_queue(self, n: int = 20) -> tuple[Question, ...]:
         """Returns the n questions whose answers promise to put most identities right, best first."""
         from barlowtrack.answers import queue
@@ -437,6 +453,99 @@ class Run:
                 names=called,
                 progress=progress or silent,
             )
+
+    def export(
+        self,
+        to: str,
+        path: Path | str | None = None,
+        *,
+        images: bool = False,
+        metadata: Path | str | None = None,
+        overwrite: bool = False,
+        progress: Progress | None = None,
+    ) -> Path:
+        """Writes the run as files of other programs.
+
+        Args:
+            to: nwb, ctc, geff, csv, parquet, mat or napari; see exports.FORMATS.
+            path: File or folder; beside the run folder where not given.
+            images: Copy the recording's images too, which must be at hand; of nwb and napari.
+            metadata: TOML file of what no recording knows: animal, lab, wavelengths; of nwb.
+            overwrite: Replace an older export.
+            progress: Told after every volume.
+
+        Returns:
+            Where it lies.
+
+        Raises:
+            InputError: no such format, or one that lacks what it needs or has no room for what was asked.
+            StorageError: the run is not finished or not up to date, or the place is taken.
+            ConfigError: metadata that are none.
+        """
+        from barlowtrack.data import silent
+        from barlowtrack.exports import FORMATS, format_named
+        from barlowtrack.exports.formats import MARK, Options
+        from barlowtrack.storage.outputs import arriving, refuse_target, writing
+
+        row = format_named(to)
+        for given, able, flag in ((images, [f.name for f in FORMATS if f.images], "images"), (metadata, ["nwb"], "metadata")):
+            if given and to not in able:
+                raise InputError(f"export --to {to}: has no room for --{flag}; {' and '.join(able)} have")
+        writer = row.writer()
+        target = row.target(self.path) if path is None else Path(path)
+        job = prepare(self.path)
+        refuse_target(target, job.location, MARK, overwrite=overwrite)
+        self._refuse_unfinished(job)
+        content = self._content(job.recording() if images else None)
+        options = Options(to, None if metadata is None else Path(metadata), progress or silent)
+        with arriving(target) as temporary, writing(target):
+            writer(content, temporary, options)
+            if temporary.is_dir():
+                (temporary / MARK).write_text(content.about_json, encoding="utf-8")
+        return target
+
+    def _refuse_unfinished(self, job: Job) -> None:
+        """Refuses a run of which a result that goes out is missing or older than what it is made of."""
+        for item in job.plan():
+            idle = item.stage.amends and item.record.inputs["edits"] == pipeline.UNAMENDED
+            if item.state != "cached" and item.stage.name != "report" and not idle:
+                why = "; ".join(item.reasons)
+                raise StorageError(f"{self.path}: {item.stage.name} is {item.state} ({why}); run 'barlowtrack run {self.path}' first")
+
+    def _content(self, recording: Recording | None) -> Content:
+        """Puts together all that goes out."""
+        from importlib.metadata import version
+
+        from barlowtrack.exports.content import Content
+
+        card = self.folder.about()["card"]
+        if recording is not None and recording.fingerprint != card["content"]:
+            raise InputError(f"{self.path}: the recording changed since this run; run 'barlowtrack run {self.path}' first")
+        records = [self.folder.record(stage.name) for stage in pipeline.STAGES]
+        stages = {
+            record.stage: {
+                "key": record.key,
+                "version": record.version,
+                "seed": record.seed,
+                "settings": record.settings,
+                "inputs": record.inputs,
+            }
+            for record in records
+            if record is not None
+        }
+        return Content(
+            name=card["name"],
+            shape=tuple(card["shape"]),
+            voxel_size_um=tuple(card["voxel_size_um"]),
+            rate_hz=card["rate_hz"],
+            channel_names=tuple(card["channel_names"]),
+            reference=card["reference"],
+            signal=card["signal"],
+            recording=recording,
+            about={"software": "barlowtrack", "version": version("barlowtrack"), "recording": card, "stages": stages},
+            settings=(self.path / "settings.toml").read_text(encoding="utf-8"),
+            **{name: getattr(self, name) for name in _EXPORTED},
+        )
 
     def write_csv(self, *, always: bool = True) -> list[Path]:
         """Writes the tables as CSV beside their parquet files; those of detections with what people added and divided.

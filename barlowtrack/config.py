@@ -32,7 +32,7 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=False, validate_default=True)
 
 
-Section = TypeVar("Section", bound=_Section)
+Section = TypeVar("Section", bound=BaseModel)
 
 
 class RecordingConfig(_Section):

@@ -1,4 +1,4 @@
-"""Writes the reference pages that are made from the code: commands, settings, tables, the table of stages."""
+"""Writes the reference pages that are made from the code: commands, settings, tables, stages, exports."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import click
 
 from barlowtrack import config
 from barlowtrack.cli.main import cli
+from barlowtrack.exports import FORMATS
+from barlowtrack.exports.content import COLUMNS
+from barlowtrack.imports import LAYOUTS
 from barlowtrack.io.columns import TABLES
 from barlowtrack.io.readers import READERS
 from barlowtrack.io.readers.names import KEYS, WORDS
@@ -17,7 +20,8 @@ from barlowtrack.storage import ARTEFACTS
 
 def write(folder: Path) -> None:
     """Writes every generated page into the folder; a page that is right already is not touched."""
-    pages = {"commands.md": commands(), "settings.md": settings(), "tables.md": tables(), "stages.md": stages(), "formats.md": formats()}
+    made = (commands, settings, tables, stages, formats, exports)
+    pages = {f"{page.__name__}.md": page() for page in made}
     for name, text in pages.items():
         path = folder / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:
@@ -103,6 +107,21 @@ def formats() -> str:
         "name a channel (`red`, `GFP`, `mCherry` ...) and wavelengths of lasers (`488`, `561`) count channels.",
         "\n".join(keys),
     ]
+    return "\n\n".join(parts) + "\n"
+
+
+def exports() -> str:
+    """Returns the page of exports: formats, what each cannot hold, columns of tables; and the layouts that identities are read from."""
+    rows = ["| `--to` | writes | cannot hold | images | extra |", "|---|---|---|---|---|"]
+    for row in FORMATS:
+        images, extra = "with `--images`" if row.images else "no", f"`{row.extra}`" if row.extra else "-"
+        rows.append(f"| `{row.name}` | {row.writes} | {row.loses} | {images} | {extra} |")
+    read = ["| layout | what is read |", "|---|---|", *(f"| {row.name} | {row.reads} |" for row in LAYOUTS)]
+    parts = ["# Exports and imports", "\n".join(rows), "## Identities that can be read", "\n".join(read), "## Columns of exported tables"]
+    for table, columns in COLUMNS.items():
+        lines = ["| column | unit | meaning |", "|---|---|---|"]
+        lines += [f"| `{name}` | {unit or '-'} | {said} |" for name, (unit, said) in columns.items()]
+        parts += [f"### {table}", "\n".join(lines)]
     return "\n\n".join(parts) + "\n"
 
 

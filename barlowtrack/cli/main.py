@@ -15,6 +15,7 @@ from barlowtrack import __version__
 from barlowtrack.cli.batching import batch
 from barlowtrack.cli.correcting import correct, review
 from barlowtrack.cli.encoder_training import train_encoder
+from barlowtrack.cli.exporting import export
 from barlowtrack.cli.options import (
     comparing_options,
     job_options,
@@ -271,7 +272,11 @@ def train_segmentation(images: Path, labels: Path, out: Path, quiet: bool, **giv
 @cli.command()
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
 @click.option(
-    "--truth", required=True, type=click.Path(path_type=Path), metavar="FILE", help="CSV or parquet: t, neuron, z_um, y_um, x_um."
+    "--truth",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="CSV or parquet: t, neuron, z_um, y_um, x_um; or NWB, ZephIR's annotations.h5, a table of wbfm, a folder of masks (CTC).",
 )
 @click.option("--voxel-size", nargs=3, type=float, metavar="Z Y X", help="Where the truth is in voxels (z, y, x): their size in um.")
 @click.option(
@@ -331,6 +336,9 @@ def movie(run_folder: Path, out: Path, quiet: bool, **given: Any) -> None:
     from barlowtrack.cli.movie import film_here
 
     film_here(run_folder, out, Bars(quiet=quiet), **given)
+
+
+cli.add_command(export)
 
 
 @cli.command("open")

@@ -46,7 +46,7 @@ def write_table(frame: pd.DataFrame, path: Path, *, provenance: Mapping[str, str
     frame = _typed(frame, str(path))
     try:
         if kind == "csv":
-            frame = frame.assign(**{name: [_harmless(text) for text in frame[name]] for name in _TEXTS if name in frame})
+            frame = frame.assign(**{name: [harmless(text) for text in frame[name]] for name in _TEXTS if name in frame})
             frame.to_csv(path, index=False, lineterminator="\n", encoding="utf-8")
             return
         table = _with_units(pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(dict(provenance or {}) or None))
@@ -124,7 +124,7 @@ def _with_units(table: pa.Table) -> pa.Table:
     return table.cast(pa.schema(fields, metadata=table.schema.metadata))
 
 
-def _harmless(text: Any) -> Any:
+def harmless(text: Any) -> Any:
     """Returns a text that no spreadsheet computes."""
     return f"'{text}" if isinstance(text, str) and text.lstrip("'").startswith(FORMULAS) else text
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from barlowtrack.errors import StorageError
 from barlowtrack.storage.artefacts import ARTEFACTS
+from barlowtrack.storage.atomic import remove, sync_tree
 from barlowtrack.storage.corrections import FILES as CORRECTION_FILES
 
 OURS = frozenset({"run.json", "settings.toml", "events.jsonl", "lock", "keys", "partial", *CORRECTION_FILES, *ARTEFACTS.values()})
@@ -62,3 +64,69 @@ def writing(path: Path) -> Iterator[None]:
         if error.filename is not None and path.name not in Path(error.filename).name:
             raise
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+
+
+def refuse_target(path: Path, recording: Path, mark: str, *, overwrite: bool) -> None:
+    """Refuses a place to which nothing can be exported, before anything is made.
+
+    Args:
+        path: Of a file or folder that an export makes.
+        recording: Where the recording of the run lies, or lay.
+        mark: File that lies in every folder that an export wrote: by it such a folder is known, and no other is ever replaced.
+        overwrite: Whether an older export may go.
+
+    Raises:
+        StorageError: it is taken, part of a run folder or of a zarr, the recording or in it, or its folder is not there.
+    """
+    refuse_output(path)
+    place, source = path.absolute().resolve(), recording.absolute().resolve()
+    if place == source or source in place.parents or place in source.parents:
+        raise StorageError(f"{path}: is the recording, or holds it, or lies in it; give another --out")
+    if (place / "run.json").exists():
+        raise StorageError(f"{path}: is a run folder; give another --out")
+    if not place.parent.is_dir():
+        raise StorageError(f"{path}: no such folder: {place.parent}; make it, or give another --out")
+    if not (path.exists() or path.is_symlink()):
+        return
+    if not overwrite:
+        raise StorageError(f"{path}: exists already; give another --out, or --overwrite")
+    if path.is_dir() and not (path / mark).is_file():
+        raise StorageError(f"{path}: is a folder that no export wrote (it has no {mark}), so it is not replaced; give another --out")
+
+
+@contextmanager
+def arriving(path: Path) -> Iterator[Path]:
+    """Gives a place beside a path; what was made there takes the path in one step when all went well, and is removed when it did not.
+
+    What a killed process left is removed by the next one.
+
+    Raises:
+        StorageError: another process is writing it.
+        OSError: there is no room; about the path.
+    """
+    room = path.with_name(f".{path.name}.half-made")
+    with writing(path):
+        room.mkdir(exist_ok=True)
+        try:
+            with (room / "lock").open("a") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise StorageError(f"{path}: another process is writing it; wait for it") from None
+                for left in (child for child in room.iterdir() if child.name != "lock"):
+                    remove(left)
+                try:
+                    yield room / path.name
+                    sync_tree(room / path.name)
+                    if path.is_dir() and not path.is_symlink():
+                        path.rename(room / "old")
+                    elif (room / path.name).is_dir():
+                        path.unlink(missing_ok=True)
+                    (room / path.name).replace(path)
+                finally:
+                    for left in (child for child in room.iterdir() if child.name != "lock"):
+                        remove(left)
+                    (room / "lock").unlink()
+        finally:
+            if room.is_dir() and not any(room.iterdir()):
+                room.rmdir()

@@ -13,7 +13,7 @@ from barlowtrack import config
 from tests.conftest import ROOT, SAMPLE
 
 PAGES = sorted([ROOT / "README.md", SAMPLE / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
-GENERATED = {"commands.md", "settings.md", "stages.md", "tables.md", "formats.md"}
+GENERATED = {"commands.md", "settings.md", "stages.md", "tables.md", "formats.md", "exports.md"}
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 
 
