@@ -6,6 +6,7 @@ Writing a volume again gives the same bytes, and every chunk appears whole or no
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +20,9 @@ from barlowtrack.errors import InputError
 
 MAX_CHUNK_BYTES = 32 * 2**20
 """A volume larger than this is cut into blocks of planes."""
+
+LARGE_VOXELS = 2**26
+"""A volume of more voxels may show more nuclei than 16 bits count: 20 times those of a usual one, a thousand voxels for each of 65535."""
 
 _ARRAY = "0"
 _OURS = {"zarr.json", _ARRAY}
@@ -66,7 +70,7 @@ def create_labels(
     voxel_size_um: tuple[float, float, float],
     rate_hz: float | None,
     *,
-    dtype: Literal["uint16", "uint32"] = "uint16",
+    dtype: Literal["uint16", "uint32"] | None = None,
 ) -> LabelImage:
     """Makes an empty label image, ready for write_labels; one of the same shape that is there already keeps its volumes.
 
@@ -75,11 +79,12 @@ def create_labels(
         shape: T, Z, Y, X.
         voxel_size_um: z, y, x.
         rate_hz: Volumes a second, if known.
-        dtype: uint16 holds 65535 nuclei a volume.
+        dtype: uint16 holds 65535 nuclei a volume; where not given, uint32 for volumes of more than LARGE_VOXELS.
 
     Raises:
         InputError: something else lies at the path.
     """
+    dtype = dtype or ("uint32" if math.prod(shape[1:]) > LARGE_VOXELS else "uint16")
     if (path / _ARRAY / "zarr.json").exists():
         image = _open(path, "r+")
         if image.array.shape != shape or image.array.dtype != np.dtype(dtype):
