@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from barlowtrack import pipeline
-from barlowtrack.errors import InputError, StorageError
+from barlowtrack.errors import StorageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         Labels,
         Light,
         Places,
+        Preparation,
         Progress,
         Recording,
         Swaps,
@@ -201,6 +202,20 @@ class Run:
 
         self.folder = RunFolder(Path(path))
         self.path = self.folder.path
+
+    @property
+    def recording(self) -> Recording:
+        """The recording as this run sees it: put right as `prepare` says. All places that the run tells hold in it.
+
+        Raises:
+            InputError: it is not at hand, or has changed since its nuclei were found.
+        """
+        return pipeline.recording_of(self.folder)
+
+    @property
+    def preparation(self) -> Preparation:
+        """How the pictures are put right before anybody looks at them; takes places from the disk to where the run has them, and back."""
+        return pipeline.preparation_of(self.folder)
 
     @property
     def detections(self) -> Detections:
@@ -403,10 +418,7 @@ class Run:
         refuse_file(Path(path))  # said before anything is read
         refuse_output(Path(path))
         detections, tracks = self.detections, self.tracks
-        recording = prepare(self.path).recording()
-        made = self.folder.record("segment")
-        if made is None or made.recording.get("content") != recording.fingerprint:
-            raise InputError(f"{self.path}: the recording changed since its nuclei were found; run 'barlowtrack run {self.path}' first")
+        recording = self.recording
         plain = Names([name if isinstance(name, str) else "" for name in self.neurons["name"]]) if names else None
         called = [plain.short(k) for k in range(tracks.n_neurons)] if plain else None
         with writing(Path(path)):
