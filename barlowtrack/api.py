@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         Swaps,
         Traces,
         Tracks,
+        Truth,
         VolumeLooks,
     )
     from barlowtrack.identity.estimate import ErrorEstimate
@@ -216,6 +217,14 @@ class Run:
     def preparation(self) -> Preparation:
         """How the pictures are put right before anybody looks at them; takes places from the disk to where the run has them, and back."""
         return pipeline.preparation_of(self.folder)
+
+    def as_prepared(self, truth: Truth) -> Truth:
+        """Takes a truth from the recording as it lies on the disk to where this run has it, as `evaluate` does; see Preparation."""
+        from barlowtrack.preparing.truth import prepared_truth
+
+        card = self.folder.about()["card"]
+        z, y, x = (float(size) for size in card["voxel_size_um"])
+        return prepared_truth(truth, self.preparation, int(card["shape"][0]), (z, y, x))
 
     @property
     def detections(self) -> Detections:

@@ -56,32 +56,12 @@ def evaluate_run(
             rows = _score_table(target, truth, gate_um).summary()
         else:
             run = Run(prepare(target).folder)
-            truth = _something(as_prepared(truth, run), truth_path)
+            truth = _something(run.as_prepared(truth), truth_path)
             rows = _score_run(run, truth, gate_um)
     _doubt(dict(rows), truth, truth_path)
     if as_json:
         return json.dumps({name: _plain(value) for name, value in rows}, indent=1)
     return as_text(rows)
-
-
-def as_prepared(truth: Truth, run: Run) -> Truth:
-    """Takes a truth from the recording as it lies on the disk to the pictures in which the run found its nuclei.
-
-    What lies outside these by then (planes that were left out, what drifted away) is left out. Of volumes beyond the recording nothing is
-    known, and they stay as they are.
-    """
-    preparation = run.preparation
-    if preparation.shape is None:
-        return truth
-    size, n_volumes = run.folder.about()["card"]["voxel_size_um"], run.detections.n_volumes
-    size_um, known = (float(size[0]), float(size[1]), float(size[2])), truth.t < n_volumes
-    position_um = np.array(truth.position_um)
-    position_um[known] = preparation.prepared_um(truth.t[known], position_um[known], size_um)
-    shape = np.array([preparation.kept[1] - preparation.kept[0], *preparation.shape[2:]])
-    place = position_um / size_um
-    shown = ~known | np.all((place >= -0.5) & (place <= shape - 0.5), axis=1)
-    activity = None if truth.activity is None else truth.activity[shown]
-    return Truth(truth.t[shown], truth.neuron[shown], position_um[shown], activity)
 
 
 def _doubt(figures: dict[str, float | int | str], truth: Truth, truth_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from barlowtrack.api import Run, prepare
 from barlowtrack.comparing.compared import Comparison, compare_sides
 from barlowtrack.comparing.side import Making, Side
+from barlowtrack.config import PrepareConfig
 from barlowtrack.data import Detections, Swaps, Traces
 from barlowtrack.errors import InputError, StorageError
 from barlowtrack.pipeline import AMENDMENTS, GIVEN, PREPARATION, STAGES, UNAMENDED, edition, stage_named
@@ -81,6 +83,11 @@ def _open(run: Run, records: dict[str, StageRecord], name: str) -> Side:
         )
         for stage, record in records.items()
     }
+    if PREPARATION not in records["segment"].inputs:  # nothing was asked for: as the settings come
+        as_they_come = json.loads(PrepareConfig().model_dump_json())
+        stages["prepare"] = Making(stage_named("prepare").version, None, {"prepare": as_they_come})
+    else:
+        stages["prepare"] = replace(stages["prepare"], recording={})
     traces, swaps = _activity(run, records)
     return Side(name, run.detections, run.tracks, names, traces, swaps, stages)
 

@@ -75,7 +75,8 @@ class Faults:
         """(2, 3) from a place (y, x) on the red camera to that on the green one, in voxels."""
         turn, middle = np.deg2rad(self.config.turn_deg), (np.array(self.volume_shape[1:]) - 1) / 2
         turned = self.config.scale * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-        return np.c_[turned, middle + self.config.shift_vox - turned @ middle]
+        matrix: FloatArray = np.column_stack([turned, middle + self.config.shift_vox - turned @ middle])
+        return matrix
 
     @cached_property
     def hot(self) -> FloatArray:
