@@ -13,6 +13,7 @@ from barlowtrack.config import Config
 from barlowtrack.data import Recording, VoxelArray
 from barlowtrack.errors import InputError
 from barlowtrack.io.start import refuse_misfit
+from barlowtrack.preparing.advice import advise
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,14 @@ def check(recording: Recording, *, config: Config, free_bytes: int | None = None
     Returns:
         Findings, the worst first.
     """
-    looks = (_metadata(recording), _sizes(recording, config), _start(config), _disk(recording, config, free_bytes), _volumes(recording))
+    looks = (
+        _metadata(recording),
+        _sizes(recording, config),
+        _start(config),
+        _disk(recording, config, free_bytes),
+        _volumes(recording),
+        (Finding("warn", *needed) for needed in advise(recording, config)),
+    )
     findings = [finding for look in looks for finding in look]
     order: list[Level] = ["stop", "warn", "ok"]
     return sorted(findings, key=lambda finding: order.index(finding.level))

@@ -532,11 +532,15 @@ def _why(old: StageRecord, new: StageRecord) -> Iterator[str]:
     if UNAMENDED in (old.inputs.get("edits"), new.inputs.get("edits")):  # one of them did nothing, whatever the rest was
         yield _said_why(_SAID["edits"], old.inputs.get("edits", UNAMENDED), new.inputs["edits"])
         return
+    asked = differences(_with_all_prepared(old.settings, new.settings), _with_all_prepared(new.settings, old.settings))
+    if stage_named(new.stage).prepares and (_is_idle(old) or _is_idle(new)):  # likewise
+        yield from asked
+        return
     changed = differences(old.recording, new.recording, "recording ")
     yield from (text for text in changed if not text.startswith("recording content"))
     if old.recording.get("content") != new.recording.get("content"):
         yield "the recording's files changed"
-    yield from differences(_with_all_prepared(old.settings, new.settings), _with_all_prepared(new.settings, old.settings))
+    yield from asked
     for name, key in new.inputs.items():
         if name not in (AMENDMENTS, PREPARATION) and old.inputs.get(name, key) != key:  # what an older version did not need has not changed
             if name in _SAID:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from barlowtrack.data.arrays import FloatArray, IntArray, expect
+from barlowtrack.data.arrays import BoolArray, FloatArray, IntArray, expect
 
 AXES = ("z", "y", "x")
 
@@ -17,12 +17,14 @@ class Shifts:
 
     Attributes:
         t: Its number.
-        planes: (Z, 2) how far each plane jumped along y and x, in voxels; 0 where jitter is not asked for.
+        planes: (Z, 2) how far each plane lies from the others along y and x, in voxels; 0 where jitter is not asked for.
+        sure: (Z,) whether a plane shows enough for that.
         field: (3,) how far the whole volume lies from where it lies in the middle of the recording, along z, y, x, in voxels.
     """
 
     t: int
     planes: FloatArray
+    sure: BoolArray
     field: FloatArray
 
 

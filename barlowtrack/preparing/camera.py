@@ -15,6 +15,8 @@ DARK_PERCENTILE = 10.0
 """Of blocks of a plane: where there is neither a worm nor an accident."""
 STUCK = 8.0
 """A pixel is stuck that differs from those around it by so many standard deviations of what others do."""
+UNSTEADY = 6.0
+"""And by more than this times its own spread over planes, over the root of their number: where nuclei come and go, much is chance."""
 
 
 def sampled_times(n_volumes: int) -> list[int]:
@@ -54,7 +56,8 @@ def stuck_pixels(planes: VoxelArray) -> IntArray:
     if min(planes.shape[1:]) < 3:
         return np.zeros((0, 2), np.int64)
     low, high = (_percentile(planes, share) for share in (25, 75))
-    return np.argwhere(np.logical_or(_stand_out(low), _stand_out(-high)))
+    chance = UNSTEADY * (high - low) / np.sqrt(len(planes))
+    return np.argwhere(np.logical_or(_stand_out(low, chance), _stand_out(-high, chance)))
 
 
 def _percentile(planes: VoxelArray, share: float) -> FloatArray:
@@ -63,8 +66,8 @@ def _percentile(planes: VoxelArray, share: float) -> FloatArray:
     return np.concatenate(strips).astype(np.float32)
 
 
-def _stand_out(picture: FloatArray) -> FloatArray:
-    """Says of every pixel (Y, X) whether it is much brighter than its surroundings while few of its neighbours are."""
+def _stand_out(picture: FloatArray, chance: FloatArray) -> FloatArray:
+    """Says of every pixel (Y, X) whether it is brighter than its surroundings by more than chance, while few of its neighbours are."""
     around = ndimage.median_filter(picture, size=5, mode="reflect")
     above = picture - around
     steps = np.diff(np.unique(picture[::4, ::4]))
@@ -73,4 +76,4 @@ def _stand_out(picture: FloatArray) -> FloatArray:
     ring = np.ones((3, 3), bool)
     ring[1, 1] = False
     third = ndimage.rank_filter(picture, rank=-3, footprint=ring, mode="reflect") - around  # two neighbours may be stuck themselves
-    return np.asarray((above > STUCK * spread) & (above > 3 * third))
+    return np.asarray((above > np.maximum(STUCK * spread, chance)) & (above > 3 * third))

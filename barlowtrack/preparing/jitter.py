@@ -2,8 +2,11 @@
 
 Neighbouring planes show many of the same nuclei. Each is laid over the next, and over the one after that; the jumps of all planes
 are then solved for at once. Correlations are not whitened, as they are in phase correlation proper: in planes of which half the light
-is noise, that makes the error several times larger. What cannot be told is what all planes of a volume do together (that is drift, or
-the worm), and a slow lean of the worm through the depth is partly taken for jumps.
+is noise, that makes the error several times larger.
+
+What cannot be told is what all planes of a volume do together: that is drift, or the worm. A worm that lies aslant makes planes lie beside
+each other too, but slowly from plane to plane, where jumps follow no order. How much jumps there are is told by how rough the measured
+places are; of what is slow, the share that jumps of that size explain is taken back, and the rest is left to the worm.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from barlowtrack.data import FloatArray, IntArray, VoxelArray
+from barlowtrack.data import BoolArray, FloatArray, IntArray, VoxelArray
 from barlowtrack.preparing.spots import Pictures, Spectrum, peak, spots
 
 REACH_VOX = 12
@@ -26,23 +29,28 @@ MATCH_VOX = 0.15
 SECOND = 8.0
 """A plane and the one after the next have so much less in common, in variance of what they say."""
 OUTLIER_VOX = 0.4
+QUIET_VOX = 0.15
+"""Roughness of planes that do not jump: .05 to .13 on real volumes and on simulated ones."""
+SLOWEST = 3
+"""Degree of the shapes over the depth that a worm may have: it lies aslant, or is bent."""
 
 
-def measure_jitter(channels: Sequence[VoxelArray]) -> tuple[FloatArray, IntArray]:
+def measure_jitter(channels: Sequence[VoxelArray]) -> tuple[FloatArray, BoolArray]:
     """Measures the jumps of one volume.
 
     Args:
         channels: Its channels (Z, Y, X), which jump alike.
 
     Returns:
-        (Z, 2) jump of every plane along y and x in voxels, 0 where it shows nothing; mean 0 over the others, whose numbers follow.
+        (Z, 2) how far every plane lies from the others along y and x in voxels, 0 where it shows nothing, mean 0 over the rest; and (Z,)
+        whether it is of the rest. The worm's own lean is in it; see settled.
     """
     n_planes = len(channels[0])
     first, second, shift, weight = _pairs(channels)
     jumps: FloatArray = np.zeros((n_planes, 2))
     sure = np.unique(np.r_[first[weight > 0], second[weight > 0]])
     if len(sure) < 2:
-        return jumps, np.zeros(0, np.int64)
+        return jumps, np.zeros(n_planes, bool)
     pairs = np.zeros((len(first), n_planes))
     pairs[np.arange(len(first)), first], pairs[np.arange(len(first)), second] = -1, 1
     trusted = weight.copy()
@@ -53,18 +61,51 @@ def measure_jitter(channels: Sequence[VoxelArray]) -> tuple[FloatArray, IntArray
         trusted = weight / (1 + (away / OUTLIER_VOX) ** 2)
     told = np.zeros_like(jumps)
     told[sure] = jumps[sure] - jumps[sure].mean(axis=0)
-    return told, sure
+    return told, np.isin(np.arange(n_planes), sure)
 
 
-def roughness(jumps: FloatArray, sure: IntArray) -> float:
-    """Returns the spread of jumps in voxels, as far as they follow no slow lean: from second differences; NaN without three planes."""
-    row = np.flatnonzero(np.diff(sure, n=2) == 0) if len(sure) > 2 else np.zeros(0, int)
-    row = row[sure[row + 2] - sure[row] == 2] if len(row) else row
-    if not len(row):
-        return float("nan")
-    at = sure[row]
-    bends = jumps[at] - 2 * jumps[at + 1] + jumps[at + 2]
-    return float(1.4826 * np.median(np.abs(bends)) / np.sqrt(6))
+def roughness(places: Sequence[FloatArray], sure: Sequence[BoolArray]) -> float:
+    """Returns the spread of the jumps in voxels, from second differences of planes' places (Z, 2) of some volumes; NaN where none is told.
+
+    A slow lean hardly changes these; noise of the measurement is within QUIET_VOX.
+    """
+    bends = [(at[:-2] - 2 * at[1:-1] + at[2:])[good[:-2] & good[1:-1] & good[2:]] for at, good in zip(places, sure, strict=True)]
+    found = np.concatenate(bends) if bends else np.zeros((0, 2))
+    return float(1.4826 * np.median(np.abs(found)) / np.sqrt(6)) if len(found) else float("nan")
+
+
+def settled(places: Sequence[FloatArray], sure: Sequence[BoolArray]) -> FloatArray:
+    """Tells jumps from the lean of the worm, over all volumes together.
+
+    Slow shapes over the depth (polynomials) have in jumps the variance of jumps; what they have beyond that, over all volumes, is the
+    worm's. Each is split in these proportions. Where planes are no rougher than the measurement, nothing jumps.
+
+    Args:
+        places: (Z, 2) of every volume, as measured.
+        sure: (Z,) of every volume.
+
+    Returns:
+        (T, Z, 2) jumps, mean 0 over the planes of a volume that show something, 0 in the others.
+    """
+    jumps = np.zeros((len(places), *places[0].shape))
+    rough = roughness(places, sure)
+    variance = rough**2 - QUIET_VOX**2
+    if not variance > 0:
+        return jumps
+    shapes: dict[int, FloatArray] = {}
+    for t, good in enumerate(sure):
+        at = np.flatnonzero(good)
+        if len(at) > SLOWEST + 1:
+            depth = (at - at.mean()) / np.ptp(at)
+            shapes[t] = np.linalg.qr(np.vander(depth, SLOWEST + 1, increasing=True))[0][:, 1:]  # (n, SLOWEST), of length 1
+    if not shapes:
+        return jumps
+    size = np.array([shape.T @ places[t][sure[t]] for t, shape in shapes.items()])  # (T, SLOWEST, 2)
+    lean = np.maximum(np.mean(size**2, axis=(0, 2)) - variance, 0)
+    for (t, shape), of_it in zip(shapes.items(), size, strict=True):
+        left = places[t][sure[t]] - shape @ ((lean / (lean + variance))[:, None] * of_it)
+        jumps[t, sure[t]] = (left - left.mean(axis=0)) * variance / (variance + QUIET_VOX**2)
+    return jumps
 
 
 def _pairs(channels: Sequence[VoxelArray]) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:

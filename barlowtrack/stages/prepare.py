@@ -16,7 +16,7 @@ from barlowtrack.nn.device import in_order, n_workers
 from barlowtrack.preparing.alignment import lie_of_camera, projection
 from barlowtrack.preparing.camera import dark_level, sample_planes, sampled_times, stuck_pixels
 from barlowtrack.preparing.drift import Field, smoothed
-from barlowtrack.preparing.jitter import measure_jitter
+from barlowtrack.preparing.jitter import measure_jitter, settled
 from barlowtrack.preparing.view import PreparedVolumes
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def prepare(
         offset=camera.offset,
         dark=camera.dark,
         hot=camera.hot,
-        jitter=np.array([found.planes for found in shifts]) if config.jitter else None,
+        jitter=settled([found.planes for found in shifts], [found.sure for found in shifts]) if config.jitter else None,
         drift=smoothed(np.array([found.field for found in shifts])) if config.drift else None,
         matrix=_alignment(recording, camera, config),
         planes=config.planes,
@@ -112,8 +112,9 @@ def _measured(clean: PreparedVolumes, jitter: bool, field: Field | None, t: int)
     if volume.dtype.kind == "f" and not np.isfinite(volume).all():
         raise InputError(f"{recording.name}: volume {t}: holds NaN or infinity; replace them before")
     channels = [recording.reference] + ([] if recording.signal is None else [recording.signal])
-    planes = measure_jitter([volume[channel] for channel in channels])[0] if jitter else np.zeros((volume.shape[1], 2))
-    return Shifts(t, planes, np.zeros(3) if field is None else field.shift(volume[recording.reference]))
+    nothing = np.zeros((volume.shape[1], 2)), np.zeros(volume.shape[1], bool)
+    planes, sure = measure_jitter([volume[channel] for channel in channels]) if jitter else nothing
+    return Shifts(t, planes, sure, np.zeros(3) if field is None else field.shift(volume[recording.reference]))
 
 
 def _alignment(recording: Recording, camera: Preparation, config: PrepareConfig) -> FloatArray | None:

@@ -45,10 +45,11 @@ def from_bytes(content: bytes) -> Preparation:
 
 def shifts_to_bytes(shifts: Shifts) -> bytes:
     """Returns what was measured in one volume, as it is kept while the others are measured."""
-    return save({"t": np.array([shifts.t]), "planes": np.ascontiguousarray(shifts.planes), "field": np.ascontiguousarray(shifts.field)})
+    arrays = {"t": np.array([shifts.t]), "planes": shifts.planes, "sure": shifts.sure, "field": shifts.field}
+    return save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
 
 
 def shifts_from_bytes(content: bytes) -> Shifts:
     """The way back."""
     arrays = load(content)
-    return Shifts(int(arrays["t"][0]), arrays["planes"], arrays["field"])
+    return Shifts(int(arrays["t"][0]), arrays["planes"], arrays["sure"], arrays["field"])
