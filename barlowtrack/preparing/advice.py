@@ -15,8 +15,8 @@ from barlowtrack.preparing.camera import dark_level, stuck_pixels
 from barlowtrack.preparing.jitter import measure_jitter, roughness
 from barlowtrack.preparing.view import mend_pixels, neighbours
 
-LOOKED_AT = 3
-"""Volumes."""
+SPREAD, LOOKED_AT = 8, (1, 3, 5)
+"""Of so many volumes spread over the recording, which `check` looks at anyway, these."""
 MUCH_JITTER_VOX = 0.6
 """Below, putting planes back gains no more than measuring them costs."""
 FAR_OFF_VOX = 1.0
@@ -43,7 +43,7 @@ def advise(recording: Recording, config: Config) -> Iterator[Advice]:
     """Yields the steps that a recording needs and the settings do not ask for.
 
     Args:
-        recording: As it lies on the disk; LOOKED_AT volumes of it are read. Those that cannot be read are left out.
+        recording: As it lies on the disk; three volumes of it are read. Those that cannot be read are left out.
         config: The settings the run would have.
     """
     volumes = list(_some(recording))
@@ -67,7 +67,8 @@ def advise(recording: Recording, config: Config) -> Iterator[Advice]:
 
 
 def _some(recording: Recording) -> Iterator[VoxelArray]:
-    for t in np.unique(np.linspace(0, recording.n_volumes - 1, LOOKED_AT + 2).round().astype(int)[1:-1]).tolist():
+    spread = np.linspace(0, recording.n_volumes - 1, SPREAD).round().astype(int)
+    for t in np.unique(spread[list(LOOKED_AT)]).tolist():
         try:
             volume = recording.read(t)
         except (InputError, OSError):
