@@ -68,8 +68,8 @@ def measured(volumes: int, seeds: int) -> None:
 
 
 def end_to_end(volumes: int, seeds: int, jitter: float, name: str) -> None:
-    print(f"{name}, {volumes} volumes of 14 x 128 x 224, 60 neurons, jitter {jitter}, {FAULTS}")
-    shape = {"n_volumes": volumes, "n_neurons": 60, "volume_shape": (14, 128, 224)}
+    print(f"{name}, {volumes} volumes of 12 x 96 x 160, 40 neurons, jitter {jitter}, {FAULTS}")
+    shape = {"n_volumes": volumes, "n_neurons": 40, "volume_shape": (12, 96, 160)}
     faults = faults_config(jitter_vox=jitter, **FAULTS)
     for what, wrong, asked in (("unharmed", None, []), ("harmed", faults, []), ("harmed, prepared", faults, ASKED)):
         rows = []

@@ -197,7 +197,7 @@ def test_a_plan_is_told_in_a_sentence():
     begun.stages["crop"].reasons = ("half done, goes on after part 3",)
     assert forecast({name: begun.stages[name] for name in ("segment", "crop", "train")}) == "Start will go on with crop, then run train."
     some = {stage.name: "stale" if stage.name in ("trace", "report") else "cached" for stage in STAGES}
-    assert forecast(hear(planned(**some)).stages).startswith("Start will run trace, report; segment, crop,")
+    assert forecast(hear(planned(**some)).stages).startswith("Start will run trace, report; prepare, segment, crop,")
 
 
 def test_a_line_that_is_no_event_is_none():
