@@ -42,10 +42,10 @@ def error(made: SyntheticRecording, found: bt.data.Preparation) -> tuple[float, 
     return tuple(float(np.sqrt(np.mean(np.concatenate(told) ** 2))) for told in (before, after))
 
 
-def measured(volumes: int, seeds: int) -> None:
+def measured(volumes: int, seeds: int, presets: list[str]) -> None:
     print(f"{volumes} volumes of 22 x 192 x 384; jumps in voxels, mean and range over {seeds} seeds")
     config = load(None, [f"prepare.{name}=true" for name in ASKED])
-    for name in ("easy", "mid", "hard"):
+    for name in presets:
         for size in (0.0, 0.5, 1.0, 2.0, 3.0):
             rows = []
             for seed in range(seeds):
@@ -102,16 +102,17 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--end-to-end", action="store_true")
     parser.add_argument("--jitter", type=float, default=2.0)
-    parser.add_argument("--preset", default="mid")
+    parser.add_argument("--preset", nargs="+", choices=["easy", "mid", "hard"], default=["easy", "mid", "hard"])
     parser.add_argument("--real", type=Path)
     parser.add_argument("--voxel-size", type=float, nargs=3, default=[1.5, 0.35, 0.35])
     given = parser.parse_args()
     if given.real:
         real(given.real, given.voxel_size)
     elif given.end_to_end:
-        end_to_end(given.volumes, given.seeds, given.jitter, given.preset)
+        for name in given.preset:
+            end_to_end(given.volumes, given.seeds, given.jitter, name)
     else:
-        measured(given.volumes, given.seeds)
+        measured(given.volumes, given.seeds, given.preset)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import pytest
 
 from barlowtrack.config import load
 from barlowtrack.data import Deconvolution, Preparation, Truth
+from barlowtrack.detect.reading import camera_end
 from barlowtrack.errors import InputError
 from barlowtrack.preparing.deconvolution import OURS, find, made_by, point_spread
 from barlowtrack.preparing.truth import prepared_truth
@@ -43,6 +44,17 @@ def test_the_offset_is_taken_off_both_channels_of_every_volume_and_nothing_is_cl
             assert (volume[channel] < 0).any()  # noise below the offset
     assert seen.recorded_dtype == np.uint16
     assert seen.taken_off == (144.0, 194.0)
+
+
+def test_the_cameras_end_is_still_known_where_the_offset_is_off(film):
+    def ends(recording, red, green):
+        peaks = type("Peaks", (), {"red_peak": np.array([5.0, red]), "green_peak": np.array([7.0, green])})()
+        return camera_end(recording, peaks)
+
+    np.testing.assert_array_equal(ends(film, 4095, 9), (4095, 65535))  # a camera of 12 bits, and one of which nothing is known
+    off = prepared(film, made(film, offset=np.array([100.0, 104.0])))
+    np.testing.assert_allclose(ends(off, 3995, 9), (3995, 65431), atol=0.5)
+    assert ends(off, 3995, 9)[0] <= 3995  # what is at the end counts, whatever interpolation rounds
 
 
 def test_the_measured_offset_is_that_of_both_cameras(film):
