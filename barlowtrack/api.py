@@ -27,11 +27,13 @@ if TYPE_CHECKING:
         Labels,
         Light,
         Places,
+        Preparation,
         Progress,
         Recording,
         Swaps,
         Traces,
         Tracks,
+        Truth,
         VolumeLooks,
     )
     from barlowtrack.exports.content import Content
@@ -219,6 +221,28 @@ class Run:
 
         self.folder = RunFolder(Path(path))
         self.path = self.folder.path
+
+    @property
+    def recording(self) -> Recording:
+        """The recording as this run sees it: put right as `prepare` says. All places that the run tells hold in it.
+
+        Raises:
+            InputError: it is not at hand, or has changed since its nuclei were found.
+        """
+        return pipeline.recording_of(self.folder)
+
+    @property
+    def preparation(self) -> Preparation:
+        """How the pictures are put right before anybody looks at them; takes places from the disk to where the run has them, and back."""
+        return pipeline.preparation_of(self.folder)
+
+    def as_prepared(self, truth: Truth) -> Truth:
+        """Takes a truth from the recording as it lies on the disk to where this run has it, as `evaluate` does; see Preparation."""
+        from barlowtrack.preparing.truth import prepared_truth
+
+        card = self.folder.about()["card"]
+        z, y, x = (float(size) for size in card["voxel_size_um"])
+        return prepared_truth(truth, self.preparation, int(card["shape"][0]), (z, y, x))
 
     @property
     def detections(self) -> Detections:
@@ -434,10 +458,7 @@ class Run:
         refuse_file(Path(path))  # said before anything is read
         refuse_output(Path(path))
         detections, tracks = self.detections, self.tracks
-        recording = prepare(self.path).recording()
-        made = self.folder.record("segment")
-        if made is None or made.recording.get("content") != recording.fingerprint:
-            raise InputError(f"{self.path}: the recording changed since its nuclei were found; run 'barlowtrack run {self.path}' first")
+        recording = self.recording
         plain = Names([name if isinstance(name, str) else "" for name in self.neurons["name"]]) if names else None
         called = [plain.short(k) for k in range(tracks.n_neurons)] if plain else None
         with writing(Path(path)):
@@ -496,7 +517,7 @@ class Run:
         job = prepare(self.path)
         refuse_target(target, job.location, MARK, overwrite=overwrite)
         self._refuse_unfinished(job)
-        content = self._content(job.recording() if images else None)
+        content = self._content(self.recording if images else None)
         options = Options(to, None if metadata is None else Path(metadata), progress or silent)
         with arriving(target) as temporary, writing(target):
             writer(content, temporary, options)

@@ -16,6 +16,7 @@ from barlowtrack.io.channels import constant_channel
 from barlowtrack.io.metadata import SEEN
 from barlowtrack.io.start import refuse_misfit
 from barlowtrack.needs import USUAL_NUCLEI, stage_needs
+from barlowtrack.preparing.advice import advise
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,7 @@ def check(recording: Recording, *, config: Config, free_bytes: int | None = None
         _cost(recording, config),
         _volumes(recording),
         _channels(recording),
+        (Finding("warn", *needed) for needed in advise(recording, config)),
     )
     findings = [finding for look in looks for finding in look]
     order: list[Level] = ["stop", "warn", "ok"]

@@ -69,6 +69,68 @@ class ComputeConfig(_Section):
     memory_gb: Positive = Field(4.0, description="What a stage may hold beside its model, in GB.")
 
 
+class PrepareConfig(_Section):
+    """prepare: put the pictures right before anybody looks at them; as it comes, nothing is done."""
+
+    background: bool = Field(
+        False,
+        description="Take the camera's offset and stray light off every channel and volume: the level where there is no light, measured.",
+    )
+    offset: tuple[Annotated[float, Field(ge=-1e9, le=1e9)], ...] | None = Field(
+        None, description="Take this off instead, one number a channel; empty: nothing, or with background what is measured."
+    )
+    hot_pixels: bool = Field(False, description="Replace pixels of the cameras that are stuck bright or dark by their neighbours.")
+    jitter: bool = Field(
+        False, description="Put planes of a volume that jump against each other back, by what neighbouring planes have in common."
+    )
+    alignment: bool = Field(
+        False, description="Lay the camera of the signal channel over that of the reference: shifted, turned, scaled, sheared, as measured."
+    )
+    alignment_matrix: tuple[Place, Place, Place, Place, Place, Place] | None = Field(
+        None,
+        description="Or by these numbers a, b, c, d, e, f: what lies at (y, x) of the reference, in voxels, lies at (a y + b x + c,"
+        " d y + e x + f) of the signal.",
+    )
+    drift: bool = Field(False, description="Hold the picture still where the whole field drifts slowly; along z by whole planes.")
+    planes: tuple[Annotated[int, Field(ge=0, le=100_000)], Annotated[int, Field(ge=1, le=100_000)]] | None = Field(
+        None, description="Keep planes from the first of these to before the second, counted from 0; empty: all."
+    )
+    mirror: Literal["none", "z", "y", "x"] = Field("none", description="Turn the picture over along this axis, where optics mirror it.")
+    interpolation: Literal["linear", "cubic"] = Field(
+        "linear", description="Between voxels, where planes are moved: cubic keeps small nuclei sharper, and may ring beside bright ones."
+    )
+    deconvolution: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9_.-]*$",
+        description="Sharpen every volume: richardson-lucy, or the name of what you have installed for it; empty: no. Takes time whenever a"
+        " volume is read, and its light is no measure of the camera's any more.",
+    )
+    psf_um: tuple[Length, Length] = Field(
+        (0.8, 0.3), description="deconvolution: standard deviation of the point spread along z and in the plane, in um."
+    )
+    iterations: int = Field(10, ge=1, le=1000, description="deconvolution: how often; more is sharper, and noisier.")
+
+    @property
+    def asked(self) -> bool:
+        """Whether anything is to be done."""
+        switches = (self.background, self.hot_pixels, self.jitter, self.alignment, self.drift, self.mirror != "none", self.deconvolution)
+        return any(switches) or not all(given is None for given in (self.offset, self.alignment_matrix, self.planes))
+
+    @field_validator("alignment_matrix")
+    @classmethod
+    def _can_be_undone(cls, matrix: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if matrix is not None and not 0.05 < abs(matrix[0] * matrix[4] - matrix[1] * matrix[3]) < 20:
+            raise ValueError("expected six numbers row by row, near 1 0 0 0 1 0")
+        return matrix
+
+    @field_validator("planes")
+    @classmethod
+    def _first_plane_first(cls, planes: tuple[int, int] | None) -> tuple[int, int] | None:
+        if planes is not None and planes[0] >= planes[1]:
+            raise ValueError("expected the first plane to keep, then the one after the last")
+        return planes
+
+
 class SegmentConfig(_Section):
     """segment: find the nuclei of every volume."""
 
@@ -309,6 +371,7 @@ class Config(_Section):
     seed: int = Field(0, ge=0, lt=2**32, description="Seed of everything random.")
     recording: RecordingConfig = RecordingConfig()
     compute: ComputeConfig = ComputeConfig()
+    prepare: PrepareConfig = PrepareConfig()
     segment: SegmentConfig = SegmentConfig()
     crop: CropConfig = CropConfig()
     train: TrainConfig = TrainConfig()

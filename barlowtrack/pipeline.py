@@ -20,7 +20,7 @@ from barlowtrack.faults import is_of_the_machine
 
 if TYPE_CHECKING:
     from barlowtrack.config import Config
-    from barlowtrack.data import Amendments, Progress, Recording
+    from barlowtrack.data import Amendments, Preparation, Progress, Recording
     from barlowtrack.data.arrays import VoxelArray
     from barlowtrack.storage import RunFolder, Sink, StageRecord
 
@@ -45,6 +45,8 @@ class Stage:
             whoever comes before gets what was made first. Where nobody edits, it does nothing, and there is one edition.
         whole: Whether what it needs is read through before, and held against what was made; not where it looks at a few volumes.
         voxels: Whether it reads the recording, if it needs it; else it takes of it what the run folder knows, too.
+        prepares: Whether all others see the recording through what it makes. Where its section asks for nothing, it does nothing, and keys
+            are as if it were not there.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Stage:
     amends: tuple[str, ...] = ()
     whole: bool = True
     voxels: bool = True
+    prepares: bool = False
 
     def function(self) -> Callable[..., Any]:
         """Imports the stage's function."""
@@ -67,6 +70,14 @@ class Stage:
 
 
 STAGES = (
+    Stage(
+        "prepare",
+        needs=("recording", "deconvolver"),
+        makes=("preparation",),
+        does="Put the pictures right, where the settings ask for it.",
+        sections=("prepare",),
+        prepares=True,
+    ),
     Stage(
         "segment",
         needs=("recording", "segmenter"),
@@ -168,15 +179,15 @@ STAGES = (
         does="Write the page that says what came out and how far to trust it.",
         version=5,
         aspects=("rate_hz", "name", "channel_names", "assumptions"),
-        sections=("report", "recording", "segment", "crop", "train", "embed", "track", "measure", "trace"),
+        sections=("report", "recording", "prepare", "segment", "crop", "train", "embed", "track", "measure", "trace"),
         seeded=True,
     ),
 )
 
-GIVEN = ("recording", "segmenter", "start", "edits", "corrections", "costs")
-"""What stages need and no stage makes: the recording, the star-convex model of the settings, and the encoder that training starts from
-(each None where the settings ask for none), what people said in the run folder's corrections.csv, once the rows that change detections,
-once all of them, and what the stages cost, which is part of no key: the same result may cost more or less."""
+GIVEN = ("recording", "deconvolver", "segmenter", "start", "edits", "corrections", "costs")
+"""What stages need and no stage makes: the recording, who sharpens it, the star-convex model of the settings, and the encoder that
+training starts from (each None where the settings ask for none), what people said in the run folder's corrections.csv, once the rows that
+change detections, once all of them, and what the stages cost, which is part of no key: the same result may cost more or less."""
 
 MAKER = {artefact: stage.name for stage in STAGES for artefact in stage.makes}
 
@@ -184,6 +195,8 @@ AMENDMENTS = "amendments"
 _AMEND = next(stage for stage in STAGES if stage.amends)
 UNAMENDED = "none"
 """Edition of what was made first, and digest of no edits."""
+PREPARATION = "preparation"
+_PREPARE = next(stage for stage in STAGES if stage.prepares)
 
 
 @dataclass(frozen=True)
@@ -216,6 +229,7 @@ def plan(folder: RunFolder | None, card: Mapping[str, Any], config: Config) -> l
         raise StorageError(f"run.json does not say the recording's {', '.join(sorted(lacking))}; run it once with the recording at hand")
     planned: list[PlannedStage] = []
     keys = {
+        "deconvolver": _deconvolver(config),
         "segmenter": _segmenter_digest(folder, config),
         "start": _start_digest(folder, config),
         "edits": _edits_digest(folder),
@@ -421,6 +435,8 @@ def _expected(stage: Stage, card: Mapping[str, Any], config: Config, keys: Mappi
 
     edited = keys["edits"] != UNAMENDED
     inputs = {name: keys[name] for name in stage.needs if name != "recording"}
+    if config.prepare.asked and not stage.prepares and "recording" in stage.needs:
+        inputs[PREPARATION] = keys[PREPARATION]
     if edited and AMENDMENTS in keys and set(stage.needs) & set(_AMEND.amends):  # where nobody edits, keys are as if nobody could
         inputs[AMENDMENTS] = keys[AMENDMENTS]
     record = StageRecord(
@@ -428,14 +444,27 @@ def _expected(stage: Stage, card: Mapping[str, Any], config: Config, keys: Mappi
         key="",
         version=stage.version,
         seed=config.seed if stage.seeded else None,
-        settings=json.loads(config.model_dump_json(include=_included(stage.sections))),
+        settings=json.loads(config.model_dump_json(include=_included(_sections(stage, config)))),
         recording={name: card[name] for name in (*_ALWAYS, *stage.aspects)} if "recording" in stage.needs else {},
         inputs=inputs,
         artefacts={},
     )
     if stage.amends and not edited:  # nothing is done, whatever the rest is
         record = replace(record, settings={}, recording={}, inputs={"edits": UNAMENDED})
+    if stage.prepares and not config.prepare.asked:
+        record = replace(record, settings={}, recording={}, inputs={})
     return replace(record, key=hashlib.blake2b(_keyed(stage, record).to_bytes(), digest_size=16).hexdigest())
+
+
+def _sections(stage: Stage, config: Config) -> tuple[str, ...]:
+    """Returns the sections that a stage reads: that of `prepare` only where it asks for something."""
+    return tuple(name for name in stage.sections if name != _PREPARE.name or config.prepare.asked)
+
+
+def _is_idle(record: StageRecord) -> bool:
+    """Says whether a stage has nothing to do: nobody edits, or nothing is to be prepared."""
+    stage = stage_named(record.stage)
+    return (bool(stage.amends) and record.inputs["edits"] == UNAMENDED) or (stage.prepares and not record.settings)
 
 
 def _included(sections: tuple[str, ...]) -> dict[str, Any]:
@@ -460,6 +489,13 @@ def _keyed(stage: Stage, record: StageRecord) -> StageRecord:
         unset = {name for name in ("dataset", "planes") if settings["recording"].get(name) is None}
         settings["recording"] = {name: value for name, value in settings["recording"].items() if name not in unset}
     return replace(record, settings=settings)
+
+
+def _deconvolver(config: Config) -> str:
+    """Returns who sharpens the volumes: package and version."""
+    from barlowtrack.preparing.deconvolution import made_by
+
+    return made_by(config.prepare.deconvolution) if config.prepare.deconvolution else "none"
 
 
 def _segmenter_digest(folder: RunFolder | None, config: Config) -> str:
@@ -509,6 +545,8 @@ def _compare(folder: RunFolder | None, stage: Stage, expected: StageRecord) -> P
     from barlowtrack.storage import ARTEFACTS
 
     record = folder.record(stage.name) if folder else None
+    if record is None and folder is not None and stage.prepares and _is_idle(expected) and folder.record("segment") is not None:
+        return PlannedStage(stage, "cached", (), expected)  # the folder is older than this stage, which has nothing to do
     if folder is None or record is None:
         done = folder.half_done(stage.name, expected.key) if folder else None
         reason = "never run" if done is None else f"half done, goes on after part {done}"
@@ -542,19 +580,34 @@ def _why(old: StageRecord, new: StageRecord) -> Iterator[str]:
     if UNAMENDED in (old.inputs.get("edits"), new.inputs.get("edits")):  # one of them did nothing, whatever the rest was
         yield _said_why(_SAID["edits"], old.inputs.get("edits", UNAMENDED), new.inputs["edits"])
         return
+    asked = differences(_with_all_prepared(old.settings, new.settings), _with_all_prepared(new.settings, old.settings))
+    if stage_named(new.stage).prepares and (_is_idle(old) or _is_idle(new)):  # likewise
+        yield from asked
+        return
     changed = differences(old.recording, new.recording, "recording ")
     yield from (text for text in changed if not text.startswith("recording content"))
     if old.recording.get("content") != new.recording.get("content"):
         yield "the recording's files changed"
-    yield from differences(old.settings, new.settings)
+    yield from asked
     for name, key in new.inputs.items():
-        if name != AMENDMENTS and old.inputs.get(name, key) != key:  # what an older version did not need has not changed
+        if name not in (AMENDMENTS, PREPARATION) and old.inputs.get(name, key) != key:  # what an older version did not need has not changed
             if name in _SAID:
                 yield _said_why(_SAID[name], old.inputs[name], key)
             else:
                 yield f"other {name} ({MAKER[name]})" if name in MAKER else _ANOTHER[name]
+    if old.inputs.get(PREPARATION) != new.inputs.get(PREPARATION):
+        yield f"pictures prepared in another way ({_PREPARE.name})"
     if old.inputs.get(AMENDMENTS) != new.inputs.get(AMENDMENTS):
         yield f"other detections ({_AMEND.name})"
+
+
+def _with_all_prepared(settings: Mapping[str, Any], other: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns settings with a section for `prepare` where the others have one: left out, it is as it comes."""
+    from barlowtrack.config import PrepareConfig
+
+    if _PREPARE.name in settings or _PREPARE.name not in other:
+        return settings
+    return {**settings, _PREPARE.name: json.loads(PrepareConfig().model_dump_json())}
 
 
 def _said_why(what: str, old: str, new: str) -> str:
@@ -570,7 +623,11 @@ _OF_EVERY_RUN = "of every run"
 """Stands in keys for what a run cost: no key may hang on it, or no result would ever be found again."""
 
 _SAID = {"corrections": "corrections", "edits": "edits of detections"}
-_ANOTHER = {"segmenter": "another segmenter model", "start": "another encoder to start from"}
+_ANOTHER = {
+    "deconvolver": "another function that sharpens",
+    "segmenter": "another segmenter model",
+    "start": "another encoder to start from",
+}
 
 
 def refuse_another(folder: RunFolder, location: Path, card: Mapping[str, Any]) -> None:
@@ -615,8 +672,7 @@ def _refuse_without_voxels(planned: list[PlannedStage], recording: Recording, fo
 
 
 def _reads_voxels(item: PlannedStage) -> bool:
-    idle = bool(item.stage.amends) and item.record.inputs["edits"] == UNAMENDED
-    return "recording" in item.stage.needs and item.stage.voxels and not idle
+    return "recording" in item.stage.needs and item.stage.voxels and not _is_idle(item.record)
 
 
 def _refuse_early(planned: list[PlannedStage], config: Config) -> None:
@@ -637,7 +693,7 @@ def _run_stage(item: PlannedStage, recording: Recording, folder: RunFolder, conf
         told_in_a_line(stage.name, folder.path, recording, config),
     ):
         progress = part_of_it.follow(listener.started(item))
-        idle = bool(stage.amends) and item.record.inputs["edits"] == UNAMENDED
+        idle = _is_idle(item.record)
         inputs = {} if idle else _inputs(item, recording, folder, config, whole=stage.whole)
         sink, resume = _open_sink(item, inputs, folder, config)
         for span in () if idle else _spans(item, sink, folder, resume):
@@ -711,7 +767,11 @@ def _inputs(item: PlannedStage, recording: Recording, folder: RunFolder, config:
 
 def _given(name: str, recording: Recording, config: Config, item: PlannedStage, folder: RunFolder) -> Any:
     if name == "recording":
-        return recording
+        from barlowtrack.preparing.view import prepared
+
+        return prepared(recording, _preparation(folder, item.record.inputs.get(PREPARATION)))
+    if name == "deconvolver":
+        return item.record.inputs[name]
     if name in _SAID:
         from barlowtrack.data.corrections import edits_digest
         from barlowtrack.storage import read_corrections
@@ -741,6 +801,63 @@ def _refuse_fault(error: Exception) -> None:
     """Raises what the machine is to blame for, and not the half-made work, which is worth keeping."""
     if is_of_the_machine(error):
         raise error
+
+
+def as_seen(recording: Recording, folder: RunFolder) -> Recording:
+    """Returns a recording as the run of a folder sees it: prepared as it was when its nuclei were found, or will be.
+
+    Detections, labels and all else that a run says of places hold in what is read here.
+
+    Raises:
+        StorageError: the pictures have been prepared in another way since nuclei were found in them.
+    """
+    from barlowtrack.preparing.view import prepared
+
+    return prepared(recording, preparation_of(folder))
+
+
+def preparation_of(folder: RunFolder) -> Preparation:
+    """Returns how the run of a folder puts its pictures right; see as_seen.
+
+    Raises:
+        StorageError: the pictures have been prepared in another way since nuclei were found in them.
+    """
+    found, made = folder.record("segment"), folder.record(_PREPARE.name)
+    if found is not None:
+        return _preparation(folder, found.inputs.get(PREPARATION))
+    return _preparation(folder, None if made is None else made.key)
+
+
+def _preparation(folder: RunFolder, key: str | None) -> Preparation:
+    """Reads the preparation of that key; None: nothing is prepared."""
+    from barlowtrack.data import Preparation
+
+    if key is None:
+        return Preparation()
+    made = folder.record(_PREPARE.name)
+    if made is None or made.key != key:
+        raise StorageError(f"{folder.path}: its pictures are prepared in another way now; run 'barlowtrack run {folder.path}' first")
+    found: Preparation = _read(PREPARATION, folder, whole=True)
+    return found
+
+
+def recording_of(folder: RunFolder) -> Recording:
+    """Opens the recording of a run folder, as the run sees it; see as_seen.
+
+    Raises:
+        InputError: it is not at hand, or has changed since nuclei were found in it.
+        StorageError: as as_seen does.
+    """
+    from barlowtrack.config import load
+    from barlowtrack.io import open_recording
+
+    settings = folder.path / "settings.toml"
+    known = folder.about()["card"]
+    recording = open_recording(folder.location, load(settings if settings.exists() else None).recording, known=known)
+    found = folder.record("segment")
+    if found is not None and found.recording.get("content") != recording.fingerprint:
+        raise InputError(f"{folder.path}: the recording changed since its nuclei were found; run 'barlowtrack run {folder.path}' first")
+    return as_seen(recording, folder)
 
 
 def edition(folder: RunFolder) -> str:
@@ -861,7 +978,7 @@ def _parts(stage: Stage, inputs: Mapping[str, Any], config: Config, progress: Pr
         "config": getattr(config, stage.sections[0].partition(".")[0]),
         "compute": config.compute,
         "seed": config.seed,
-        "settings": to_toml(config, empty=True, only=stage.sections),
+        "settings": to_toml(config, empty=True, only=_sections(stage, config)),
         "progress": progress,
         **resume,
     }

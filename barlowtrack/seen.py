@@ -31,7 +31,7 @@ from barlowtrack.errors import ConfigError, InputError, StorageError
 from barlowtrack.identity.rulings import clicks_of, locate, number, place_of
 from barlowtrack.identity.volumes import neighbour_distance_um
 from barlowtrack.io.location import is_there
-from barlowtrack.pipeline import AMENDMENTS, UNAMENDED, edition, read
+from barlowtrack.pipeline import AMENDMENTS, UNAMENDED, as_seen, edition, read
 from barlowtrack.storage import RunFolder
 
 
@@ -159,7 +159,11 @@ def at_hand(folder: RunFolder) -> Recording | None:
     location = folder.location
     if record is None or not is_there(location):
         return None
-    return _opened(location, folder.path / "settings.toml", str(record.recording.get("content")))
+    recording = _opened(location, folder.path / "settings.toml", str(record.recording.get("content")))
+    try:
+        return None if recording is None else as_seen(recording, folder)
+    except (InputError, StorageError):
+        return None
 
 
 @lru_cache(maxsize=2)

@@ -53,7 +53,12 @@ def evaluate_run(
     else:
         truth = _something(_read_truth(target, truth_path, voxel_size, is_table=is_table), truth_path)
         gate_um = GATE_UM if gate_um is None else gate_um
-        rows = _score_table(target, truth, gate_um).summary() if is_table else _score_run(Run(prepare(target).folder), truth, gate_um)
+        if is_table:
+            rows = _score_table(target, truth, gate_um).summary()
+        else:
+            run = Run(prepare(target).folder)
+            truth = _something(run.as_prepared(truth), truth_path)
+            rows = _score_run(run, truth, gate_um)
     _doubt(dict(rows), truth, truth_path)
     if as_json:
         return json.dumps({name: _plain(value) for name, value in rows}, indent=1)

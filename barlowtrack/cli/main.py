@@ -17,7 +17,9 @@ from barlowtrack.cli.correcting import correct, review
 from barlowtrack.cli.encoder_training import train_encoder
 from barlowtrack.cli.exporting import export
 from barlowtrack.cli.options import (
+    FAULTS,
     comparing_options,
+    fault_options,
     job_options,
     look_options,
     make_job,
@@ -94,13 +96,18 @@ def main() -> NoReturn:
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--layout", type=click.Choice(LAYOUTS), default="ome-tiff", show_default=True, help="File format of the recording.")
 @click.option("--labels", is_flag=True, help="Write the true instance labels too.")
+@fault_options
 @click.option("--quiet", is_flag=True, help="No bars.")
 def simulate(folder: Path, preset: str, seed: int, layout: str, labels: bool, quiet: bool, **wishes: Any) -> None:
-    """Make a recording of a moving worm whose truth is known: FOLDER/recording and FOLDER/truth.csv."""
+    """Make a recording of a moving worm whose truth is known: FOLDER/recording and FOLDER/truth.csv.
+
+    With faults of the microscope, FOLDER/truth_faults.json says what they are.
+    """
     from barlowtrack.cli.simulation import write_simulation
 
     given = {name: value for name, value in wishes.items() if value is not None}
-    for path in write_simulation(folder, preset, seed, layout, labels, given, Bars(quiet=quiet)):  # type: ignore[arg-type]
+    faults = {name: given.pop(name) for name in FAULTS if name in given}
+    for path in write_simulation(folder, preset, seed, layout, labels, given, faults, Bars(quiet=quiet)):  # type: ignore[arg-type]
         click.echo(path)
 
 
@@ -141,7 +148,7 @@ def run(dry_run: bool, upto: str | None, csv: bool, quiet: bool, progress: str |
 
 def _told(needs: tuple[str, ...]) -> tuple[str, ...]:
     """Returns what a stage needs of what a user gives or a stage makes: the model is a matter of settings."""
-    return tuple(name for name in needs if name not in ("segmenter", "start"))
+    return tuple(name for name in needs if name not in ("deconvolver", "segmenter", "start"))
 
 
 def _add_verb(stage: Stage) -> None:

@@ -44,6 +44,18 @@ _OUT = click.option(
     "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Run folder; default: RECORDING.barlowtrack beside the recording."
 )
 
+_FAULTS = (
+    click.option("--jitter", "jitter_vox", type=float, metavar="VOXELS", help="Planes jump by so much along y and x (spread)."),
+    click.option("--drift", "drift_vox", nargs=3, type=float, metavar="Z Y X", help="The field drifts by so many voxels a volume."),
+    click.option("--offset", nargs=2, type=float, metavar="RED GREEN", help="Further offset of the two cameras."),
+    click.option("--hot-pixels", type=float, metavar="SHARE", help="Share of the pixels of each camera that are stuck bright."),
+    click.option("--camera-shift", "shift_vox", nargs=2, type=float, metavar="Y X", help="How far off the green camera looks, in voxels."),
+    click.option("--camera-turn", "turn_deg", type=float, metavar="DEGREES", help="How far the green camera is turned."),
+    click.option("--camera-scale", "scale", type=float, metavar="FACTOR", help="How much larger the green camera sees things."),
+)
+FAULTS = ("jitter_vox", "drift_vox", "offset", "hot_pixels", "shift_vox", "turn_deg", "scale")
+"""Names of the faults that these options give."""
+
 _TARGET_OR_POINTS = click.argument("target", metavar="[RECORDING]", required=False, type=click.Path(path_type=Path))
 _POINTS = click.option(
     "--points",
@@ -99,6 +111,13 @@ def settings_options(command: Command) -> Command:
 def look_options(command: Command) -> Command:
     """Adds the flags that say what a recording's metadata do not."""
     for option in reversed(_LOOK):
+        command = option(command)
+    return command
+
+
+def fault_options(command: Command) -> Command:
+    """Adds the faults of a microscope."""
+    for option in reversed(_FAULTS):
         command = option(command)
     return command
 

@@ -10,6 +10,7 @@ from qtpy.QtCore import QEvent, Qt
 from qtpy.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
+from barlowtrack.api import Run
 from barlowtrack.errors import BarlowtrackError
 from barlowtrack.evaluate import GATE_UM
 from barlowtrack.plugin.attached import session_of
@@ -194,7 +195,7 @@ class Compare(QWidget):
 
         def work() -> tuple[Against, bool]:
             read = read_truth_of(path, (z, y, x))
-            return against_truth(solution, read.truth, gate_um), read.in_voxels
+            return against_truth(solution, Run(solution.path).as_prepared(read.truth), gate_um), read.in_voxels
 
         return work
 

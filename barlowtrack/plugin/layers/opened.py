@@ -15,6 +15,7 @@ from barlowtrack.errors import BarlowtrackError, InputError, StorageError
 from barlowtrack.io import open_recording
 from barlowtrack.io.location import is_there, whole
 from barlowtrack.io.readers import is_recording
+from barlowtrack.pipeline import as_seen, preparation_of
 from barlowtrack.plugin.layers.axes import LayerData
 from barlowtrack.plugin.layers.dots import DotsOfRun, dots_layer
 from barlowtrack.plugin.layers.images import image_layers
@@ -63,13 +64,14 @@ def recording_layers(
     Args:
         path: Of the recording.
         settings: What its metadata do not say.
-        run: Run folder that it belongs to.
+        run: Run folder that it belongs to: the channels are shown as that run sees them.
         nuclei: What the run found.
         complain: Hears what is wrong with a volume.
         budgets: Of memory.
 
     Raises:
         InputError: it cannot be opened; where only the voxel size is missing, says how to give it.
+        StorageError: the run has found its nuclei in pictures that were prepared in another way.
     """
     try:
         recording = open_recording(path, settings, to_look=True)
@@ -77,6 +79,8 @@ def recording_layers(
         if "no voxel size" not in str(error):
             raise
         raise InputError(f"{error}. From a terminal: barlowtrack open {path} --voxel-size Z Y X") from None
+    if run is not None:
+        recording = as_seen(recording, RunFolder(run))
     return image_layers(recording, run, path, nuclei=nuclei, budget_mb=budgets.recording_mb, complain=complain)
 
 
@@ -109,9 +113,15 @@ def run_layers(run: Path, *, complain: Complain = log.warning, budgets: Budgets 
     layers += _nuclei(run, card, location, complain, budgets)
     if not layers:
         raise StorageError(f"{run}: nothing to look at yet; run 'barlowtrack run {run}' first")
-    if layers[0][2] == "image" and tuple(layers[0][0].shape) != (card["shape"][0], *card["shape"][2:]):
+    if layers[0][2] == "image" and tuple(layers[0][0].shape) != _shape(run, card):
         complain(f"{location}: its shape is not that of the recording that this run was made of; nuclei will not lie where they should.")
     return layers
+
+
+def _shape(run: Path, card: dict[str, Any]) -> tuple[int, ...]:
+    """Returns T, Z, Y, X of the recording as the run sees it."""
+    first, stop = preparation_of(RunFolder(run)).planes or (0, card["shape"][2])
+    return (card["shape"][0], stop - first, *card["shape"][3:])
 
 
 def _found(run: Path) -> Detections | None:
