@@ -121,17 +121,24 @@ def test_in_a_terminal_the_view_is_drawn_anew(again, tmp_path):
     command = [sys.executable, "-m", "barlowtrack", "status", again, "--watch", "--every", "0.1"]
     watching = subprocess.Popen(command, stdout=terminal, env={**os.environ, "COLUMNS": "60"})
     os.close(terminal)
-    shown = b""
-    while shown.count(b"\x1b[11A\x1b[J") < 2:
-        shown += os.read(screen, 4096)
-    release.write_text("")
-    with contextlib.suppress(OSError):  # how a terminal ends whose last writer is gone
-        while more := os.read(screen, 4096):
-            shown += more
-    watching.wait(60)
-    at_work.join()
+    anew = f"\x1b[{len(NAMES) + 1}A\x1b[J"  # a line a stage, and one that says who is at work
+    shown, end = b"", time.monotonic() + 60
+    try:
+        while shown.count(anew.encode()) < 2 and time.monotonic() < end:
+            shown += os.read(screen, 4096)
+        release.write_text("")
+        with contextlib.suppress(OSError):  # how a terminal ends whose last writer is gone
+            while more := os.read(screen, 4096):
+                shown += more
+        watching.wait(60)
+    finally:
+        release.write_text("")
+        watching.kill()
+        watching.wait()
+        at_work.join()
     assert watching.returncode == 0
-    assert all(len(click.unstyle(line)) < 80 for line in shown.decode().replace("\x1b[11A\x1b[J", "").splitlines())
+    assert shown.count(anew.encode()) >= 2
+    assert all(len(click.unstyle(line)) < 80 for line in shown.decode().replace(anew, "").splitlines())
 
 
 def test_a_part_that_was_killed_is_not_at_work(again):

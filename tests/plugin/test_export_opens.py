@@ -1,7 +1,20 @@
 """The folder that is exported for napari opens in a real window, by napari's own readers."""
 
+import sys
+
 import numpy as np
 import pandas as pd
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def main_module():
+    """napari leaves the path of a script that it ran in __main__, and every process forked by a server would run that script first."""
+    main = vars(sys.modules["__main__"])
+    before = dict(main)
+    yield
+    main.clear()
+    main.update(before)
 
 
 def test_the_script_puts_the_layers_together(qt, viewer, raised, tiny_run, tmp_path):
