@@ -27,7 +27,7 @@ class Noise:
 
     spoil: dict[int, Any] = field(default_factory=dict)
     dtype: str = "uint16"
-    light: int = 400
+    light: int = 100
     asked: set[int] = field(default_factory=set)
 
     def read(self, t: int) -> np.ndarray:
@@ -167,7 +167,7 @@ def test_it_says_what_a_run_will_take():
 
     assert " min of one core" in said(40)
     assert said(40) != said(4000)
-    assert "with 150 nuclei in a volume" in said(40)
+    assert "with 12 nuclei in a volume" in said(40)
 
 
 def test_times_are_told_as_people_say_them():
