@@ -109,10 +109,12 @@ class Job:
         from barlowtrack.storage import RunFolder
 
         recording = self._last_seen() or self.recording()
-        if look is not None and not (self.folder / "keys" / "segment.json").exists():
-            look(self, recording)
         if not self.folder.exists():
             pipeline.refuse_before(recording, self.config, only=only, upto=upto)
+        else:
+            RunFolder(self.folder, create=True)  # refuses what is not ours before minutes of looking
+        if look is not None and not (self.folder / "keys" / "segment.json").exists():
+            look(self, recording)
         folder = RunFolder(self.folder, create=True)
         return pipeline.run(recording, self.location, folder, self.config, only=only, upto=upto, listener=listener)
 

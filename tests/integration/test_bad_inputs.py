@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests import nursery
 from tests.cases.bad_inputs import BAD, BAD_RUNS, FINE
 
 
@@ -124,3 +125,12 @@ def test_what_is_only_odd_is_read_right(name, call, tmp_path):
     np.testing.assert_array_equal(np.stack([recording.read(t) for t in range(len(right))]), right)
     assert recording.dtype == right.dtype.newbyteorder("=")
     assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("layout", ["ome-tiff", "bigtiff"])
+def test_a_disk_that_fills_while_a_recording_is_written_leaves_none_of_it(layout, tmp_path):
+    wish = ("--volumes", 2, "--neurons", 3, "--shape", 6, 40, 60, "--layout", layout, "--quiet")
+    command = ("simulate", tmp_path / "made", *wish)
+    assert nursery.end_of(nursery.with_small_files, 5000, tmp_path / "said", *command) == 2
+    one_line(2, "", (tmp_path / "said").read_text(), ("recording", "File too large"))
+    assert list((tmp_path / "made").rglob("*")) == []

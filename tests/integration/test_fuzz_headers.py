@@ -90,22 +90,21 @@ def whole(tmp_path_factory):
 
 
 @FEW
-@given(changes=BYTES, name=st.sampled_from(["worm.ome.tif", "bare.tif"]))
-def test_tiff(whole, changes, name):
-    content = (whole / name).read_bytes()
+@given(changes=BYTES, name=st.sampled_from(["worm.ome.tif", "bare.tif"]), within=st.sampled_from([16, 250, 2500, 10**6]))
+def test_tiff(whole, changes, name, within):
     config = TOLD if name.startswith("worm") else TOLD.model_copy(update={"axes": "ZYX"})
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
-        path.write_bytes(spoilt(content, changes, len(content)))
+        path.write_bytes(spoilt((whole / name).read_bytes(), changes, within))
         look(path, config)
 
 
 @FEW
-@given(changes=BYTES)
-def test_superblock_of_hdf5(whole, changes):
+@given(changes=BYTES, within=st.sampled_from([100, 1000, 4000]))
+def test_superblock_of_hdf5(whole, changes, within):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "worm.h5"
-        path.write_bytes(spoilt((whole / "worm.h5").read_bytes(), changes, 4000))
+        path.write_bytes(spoilt((whole / "worm.h5").read_bytes(), changes, within))
         look(path, TOLD)
 
 
@@ -190,3 +189,10 @@ def test_run_json(changes, value, key):
 def test_what_was_not_spoilt_is_read(whole):
     for name in ("worm.ome.tif", "worm.h5"):
         np.testing.assert_array_equal(bt.open_recording(whole / name, TOLD).read(1), SMALL[1])
+
+
+def test_the_bounds_hold():
+    with pytest.raises(AssertionError), bounded():
+        np.empty(int(2 * MOST_BYTES), np.uint8)
+    with bounded():
+        np.empty(1000)
