@@ -91,14 +91,30 @@ class Job:
         return pipeline.plan(folder, card, self.config)
 
     def run(
-        self, *, only: str | None = None, upto: str | None = None, listener: pipeline.Listener | None = None
+        self,
+        *,
+        only: str | None = None,
+        upto: str | None = None,
+        listener: pipeline.Listener | None = None,
+        look: Callable[[Job, Recording], None] | None = None,
     ) -> list[pipeline.PlannedStage]:
-        """Does what the plan says; see pipeline.run. A recording that is not at hand is taken as last seen, where none of it is read."""
+        """Does what the plan says; see pipeline.run. A recording that is not at hand is taken as last seen, where none of it is read.
+
+        Args:
+            only: This stage alone.
+            upto: End after this stage.
+            listener: Hears of progress.
+            look: Called with a recording of which no nuclei have been found yet, before anything is written; may raise.
+        """
         from barlowtrack.storage import RunFolder
 
         recording = self._last_seen() or self.recording()
         if not self.folder.exists():
             pipeline.refuse_before(recording, self.config, only=only, upto=upto)
+        else:
+            RunFolder(self.folder, create=True)  # refuses what is not ours before minutes of looking
+        if look is not None and not (self.folder / "keys" / "segment.json").exists():
+            look(self, recording)
         folder = RunFolder(self.folder, create=True)
         return pipeline.run(recording, self.location, folder, self.config, only=only, upto=upto, listener=listener)
 
@@ -156,7 +172,8 @@ def prepare(
         location = target
         folder = Path(out) if out is not None else beside(location) / f"{recording_name(location)}{SUFFIX}"
         refuse_file_name(folder)
-    if location.resolve() in folder.resolve().parents and is_zarr(location):
+    real, its_folder = (Path(os.path.realpath(path)) for path in (location, folder))  # unlike resolve, it bears links in a circle
+    if real in its_folder.parents and is_zarr(location):
         raise StorageError(f"{folder}: lies inside the recording, which would change with every run; give another --out")
     stored = folder / "settings.toml"
     if isinstance(config, Config):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -16,6 +17,7 @@ from barlowtrack.cli.batching import batch
 from barlowtrack.cli.correcting import correct, review
 from barlowtrack.cli.encoder_training import train_encoder
 from barlowtrack.cli.exporting import export
+from barlowtrack.cli.looking import free_bytes, in_colour, look_first, refuse_stops
 from barlowtrack.cli.options import (
     FAULTS,
     comparing_options,
@@ -31,9 +33,13 @@ from barlowtrack.cli.options import (
     settings_options,
 )
 from barlowtrack.cli.telling import JsonLines, make_teller, refuse_progress
-from barlowtrack.cli.terminal import STOPPED, Bars, in_a_line
+from barlowtrack.cli.terminal import STOPPED, Bars, in_a_line, on_one_line
 from barlowtrack.errors import BarlowtrackError, InputError
 from barlowtrack.pipeline import STAGES, Stage
+
+if TYPE_CHECKING:
+    from barlowtrack.api import Job
+    from barlowtrack.data import Recording
 
 log = logging.getLogger(__name__)
 
@@ -120,16 +126,12 @@ def check(**given: Any) -> None:
 
     job = make_job(given)
     recording = job.recording()
-    click.echo(describe(recording))
-    there = next(place for place in job.folder.absolute().parents if place.is_dir())
-    findings = check_recording(recording, config=job.config, free_bytes=shutil.disk_usage(there).free)
-    colours = {"ok": "green", "warn": "yellow", "stop": "red"}
+    for line in describe(recording).split("\n"):
+        click.echo(on_one_line(line))
+    findings = check_recording(recording, config=job.config, free_bytes=free_bytes(job.folder))
     for finding in findings:
-        click.echo(
-            click.style(f"{finding.level:5}", fg=colours[finding.level]) + finding.what + (f" -> {finding.fix}" if finding.fix else "")
-        )
-    if any(finding.level == "stop" for finding in findings):
-        raise InputError(f"{job.location}: not ready to run; see the lines that say stop")
+        click.echo(in_colour(finding))
+    refuse_stops(job.location, findings)
 
 
 @cli.command()
@@ -137,13 +139,17 @@ def check(**given: Any) -> None:
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--to", "upto", type=click.Choice([stage.name for stage in STAGES]), help="Stop after this stage.")
 @click.option("--csv", is_flag=True, help="Write the tables as CSV too.")
+@click.option("--no-check", is_flag=True, help="Begin without the look that 'check' takes.")
 @progress_options
-def run(dry_run: bool, upto: str | None, csv: bool, quiet: bool, progress: str | None, **given: Any) -> None:
+def run(dry_run: bool, upto: str | None, csv: bool, no_check: bool, quiet: bool, progress: str | None, **given: Any) -> None:
     """Run the whole pipeline on a recording; what is done already is left alone.
+
+    Before a first run the recording is looked at, as 'check' does: what says stop stops it before anything is written.
 
     RECORDING is a folder of TIFFs, a TIFF, an OME-Zarr, NDTiff, HDF5, NWB, ND2 or what bioio reads, or a run folder.
     """
-    _run(given, None, upto, dry_run=dry_run, csv=csv, teller=make_teller(quiet, progress))
+    look = None if no_check else partial(look_first, quiet=quiet)
+    _run(given, None, upto, dry_run=dry_run, csv=csv, teller=make_teller(quiet, progress), look=look)
 
 
 def _told(needs: tuple[str, ...]) -> tuple[str, ...]:
@@ -237,7 +243,16 @@ for _stage in STAGES:
     _ADD.get(_stage.name, _add_verb)(_stage)
 
 
-def _run(given: dict[str, Any], only: str | None, upto: str | None, *, dry_run: bool, csv: bool, teller: Bars | JsonLines) -> None:
+def _run(
+    given: dict[str, Any],
+    only: str | None,
+    upto: str | None,
+    *,
+    dry_run: bool,
+    csv: bool,
+    teller: Bars | JsonLines,
+    look: Callable[[Job, Recording], None] | None = None,
+) -> None:
     from barlowtrack.api import Run
 
     with teller:
@@ -245,7 +260,7 @@ def _run(given: dict[str, Any], only: str | None, upto: str | None, *, dry_run: 
         if dry_run:
             teller.show_plan([item for item in job.plan() if only in (None, item.stage.name)])
             return
-        job.run(only=only, upto=upto, listener=teller)
+        job.run(only=only, upto=upto, listener=teller, look=look)
         done = Run(job.folder)
         done.write_csv(always=csv)
         teller.show_result(done, whole=only is None and upto in (None, "report"))

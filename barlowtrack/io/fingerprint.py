@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from barlowtrack.errors import InputError
 
 _SAMPLE = 64 * 1024
 
@@ -25,16 +28,32 @@ def fingerprint(geometry: Mapping[str, Any], files: Iterable[tuple[str, Path | b
 
     Returns:
         32 hexadecimal digits.
+
+    Raises:
+        InputError: one of them is no file, such as a pipe, which would be waited for without end.
     """
     whole = hashlib.blake2b(json.dumps(geometry, sort_keys=True).encode(), digest_size=16)
     for name, path, content in files:
-        size = len(path) if isinstance(path, bytes) else path.stat().st_size
+        size = len(path) if isinstance(path, bytes) else size_of(path)
         whole.update(f"\0{name}\0{size}\0".encode())
         if isinstance(path, bytes):
             whole.update(hashlib.blake2b(path, digest_size=16).digest())
         elif content:
             whole.update(_sampled(path, size))
     return whole.hexdigest()
+
+
+def size_of(path: Path) -> int:
+    """Returns the size of a file in bytes.
+
+    Raises:
+        InputError: it is a folder, or a pipe or device, which can be read without end.
+    """
+    state = path.stat()
+    if not stat.S_ISREG(state.st_mode):
+        got = "a folder" if stat.S_ISDIR(state.st_mode) else "a pipe or device, which is no file"
+        raise InputError(f"{path}: expected a file, got {got}")
+    return state.st_size
 
 
 def _sampled(path: Path, size: int) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from barlowtrack.io.location import as_url
 from barlowtrack.io.metadata import SEEN, Channels, name_channels, settle_rate, settle_voxel_size
 from barlowtrack.io.patience import PatientSource, patiently
 from barlowtrack.io.readers import READERS, Opened, reader_of
+from barlowtrack.io.readers.opened import Shape
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +64,17 @@ def _open(path: Path, config: RecordingConfig, to_look: bool, known: Mapping[str
     return _recording(path, config, reader.open(path, config), to_look, known)
 
 
+def _refuse_giants(where: str, shape: Shape, itemsize: int) -> None:
+    """Refuses volumes that this machine could not even hold: metadata may say any number, and asking for the memory may end the process."""
+    needed_gb = math.prod(shape[1:]) * itemsize / 1e9
+    there_gb = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
+    if needed_gb > there_gb:
+        raise InputError(
+            f"{where}: expected volumes that fit into memory ({there_gb:.0f} GB), got {needed_gb:.3g} GB a volume (C Z Y X = {shape[1:]}); "
+            "are the axes right?"
+        )
+
+
 def recording_name(path: Path | str) -> str:
     """Returns what a recording at this path is called: the last name, without the extensions of its layout."""
     return _EXTENSION.sub("", Path(os.path.abspath(path)).name) or "recording"
@@ -77,6 +90,7 @@ def _seen_before(channels: Channels, digest: str, known: Mapping[str, Any]) -> C
 
 def _recording(path: Path, config: RecordingConfig, opened: Opened, to_look: bool, known: Mapping[str, Any]) -> Recording:
     metadata, shape = opened.metadata, opened.shape
+    _refuse_giants(as_url(path) or str(path), shape, metadata.dtype.itemsize)
     voxel_size_um = settle_voxel_size(metadata, config)
     rate_hz, no_rate = settle_rate(metadata, config)
     # not sizes, rate or channels: a run folder keeps those apart, so that a new rate does not make every stage stale

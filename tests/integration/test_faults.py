@@ -37,7 +37,7 @@ def run_folder(tiny_run, tiny_worm, tmp_path):
 def test_files_that_may_not_grow_stop_a_run_in_one_line_and_nothing_is_lost(tiny_worm, tiny_run, tmp_path):
     """A real limit of the system; write() fails once a file has so many bytes, whoever writes it and however."""
     out, said = tmp_path / "run.barlowtrack", tmp_path / "said.txt"
-    arguments = ["run", tiny_worm / "recording", "--out", out, "--quiet", *ARGUMENTS]
+    arguments = ["run", tiny_worm / "recording", "--out", out, "--no-check", "--quiet", *ARGUMENTS]
     most_bytes, lines = 300, []
     while nursery.end_of(nursery.with_small_files, most_bytes, said, *arguments) == 2:
         lines.append(the_line(said.read_text()))
@@ -51,7 +51,7 @@ def test_a_disk_that_is_full_stops_a_run_in_one_line_and_room_lets_it_go_on(tiny
     """A real disk of a few hundred kB, which becomes larger each time the run says that it is full."""
     disk, kept, report = tmp_path / "disk", tmp_path / "kept.barlowtrack", tmp_path / "lines.json"
     disk.mkdir()
-    arguments = ["run", tiny_worm / "recording", "--out", disk / "run.barlowtrack", "--quiet", *ARGUMENTS]
+    arguments = ["run", tiny_worm / "recording", "--out", disk / "run.barlowtrack", "--no-check", "--quiet", *ARGUMENTS]
     ended = nursery.end_of(nursery.on_a_small_disk, disk, kept, report, *arguments, seconds=240)
     if ended == nursery.NO_DISK:
         pytest.skip("no small disk can be made here: neither root nor namespaces of users")

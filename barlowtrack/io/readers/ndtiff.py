@@ -123,6 +123,8 @@ def _entries(index: Path) -> list[tuple[dict[str, Any], _Plane, int, int, int]]:
             at += _TAIL.size
             if packed or Path(name).name != name or not isinstance(axes, dict):
                 raise ValueError("a plane that is compressed, or lies elsewhere")
+            if not all(isinstance(value, int | str) for value in axes.values()):
+                raise ValueError("a plane whose place along an axis is neither a number nor a name")
             found.append((axes, _Plane(name, start, (noted, length)), width, height, kind))
     except (ValueError, struct.error) as error:
         raise InputError(f"{index}: damaged after {len(found)} planes: {first_line(error)}") from None

@@ -13,6 +13,7 @@ import numpy as np
 from barlowtrack.config import RecordingConfig
 from barlowtrack.errors import InputError
 from barlowtrack.io.metadata import FileMetadata, length_um
+from barlowtrack.io.readers.clock import rate_of
 from barlowtrack.io.readers.hdf5 import arranged, dataset, opened, refuse_unlike
 from barlowtrack.io.readers.opened import Opened, first_line, listed
 
@@ -42,7 +43,7 @@ def open_nwb(path: Path, config: RecordingConfig) -> Opened:
             names = tuple(f"{one.path}/data" for one in chosen)
             arrays = [dataset(path, file, name) for name in names]
             refuse_unlike(path, arrays)
-            metadata = _metadata(path, chosen, arrays)
+            metadata = _metadata(path, chosen, arrays, config)
     except InputError:
         raise
     except OSError as error:
@@ -90,15 +91,15 @@ def _named(path: Path, found: list[_Series], name: str, there: str) -> _Series:
     return matching[0]
 
 
-def _metadata(path: Path, chosen: Sequence[_Series], arrays: Sequence[h5py.Dataset]) -> FileMetadata:
+def _metadata(path: Path, chosen: Sequence[_Series], arrays: Sequence[h5py.Dataset], config: RecordingConfig) -> FileMetadata:
     first, array = chosen[0], arrays[0]
     if array.size == 0:
         raise InputError(f"{path}: {first.path}: expected voxels, got none; the images lie in other files, which are not opened")
     remarks = (f"axes {', '.join(first.axes)} as NWB has them; writers differ: if the picture is turned, give [recording] axes",)
     names = tuple(one.path.rpartition("/")[2] for one in chosen) if len(chosen) > 1 else _channel_names(first.group, array, first.axes)
-    return FileMetadata(
-        str(path), first.axes, array.shape, array.dtype.newbyteorder("="), _sizes(first.group), _rate(first.group), names, remarks
-    )
+    rate_hz, odd = _rate(f"{path}: {first.path}/timestamps", first.group, config)
+    size_um = _sizes(first.group)
+    return FileMetadata(str(path), first.axes, array.shape, array.dtype.newbyteorder("="), size_um, rate_hz, names, (*remarks, *odd))
 
 
 def _sizes(group: h5py.Group) -> dict[str, float]:
@@ -117,15 +118,15 @@ def _sizes(group: h5py.Group) -> dict[str, float]:
 _UNITS = {"meters": "m", "micrometers": "um", "millimeters": "mm", "nanometers": "nm"}
 
 
-def _rate(group: h5py.Group) -> float | None:
+def _rate(where: str, group: h5py.Group, config: RecordingConfig) -> tuple[float | None, tuple[str, ...]]:
+    """Returns volumes a second, and what is odd about the times."""
     start, times = group.get("starting_time"), group.get("timestamps")
     if isinstance(start, h5py.Dataset) and "rate" in start.attrs:
         rate = float(start.attrs["rate"])
-        return rate if np.isfinite(rate) and rate > 0 else None
-    if isinstance(times, h5py.Dataset) and len(times) > 1:
-        step = float(np.median(np.diff(times[()])))
-        return 1 / step if np.isfinite(step) and step > 0 else None
-    return None
+        return (rate if np.isfinite(rate) and rate > 0 else None), ()
+    if isinstance(times, h5py.Dataset) and len(times) > 1 and config.rate_hz is None:
+        return rate_of(where, np.ravel(times[()]).astype(np.float64))
+    return None, ()
 
 
 def _channel_names(group: h5py.Group, array: h5py.Dataset, axes: str) -> tuple[str, ...] | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from barlowtrack.config import RecordingConfig
 from barlowtrack.errors import InputError
+from barlowtrack.io.fingerprint import size_of
 from barlowtrack.io.location import as_url
 from barlowtrack.io.readers.opened import Opened
 from barlowtrack.io.readers.tiff_files import SUFFIXES as TIFF
@@ -127,6 +128,8 @@ def reader_of(path: Path) -> Reader:
     if url is not None:
         return next(reader for reader in READERS if reader.afar)
     names = _names(path)
+    if names is None:
+        size_of(path)  # opening a pipe would wait for somebody to write
     found = _fitting(path, names)
     if found is not None:
         return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from barlowtrack.io.readers.opened import Files, Opened, at_time, first_line, li
 log = logging.getLogger(__name__)
 
 METADATA_FILES = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
+LARGEST_CHUNK_GB = 64
+"""A chunk is read whole, whatever is wanted of it."""
 _SAMPLED_CHUNKS = 64
 
 
@@ -87,6 +90,7 @@ def open_zarr(path: Path, config: RecordingConfig) -> Opened:
     arrays = tuple(array for _, array in found)
     for array in arrays:
         refuse_dtype(where, array.dtype)
+        _refuse_codecs(where, array)
         if array.shape != arrays[0].shape or array.dtype != arrays[0].dtype:
             raise InputError(f"{where}: expected {arrays[0].shape} {arrays[0].dtype} in every array, got {array.shape} {array.dtype}")
     axes, (t, c, z, y, x) = settle_shape(metadata, config)
@@ -102,6 +106,16 @@ def open_zarr(path: Path, config: RecordingConfig) -> Opened:
         lambda: [one for pair in files for one in zarr_files(*pair)],
         lambda: tuple(said for array, (_, folder) in zip(arrays, files, strict=True) for said in _lacking(array, folder)),
     )
+
+
+def _refuse_codecs(where: str, array: zarr.Array[Any]) -> None:
+    """Refuses chunks that could run a program when they are opened, or that no memory holds."""
+    said = json.dumps(array.metadata.to_dict(), default=str)
+    if "pickle" in said:
+        raise InputError(f"{where}: its chunks are pickled, which could run any program when they are opened; they are not opened")
+    chunk_gb = math.prod(array.chunks) * array.dtype.itemsize / 1e9
+    if chunk_gb > LARGEST_CHUNK_GB:
+        raise InputError(f"{where}: expected chunks of at most {LARGEST_CHUNK_GB} GB, got {chunk_gb:.3g} GB (shape {array.chunks})")
 
 
 def _node(path: Path) -> Any:
