@@ -30,13 +30,16 @@ TURN_S = 30.0
 
 
 @contextmanager
-def locked(path: Path, refusal: str, *, alone: bool = True) -> Iterator[None]:
+def locked(path: Path, refusal: str, *, alone: bool = True) -> Iterator[int]:
     """Holds a lock as long as the context lasts.
 
     Args:
         path: Of the lock's file, which stays.
         refusal: What is said where others have it; {holder} stands for them.
         alone: Keep everybody out; else, only those who want it alone.
+
+    Yields:
+        The descriptor of the lock's file: a child that inherits it holds the lock, too, where the disk knows locks.
 
     Raises:
         InUseError: others have it.
@@ -49,16 +52,16 @@ def locked(path: Path, refusal: str, *, alone: bool = True) -> Iterator[None]:
                 raise
             log.info("%s: this disk has no locks (%s); a file says who is at work", path, error.strerror)
             with _by_file(path, refusal, alone):
-                yield
+                yield file.fileno()
             return
         if not got:
             file.seek(0)
-            raise InUseError(refusal.format(holder=file.read().strip() or "another process"))
+            raise InUseError(refusal.replace("{holder}", file.read().strip() or "another process"))
         with suppress(OSError):  # a full disk: who it is remains unsaid, and the lock holds all the same
             file.truncate(0)
             file.write(str(_myself()) if alone else "jobs that make pieces")
             file.flush()
-        yield
+        yield file.fileno()
 
 
 @contextmanager
@@ -185,7 +188,7 @@ def _make_mine(path: Path, refusal: str) -> Path:
         with os.fdopen(descriptor, "w") as file:
             file.write(content)
         return path
-    raise InUseError(refusal.format(holder="another process"))
+    raise InUseError(refusal.replace("{holder}", "another process"))
 
 
 def _refuse_if_held(path: Path, refusal: str) -> None:
@@ -193,7 +196,7 @@ def _refuse_if_held(path: Path, refusal: str) -> None:
     if who is None:
         return
     if not who.is_gone:
-        said = refusal.format(holder=str(who))
+        said = refusal.replace("{holder}", str(who))
         raise InUseError(said if who.is_here else f"{said}; if it is surely not at work any more, delete {path}")
     aside = path.with_name(f"{path.name}.gone-{os.getpid()}")
     with suppress(FileNotFoundError):

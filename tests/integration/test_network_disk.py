@@ -95,6 +95,37 @@ def test_who_was_there_from_another_machine_is_asked_about(network, folder):
     assert said(network, folder, "lock") == "got it"
 
 
+PLACES = """
+import sys
+from pathlib import Path
+from barlowtrack import one_encoder
+from barlowtrack.batch import drive
+from barlowtrack.cli import segmentation_training
+from barlowtrack.errors import StorageError
+
+for n, alone in enumerate((drive.alone, one_encoder._alone, segmentation_training._alone)):
+    place = Path(sys.argv[1]) / f"{n} {{worm}} {{}}"
+    with alone(place):
+        try:
+            with alone(place):
+                print("two of them")
+        except StorageError as error:
+            print(error)
+    with alone(place):
+        print("free again")
+"""
+
+
+def test_without_locks_there_is_one_batch_and_one_training_at_a_place(network, tmp_path):
+    done = subprocess.run([sys.executable, "-c", PLACES, tmp_path], env=network, capture_output=True, text=True)
+    said = done.stdout.splitlines()
+    assert [said[n] for n in (1, 3, 5)] == ["free again"] * 3, done.stderr
+    for line, (n, what) in zip(said[::2], ((None, "batch"), (1, "training"), (2, "training")), strict=True):
+        place = tmp_path if n is None else tmp_path / f"{n} {{worm}} {{}}"
+        assert f"another {what} is at work here (process" in line, line
+        assert line.startswith(str(place))
+
+
 def test_a_run_on_such_a_disk_leaves_the_same_bytes(network, tiny_worm, tiny_run, tmp_path):
     out = tmp_path / "run.barlowtrack"
     command = [sys.executable, "-m", "barlowtrack", "run", tiny_worm / "recording", "--to", "segment", "--out", out, "--quiet", *ARGUMENTS]
