@@ -1,6 +1,6 @@
-/* A disk behind a network, for a process that loads this first: it knows no locks, is slow, and loses files it has open for a moment.
+/* A disk behind a network, for a process that loads this first: it knows no locks and no hard links, is slow, and loses files it has open for a moment.
  *
- * SLOW: part of the paths that it is slow with; SLOW_MS: by how much; STALE: part of the path that fails once with ESTALE.
+ * SLOW: part of the paths that it is slow with; SLOW_MS: by how much at most; STALE: part of the path that fails once with ESTALE.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -17,6 +17,12 @@ int flock(int descriptor, int how) {
     return -1;
 }
 
+int link(const char *from, const char *to) {
+    (void)from, (void)to;
+    errno = EPERM;
+    return -1;
+}
+
 static int refused(const char *path) {
     static int once = 0;
     const char *slow = getenv("SLOW"), *stale = getenv("STALE");
@@ -26,6 +32,14 @@ static int refused(const char *path) {
         return 1;
     }
     return 0;
+}
+
+int rename(const char *from, const char *to) {
+    static int (*real)(const char *, const char *) = NULL;
+    const char *slow = getenv("SLOW");
+    if (!real) real = dlsym(RTLD_NEXT, "rename");
+    if (slow && strstr(from, slow)) usleep((useconds_t)(1000 * atoi(getenv("SLOW_MS")) * drand48()));
+    return real(from, to);
 }
 
 int open64(const char *path, int flags, ...) {
