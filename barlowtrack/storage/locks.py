@@ -15,7 +15,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -249,7 +249,7 @@ def _remove(path: Path | None) -> None:
             path.unlink()
 
 
-def _at_work(path: Path, kinds: Iterable[str], but: Path | None = None) -> dict[Path, _Holder]:
+def _at_work(path: Path, kinds: tuple[str, ...], but: Path | None = None) -> dict[Path, _Holder]:
     """Returns who is at work, or may be, by their files; files of those who are gone are removed, for no other has their names."""
     found = {}
     for name in sorted(os.listdir(path.parent)):  # which raises where it cannot look
@@ -258,7 +258,7 @@ def _at_work(path: Path, kinds: Iterable[str], but: Path | None = None) -> dict[
         who = None if kind is None or other == but else _read(other)
         if who is not None and who.is_gone:
             _remove(other)
-        elif who is not None and kind in kinds:
+        elif who is not None and kind is not None and kind in kinds:
             found[other] = who
     return found
 
