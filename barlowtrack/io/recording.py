@@ -25,6 +25,7 @@ METADATA_ONLY = RecordingConfig()
 """Settings that leave everything to the metadata."""
 
 _SUFFIXES = sorted({"zarr", *(suffix[1:] for reader in READERS for suffix in reader.suffixes)})
+_NO_TEXT = re.compile("[\udc80-\udcff]")  # how Python holds such bytes in a path
 _EXTENSION = re.compile(rf"(\.ome)?\.({'|'.join(_SUFFIXES)})$", re.IGNORECASE)
 
 
@@ -63,8 +64,12 @@ def _open(path: Path, config: RecordingConfig, to_look: bool, known: Mapping[str
 
 
 def recording_name(path: Path | str) -> str:
-    """Returns what a recording at this path is called: the last name, without the extensions of its layout."""
-    return _EXTENSION.sub("", Path(os.path.abspath(path)).name) or "recording"
+    """Returns what a recording at this path is called: the last name, without the extensions of its layout.
+
+    Bytes that are no text, of a disk that was written in another encoding, are told as %FC: tables and pages hold text only.
+    """
+    name = _EXTENSION.sub("", Path(os.path.abspath(path)).name) or "recording"
+    return _NO_TEXT.sub(lambda found: f"%{ord(found[0]) - 0xDC00:02X}", name)
 
 
 def _seen_before(channels: Channels, digest: str, known: Mapping[str, Any]) -> Channels | None:
