@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from barlowtrack.identity.estimate import ErrorEstimate
     from barlowtrack.identity.learned import Learned
     from barlowtrack.identity.review import Question
+    from barlowtrack.storage import RunFolder
     from barlowtrack.taking import Taken
 
 SUFFIX = ".barlowtrack"
@@ -79,11 +80,10 @@ class Job:
         Raises:
             StorageError: a run would be refused the folder.
         """
-        from barlowtrack.io.location import is_there
         from barlowtrack.storage import RunFolder
 
         folder = RunFolder(self.folder, create=True) if self.folder.exists() else None
-        if folder is not None and not folder.is_new and not is_there(self.location):
+        if folder is not None and self._is_away(folder):
             return pipeline.plan(folder, folder.about()["card"], self.config)
         card = pipeline.recording_card(self.recording())
         if folder is not None:
@@ -121,13 +121,23 @@ class Job:
     def _last_seen(self) -> Recording | None:
         """Returns what the run folder knows of a recording that is not at hand; None where it is, or has to be read in another way."""
         from barlowtrack.config import load
-        from barlowtrack.io.location import is_there
         from barlowtrack.storage import RunFolder
 
         stored = self.folder / "settings.toml"
-        if is_there(self.location) or not stored.exists() or load(stored, ()).recording != self.config.recording:
+        if not stored.exists():
             return None
-        return pipeline.recording_away(RunFolder(self.folder).about()["card"], self.location)
+        folder = RunFolder(self.folder, create=True)
+        if not self._is_away(folder) or load(stored, ()).recording != self.config.recording:
+            return None
+        return pipeline.recording_away(folder.about()["card"], self.location)
+
+    def _is_away(self, folder: RunFolder) -> bool:
+        """Says whether this is the recording of the run folder, and not at hand; of any other place the folder knows nothing."""
+        from barlowtrack.io.location import is_there
+
+        if folder.is_new or is_there(self.location):
+            return False
+        return self.location == folder.location or folder.relative(self.location) == folder.about()["recording"]
 
     def run_piece(self, stage: str, volumes: range, listener: pipeline.Listener | None = None) -> pipeline.PlannedStage:
         """Makes some volumes of one stage, beside other jobs that make others; see pipeline.run_piece."""

@@ -26,7 +26,16 @@ PASSING = {errno.ESTALE, errno.EAGAIN, errno.ETIMEDOUT, errno.EIO, errno.EREMOTE
 _ELSE = {errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EPERM, errno.EROFS}
 
 # what torch and its libraries say, where they have no error of their own for it
-_MEMORY_SAID = ("can't allocate memory", "not enough memory", "out of memory", "std::bad_alloc", "can't start new thread")
+_MEMORY_SAID = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "std::bad_alloc",
+    "can't start new thread",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "Unable to find a valid cuDNN algorithm",  # all of them need more than there is
+)
 _DEVICE_SAID = (
     "CUDA error",
     "CUDA driver error",

@@ -111,6 +111,7 @@ def stage_needs(shape: tuple[int, ...], config: Config, n_nuclei: float | None =
         seconds = fixed + sum(constant * fact for constant, fact in zip(each, facts, strict=True))
         base, per_voxel = MEMORY[stage]
         tables = TABLES_MB_PER_NUCLEUS * nuclei if stage in WHOLE else 0.0
-        held = min(per_voxel * math.prod(shape[2:]) * workers, 1000 * config.compute.memory_gb)
+        one = per_voxel * math.prod(shape[2:])  # is worked on in any case
+        held = min(one * workers, max(one, 1000 * config.compute.memory_gb))
         needs[stage] = StageNeeds(seconds, base + held + tables)
     return needs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
@@ -23,6 +22,7 @@ from barlowtrack.pipeline import read
 from barlowtrack.storage import RunFolder
 from barlowtrack.storage.atomic import write_bytes
 from barlowtrack.storage.folder import SUFFIX
+from barlowtrack.storage.locks import locked
 
 if TYPE_CHECKING:
     from barlowtrack.config import Config
@@ -217,9 +217,5 @@ def _epochs(training: TrainingTogether, state: TrainState | None, n_epochs: int,
 def _alone(folder: Path) -> Iterator[Path]:
     """Keeps another training out of the same place; freed by the system however this process ends."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StorageError(f"{folder}: another training is at work here; wait for it, or give another --out") from None
+    with locked(folder / "lock", f"{folder}: another training is at work here ({{holder}}); wait for it, or give another --out"):
         yield folder

@@ -282,7 +282,7 @@ def run(
         listener.planned(planned)
         _refuse_without_voxels(planned, recording, folder)
         _refuse_early(planned, config)
-        folder.describe(location, card, to_toml(config))
+        folder.describe(None if isinstance(recording.source, Away) else location, card, to_toml(config))
         for item in planned:
             if item.state != "cached":
                 _run_stage(item, recording, folder, config, listener)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -159,7 +160,8 @@ def at_hand(folder: RunFolder) -> Recording | None:
     location = folder.location
     if record is None or not is_there(location):
         return None
-    recording = _opened(location, folder.path / "settings.toml", str(record.recording.get("content")))
+    known = json.dumps(folder.about()["card"], sort_keys=True)
+    recording = _opened(location, folder.path / "settings.toml", str(record.recording.get("content")), known)
     try:
         return None if recording is None else as_seen(recording, folder)
     except (InputError, StorageError):
@@ -167,13 +169,20 @@ def at_hand(folder: RunFolder) -> Recording | None:
 
 
 @lru_cache(maxsize=2)
-def _opened(location: Path, settings: Path, content: str) -> Recording | None:
-    """Opens a recording once: that looks into all its files."""
+def _opened(location: Path, settings: Path, content: str, known: str) -> Recording | None:
+    """Opens a recording once: that looks into all its files.
+
+    Args:
+        location: Where it lies.
+        settings: File of those that say how to read it.
+        content: Its hash: another one by now is none.
+        known: What the run folder knows of it, as JSON: which channel is which is not decided anew.
+    """
     from barlowtrack.config import load
     from barlowtrack.io import open_recording
 
     try:
-        recording = open_recording(location, load(settings if settings.exists() else None, ()).recording)
+        recording = open_recording(location, load(settings if settings.exists() else None, ()).recording, known=json.loads(known))
     except (InputError, StorageError, ConfigError):
         return None
     return recording if recording.fingerprint == content else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import importlib.util
 import os
 import re
@@ -17,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from barlowtrack.errors import InputError, StorageError
+from barlowtrack.storage.locks import locked
 
 RECIPES = Path(__file__).parent / "pipelines"
 WORKFLOW = RECIPES / "recordings.smk"
@@ -38,12 +38,8 @@ def alone(state: Path) -> Iterator[int]:
         StorageError: another batch is under way.
     """
     state.mkdir(parents=True, exist_ok=True)
-    with (state / "lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StorageError(f"{state.parent}: another batch is at work here; wait for it") from None
-        yield file.fileno()
+    with locked(state / "lock", f"{state.parent}: another batch is at work here ({{holder}}); wait for it") as descriptor:
+        yield descriptor
 
 
 def find_profile(profile: str | None) -> Path | None:

@@ -17,6 +17,7 @@ from zarr.codecs import ZstdCodec
 
 from barlowtrack.data import IntArray, Labels, VoxelArray
 from barlowtrack.errors import InputError
+from barlowtrack.io.disk_store import DiskStore
 
 MAX_CHUNK_BYTES = 32 * 2**20
 """A volume larger than this is cut into blocks of planes."""
@@ -98,7 +99,7 @@ def create_labels(
     chunks = (1, min(shape[1], max(1, MAX_CHUNK_BYTES // plane_bytes)), shape[2], shape[3])
     try:
         group = zarr.create_group(
-            store=str(path), zarr_format=3, overwrite=True, attributes={"ome": _ngff(path.stem, voxel_size_um, rate_hz)}
+            store=DiskStore(path), zarr_format=3, overwrite=True, attributes={"ome": _ngff(path.stem, voxel_size_um, rate_hz)}
         )
         group.create_array(
             _ARRAY,

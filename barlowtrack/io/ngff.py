@@ -10,6 +10,7 @@ import zarr
 from zarr.codecs import ZstdCodec
 
 from barlowtrack.data import Progress, Recording
+from barlowtrack.io.disk_store import DiskStore
 
 MAX_CHUNK_BYTES = 32 * 2**20
 
@@ -23,7 +24,7 @@ def write_zarr(recording: Recording, path: Path, name: str, version: Literal["0.
     attributes: dict[str, Any] = {"ome": {"version": "0.5", **image}} if version == "0.5" else image
     if version == "0.4":
         attributes["multiscales"][0]["version"] = "0.4"
-    group = zarr.create_group(store=str(path), zarr_format=zarr_format, attributes=attributes)
+    group = zarr.create_group(store=DiskStore(path), zarr_format=zarr_format, attributes=attributes)
     array = group.create_array(
         "0",
         shape=recording.shape,

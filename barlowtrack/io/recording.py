@@ -27,6 +27,7 @@ METADATA_ONLY = RecordingConfig()
 """Settings that leave everything to the metadata."""
 
 _SUFFIXES = sorted({"zarr", *(suffix[1:] for reader in READERS for suffix in reader.suffixes)})
+_NO_TEXT = re.compile("[\udc80-\udcff]")  # how Python holds such bytes in a path
 _EXTENSION = re.compile(rf"(\.ome)?\.({'|'.join(_SUFFIXES)})$", re.IGNORECASE)
 
 
@@ -76,8 +77,12 @@ def _refuse_giants(where: str, shape: Shape, itemsize: int) -> None:
 
 
 def recording_name(path: Path | str) -> str:
-    """Returns what a recording at this path is called: the last name, without the extensions of its layout."""
-    return _EXTENSION.sub("", Path(os.path.abspath(path)).name) or "recording"
+    """Returns what a recording at this path is called: the last name, without the extensions of its layout.
+
+    Bytes that are no text, of a disk that was written in another encoding, are told as %FC: tables and pages hold text only.
+    """
+    name = _EXTENSION.sub("", Path(os.path.abspath(path)).name) or "recording"
+    return _NO_TEXT.sub(lambda found: f"%{ord(found[0]) - 0xDC00:02X}", name)
 
 
 def _seen_before(channels: Channels, digest: str, known: Mapping[str, Any]) -> Channels | None:

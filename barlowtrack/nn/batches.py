@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 
 from barlowtrack.errors import InputError
 from barlowtrack.faults import is_out_of_memory
-from barlowtrack.nn.candidates import TILE_VOXELS, Candidates, candidates_batch
+from barlowtrack.nn.candidates import TILE_VOXELS, Candidates, candidates_batch, least_tile
 from barlowtrack.nn.device import deterministic
+from barlowtrack.nn.local import triple
 from barlowtrack.nn.starconvex import StarConvexNet
 from barlowtrack.nn.starconvex_spec import Triple
 
 log = logging.getLogger(__name__)
 
-LEAST_TILE = 2**18  # voxels; a network's surroundings need as much
+LEAST_TILE = 2**18
+"""Voxels: what is repeated around smaller tiles would be most of the work. A network that sees far has larger ones."""
 
 _gpu = threading.Lock()
 
@@ -58,18 +60,20 @@ def candidates_in_passes(
         volumes: (N, Z, Y, X), or (N, Z, Y, X, C) of a network with C channels; normalised.
         prob_thresh: Least probability of an object's centre.
         border: See candidates().
-        tile_voxels: Of the largest tile of all N volumes.
+        tile_voxels: Of the largest tile of all N volumes; one volume goes through in the smallest tiles that there are in any case.
         alone: Whether nothing else is at work in this process.
 
     Raises:
         InputError: as candidates(); a GPU's memory does not suffice for the least tile.
     """
     device = net.prob.weight.device
+    smallest = max(least_tile(net, triple(np.array(volumes.shape[1:4])), border), LEAST_TILE)
+    tile_voxels = max(tile_voxels, smallest * len(volumes))
     try:
         with _turn(device):
             return candidates_batch(net, volumes, prob_thresh, border=border, tile_voxels=tile_voxels)
     except Exception as error:
-        last = len(volumes) == 1 and tile_voxels <= LEAST_TILE
+        last = len(volumes) == 1 and tile_voxels <= smallest
         if not is_out_of_memory(error) or (not isinstance(error, torch.OutOfMemoryError) and (last or not alone)):
             raise
         log.debug("%d volumes, tiles of %d voxels: out of memory", len(volumes), tile_voxels)
@@ -77,8 +81,8 @@ def candidates_in_passes(
     torch.cuda.empty_cache()  # here, not where the error's traceback still holds what did not fit
     if len(volumes) > 1:
         parts = [volumes[: len(volumes) // 2], volumes[len(volumes) // 2 :]]
-    elif tile_voxels > LEAST_TILE:
-        parts, tile_voxels = [volumes], max(min(tile_voxels, volumes.size) // 2, LEAST_TILE)
+    elif tile_voxels > smallest:
+        parts, tile_voxels = [volumes], max(min(tile_voxels, volumes.size) // 2, smallest)
     else:
         raise InputError('expected more free memory on the GPU; end what else runs there, or use [compute] device = "cpu"')
     again = functools.partial(candidates_in_passes, net, border=border, tile_voxels=tile_voxels, alone=alone)

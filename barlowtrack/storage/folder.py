@@ -194,9 +194,10 @@ class RunFolder:
         """Where the recording lies that this folder belongs to, or did when it was last seen."""
         return location_from(self.path, self.about()["recording"])
 
-    def describe(self, recording: Path, card: Mapping[str, Any], settings: str) -> None:
-        """Writes down which recording this folder belongs to, and the settings in force."""
-        about = {"format": FORMAT, "recording": self.relative(recording), "card": dict(card)}
+    def describe(self, recording: Path | None, card: Mapping[str, Any], settings: str) -> None:
+        """Writes down which recording this folder belongs to, and the settings in force; None: one that is not at hand, and stays."""
+        place = self.about()["recording"] if recording is None else self.relative(recording)
+        about = {"format": FORMAT, "recording": place, "card": dict(card)}
         write_bytes(self.path / "settings.toml", settings.encode())  # first: a run folder without its settings would go on with others
         write_bytes(self.path / "run.json", (json.dumps(about, indent=1, sort_keys=True) + "\n").encode())
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import resource
 import socket
@@ -26,7 +27,9 @@ NAME = "events.jsonl"
 EVERY_S = 5.0
 """A stage at work says so no more rarely than this: so much of its time stays unknown where it is killed."""
 SAMPLE_S = 0.2
-_NOT_EVENTS = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
+_NOT_EVENTS = (ArithmeticError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
+_LATEST_S = 1e11
+"""Years of five digits: clocks say no later ones."""
 _TELLING = ("start", "progress", "finish", "piece", "stopped")
 
 
@@ -50,15 +53,14 @@ class Journal:
             log.warning("%s: cannot be written (%s); the run goes on without", self.path, error.strerror or error)
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """Yields what can be read, in the order of time in which it was written; each has time, stage and event."""
+        """Yields what can be read, in the order of time in which it was written; see as_event."""
         try:
             lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
             return
         for line in lines:
             try:
-                said = json.loads(line)
-                yield {**said, "time": float(said["time"]), "stage": str(said["stage"]), "event": str(said["event"])}
+                yield as_event(json.loads(line))
             except _NOT_EVENTS:  # a machine that crashed leaves half a line
                 continue
 
@@ -76,10 +78,7 @@ class Journal:
             if said["event"] not in _TELLING:
                 continue
             which = (said["stage"], str(said.get("key", "")))
-            try:
-                spent = float(said.get("seconds", 0.0)), float(said.get("peak_mb", 0.0))
-            except _NOT_EVENTS:
-                continue
+            spent = said.get("seconds", 0.0), said.get("peak_mb", 0.0)
             of_it = parts.setdefault(which, {})
             of_it[str(said.get("part", number))] = spent  # the last word of each part counts
             if said["event"] == "finish":
@@ -122,7 +121,10 @@ class Part:
 
     def begin(self) -> None:
         self.journal.say(self.stage, "start", **self.same, pid=os.getpid(), host=socket.gethostname(), **self.volumes)
-        self.beat.start()
+        try:
+            self.beat.start()
+        except RuntimeError as error:  # memory, or threads that one may have: the stage itself may do with less
+            log.warning("%s: how far %s is will not be written down (%s)", self.journal.path, self.stage, error)
 
     def follow(self, progress: Progress) -> Progress:
         """Returns a progress that tells another one, too."""
@@ -140,7 +142,8 @@ class Part:
 
     def end(self, what: str, **values: Any) -> None:
         self.over.set()
-        self.beat.join()
+        if self.beat.ident is not None:
+            self.beat.join()
         self.journal.say(self.stage, what, **self.same, **self.volumes, **self._spent(), **values)
 
     def _watch(self) -> None:
@@ -156,6 +159,28 @@ class Part:
         most = _most_mb()
         self.peak_mb = most if most > self.before_mb else max(self.peak_mb, _now_mb())
         return {"seconds": round(time.monotonic() - self.began, 3), "peak_mb": round(self.peak_mb)}
+
+
+def as_event(said: Any) -> dict[str, Any]:
+    """Returns what a line says, where all that is read of it is what it should be.
+
+    Raises:
+        ArithmeticError, ValueError, TypeError, KeyError, AttributeError: it is no event.
+    """
+    event = {**said, "time": float(said["time"]), "stage": str(said["stage"]), "event": str(said["event"])}
+    if not 0 <= event["time"] < _LATEST_S:
+        raise ValueError("time")
+    for name in {"seconds", "peak_mb"} & set(event):
+        event[name] = float(event[name])
+        if not 0 <= event[name] < math.inf:
+            raise ValueError(name)
+    counts = [event[name] for name in ("done", "total", "pid") if name in event]
+    if "volumes" in event:
+        first, stop = event["volumes"]
+        counts += [first, stop]
+    if not all(type(count) is int and 0 <= count < 2**53 for count in counts):
+        raise ValueError("count")
+    return event
 
 
 def _sum(stage: str, parts: Mapping[str, tuple[float, float]]) -> StageCost:

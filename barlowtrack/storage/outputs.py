@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from barlowtrack.errors import StorageError
 from barlowtrack.storage.artefacts import ARTEFACTS
 from barlowtrack.storage.atomic import remove, sync_tree
 from barlowtrack.storage.corrections import FILES as CORRECTION_FILES
+from barlowtrack.storage.locks import locked
 
 OURS = frozenset({"run.json", "settings.toml", "events.jsonl", "lock", "keys", "partial", *CORRECTION_FILES, *ARTEFACTS.values()})
 """What lies in a run folder, and what a run or a person's answers would lose if it were overwritten."""
@@ -108,13 +108,8 @@ def arriving(path: Path) -> Iterator[Path]:
     with writing(path):
         room.mkdir(exist_ok=True)
         try:
-            with (room / "lock").open("a") as lock:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    raise StorageError(f"{path}: another process is writing it; wait for it") from None
-                for left in (child for child in room.iterdir() if child.name != "lock"):
-                    remove(left)
+            with locked(room / "lock", f"{path}: another process is writing it ({{holder}}); wait for it"):
+                _clear(room)
                 try:
                     yield room / path.name
                     sync_tree(room / path.name)
@@ -124,9 +119,14 @@ def arriving(path: Path) -> Iterator[Path]:
                         path.unlink(missing_ok=True)
                     (room / path.name).replace(path)
                 finally:
-                    for left in (child for child in room.iterdir() if child.name != "lock"):
-                        remove(left)
+                    _clear(room)
                     (room / "lock").unlink()
         finally:
             if room.is_dir() and not any(room.iterdir()):
                 room.rmdir()
+
+
+def _clear(room: Path) -> None:
+    for left in room.iterdir():
+        if left.name != "lock" and not left.name.startswith(("lock.alone", "lock.new")):
+            remove(left)

@@ -115,13 +115,15 @@ class _CropBatches(Parts):
     def __init__(self, partial: Path, inputs: Mapping[str, Any], config: Config) -> None:
         import zarr
 
+        from barlowtrack.io.disk_store import DiskStore
+
         super().__init__(partial, inputs, config)
         path = self.path("crops")
         if not self.done:
             shutil.rmtree(path, ignore_errors=True)
         for half_made in path.rglob("*.partial"):  # what zarr leaves when it is killed in the middle of a file
             half_made.unlink()
-        self.group: Any = zarr.open_group(path, mode="a", zarr_format=3)
+        self.group: Any = zarr.open_group(DiskStore(path), mode="a", zarr_format=3)
         if not self.done:
             self.group.update_attributes({"window": list(config.crop.grid), "size_um": list(config.crop.size_um)})
 

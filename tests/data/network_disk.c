@@ -1,6 +1,7 @@
 /* A disk behind a network, for a process that loads this first: it knows no locks, is slow, and loses files it has open for a moment.
  *
- * SLOW: part of the paths that it is slow with; SLOW_MS: by how much; STALE: part of the path that fails once with ESTALE.
+ * LINKS: "no" where it knows no hard links, either;
+ * SLOW: part of the paths that it is slow with; SLOW_MS: by how much at most; STALE: part of the path that fails once with ESTALE.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -17,6 +18,15 @@ int flock(int descriptor, int how) {
     return -1;
 }
 
+int link(const char *from, const char *to) {
+    static int (*real)(const char *, const char *) = NULL;
+    const char *links = getenv("LINKS");
+    if (!real) real = dlsym(RTLD_NEXT, "link");
+    if (!links || strcmp(links, "no")) return real(from, to);
+    errno = EPERM;
+    return -1;
+}
+
 static int refused(const char *path) {
     static int once = 0;
     const char *slow = getenv("SLOW"), *stale = getenv("STALE");
@@ -26,6 +36,14 @@ static int refused(const char *path) {
         return 1;
     }
     return 0;
+}
+
+int rename(const char *from, const char *to) {
+    static int (*real)(const char *, const char *) = NULL;
+    const char *slow = getenv("SLOW");
+    if (!real) real = dlsym(RTLD_NEXT, "rename");
+    if (slow && strstr(from, slow)) usleep((useconds_t)(1000 * atoi(getenv("SLOW_MS")) * drand48()));
+    return real(from, to);
 }
 
 int open64(const char *path, int flags, ...) {

@@ -195,6 +195,14 @@ def test_errors_are_told_apart():
     assert is_out_of_memory(short.value)
     assert not is_device_lost(torch.OutOfMemoryError("CUDA out of memory"))
     assert not is_device_lost(RuntimeError("CUDA error: out of memory"))
+    for said in (  # how torch puts it, when a library of the GPU finds no room for itself
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "GET was unable to find an engine to execute this computation: Unable to find a valid cuDNN algorithm to run convolution",
+    ):
+        assert is_out_of_memory(RuntimeError(said))
+        assert not is_device_lost(RuntimeError(said))
+    assert is_device_lost(RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"))
     for bug in (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), KeyError("CUDA"), StorageError("gone")):
         assert not is_out_of_memory(bug)
         assert not is_device_lost(bug)

@@ -1,7 +1,6 @@
 """A disk behind a network: no locks, slow files, files that are gone for a moment. The C library's calls are made to fail for real."""
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -14,27 +13,13 @@ import pytest
 import barlowtrack as bt
 from barlowtrack.errors import InUseError
 from barlowtrack.storage import RunFolder
-from tests.conftest import FAST, ROOT
+from tests.conftest import FAST
 from tests.integration.test_kill_and_resume import ARGUMENTS, fingerprints
 
 HOLD = "import sys, time; from pathlib import Path; from barlowtrack.storage import RunFolder; folder = RunFolder(Path(sys.argv[1]))\n"
 ALONE = HOLD + "with folder.lock():\n print('holds', flush=True); time.sleep(60)"
 SHARED = HOLD + "with folder.share():\n print('holds', flush=True); time.sleep(60)"
 TRY = HOLD + "try:\n with folder.{how}(): print('got it')\nexcept Exception as error: print(error)"
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory):
-    """The environment of a process whose disk is one."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("no C compiler, with which the disk is made")
-    library = tmp_path_factory.mktemp("network") / "disk.so"
-    source = ROOT / "tests" / "data" / "network_disk.c"
-    made = subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source, "-ldl"], capture_output=True, text=True)
-    if made.returncode:
-        pytest.skip(f"the C compiler does not make the disk: {made.stderr}")
-    return {**os.environ, "LD_PRELOAD": str(library)}
 
 
 @pytest.fixture
@@ -71,7 +56,7 @@ def test_without_locks_the_second_says_who_is_there_and_takes_over_from_the_dead
         assert f"in use by process {first.pid} on {socket.gethostname()}, since 20" in said(network, folder, how)
     first.send_signal(signal.SIGKILL)
     first.wait()
-    assert (folder.path / "lock.alone").exists()
+    assert list(folder.path.glob("lock.alone-*"))
     assert said(network, folder, "lock") == "got it"
     assert not list(folder.path.glob("lock.*"))
 
@@ -95,11 +80,42 @@ def test_who_was_there_from_another_machine_is_asked_about(network, folder):
     assert said(network, folder, "lock") == "got it"
 
 
+PLACES = """
+import sys
+from pathlib import Path
+from barlowtrack import one_encoder
+from barlowtrack.batch import drive
+from barlowtrack.cli import segmentation_training
+from barlowtrack.errors import StorageError
+
+for n, alone in enumerate((drive.alone, one_encoder._alone, segmentation_training._alone)):
+    place = Path(sys.argv[1]) / f"{n} {{worm}} {{}}"
+    with alone(place):
+        try:
+            with alone(place):
+                print("two of them")
+        except StorageError as error:
+            print(error)
+    with alone(place):
+        print("free again")
+"""
+
+
+def test_without_locks_there_is_one_batch_and_one_training_at_a_place(network, tmp_path):
+    done = subprocess.run([sys.executable, "-c", PLACES, tmp_path], env=network, capture_output=True, text=True)
+    said = done.stdout.splitlines()
+    assert [said[n] for n in (1, 3, 5)] == ["free again"] * 3, done.stderr
+    for line, (n, what) in zip(said[::2], ((None, "batch"), (1, "training"), (2, "training")), strict=True):
+        place = tmp_path if n is None else tmp_path / f"{n} {{worm}} {{}}"
+        assert f"another {what} is at work here (process" in line, line
+        assert line.startswith(str(place))
+
+
 def test_a_run_on_such_a_disk_leaves_the_same_bytes(network, tiny_worm, tiny_run, tmp_path):
     out = tmp_path / "run.barlowtrack"
     command = [sys.executable, "-m", "barlowtrack", "run", tiny_worm / "recording", "--to", "segment", "--out", out, "--quiet", *ARGUMENTS]
     lost = sorted(path.name for path in (tiny_worm / "recording").iterdir())[3]
-    slow = {"SLOW": str(tiny_worm), "SLOW_MS": "20", "STALE": lost}
+    slow = {"SLOW": str(tiny_worm), "SLOW_MS": "20", "STALE": lost, "LINKS": "no"}
     done = subprocess.run(command, env=network | slow, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "Stale file handle; trying again in 0.5 s" in done.stderr

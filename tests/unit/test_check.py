@@ -13,6 +13,7 @@ from barlowtrack.data import Recording
 from barlowtrack.errors import InputError
 from barlowtrack.first_look import N_PAIRS
 from barlowtrack.io.channels import RUN
+from barlowtrack.needs import stage_needs
 
 SHAPE = (40, 2, 5, 32, 40)
 _PLACES = np.array([(z, y, x) for z in (2,) for y in (5, 16, 27) for x in (5, 15, 25, 35)])
@@ -172,3 +173,16 @@ def test_it_says_what_a_run_will_take():
 
 def test_times_are_told_as_people_say_them():
     assert [_duration(seconds) for seconds in (5, 80 * 60, 5 * 3600, 50 * 3600)] == ["1 min", "80 min", "5.0 h", "2.1 days"]
+
+
+def test_one_volume_is_foretold_whole_however_little_memory_there_may_be():
+    shape = (10, 2, 100, 1000, 1000)
+
+    def told(memory_gb, workers):
+        return stage_needs(shape, Config(compute={"memory_gb": memory_gb, "workers": workers}))["segment"].mem_mb
+
+    one = told(1000, 1)
+    assert one > 13_000
+    assert told(4, 8) == told(0.05, 8) == one
+    assert told(20, 8) == pytest.approx(one - 13_000 + 20_000)
+    assert told(1000, 8) > 100_000

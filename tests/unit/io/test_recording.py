@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 import zarr
@@ -16,7 +17,8 @@ import zarr
 from barlowtrack.config import RecordingConfig
 from barlowtrack.errors import InputError
 from barlowtrack.io import metadata
-from barlowtrack.io.recording import open_recording
+from barlowtrack.io.recording import open_recording, recording_name
+from barlowtrack.io.tables import write_table
 
 SHARED = Path(__file__).parents[3] / "../shared/data"
 TOLD = RecordingConfig(reference_channel=0)  # noise, in which no channel is the constant one
@@ -62,6 +64,15 @@ def test_folder_of_volumes(tmp_path: Path, compression: str | None, byteorder: s
     (folder / "notes.txt").write_text("not a volume")
     (folder / "._v2.tif").write_bytes(b"left by a Mac")
     assert_same_voxels(folder)  # 10 comes after 9
+
+
+def test_a_name_that_is_no_text_is_told_in_text(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path).rename(tmp_path / os.fsdecode(b"w\xfcrm"))
+    name = open_recording(folder, SIZED).name
+    assert name == "w%FCrm"
+    assert recording_name(tmp_path / "würm.ome.zarr") == "würm"
+    write_table(pd.DataFrame({"name": [name]}), tmp_path / "t.parquet", provenance={"recording": name})  # which holds text only
+    assert_same_voxels(folder)
 
 
 def test_odd_numbering_is_said(tmp_path: Path) -> None:
