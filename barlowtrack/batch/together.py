@@ -18,7 +18,7 @@ from barlowtrack.pipeline import STAGES
 from barlowtrack.storage.atomic import write_bytes
 
 FILE, CHOICE = "encoder.safetensors", "encoder.json"
-BEFORE = ("segment", "crop")
+BEFORE = ("prepare", "segment", "crop")
 """Stages that are the same whatever encoder comes after them."""
 
 

@@ -82,11 +82,13 @@ def make_worklist(
     recordings = {}
     for work in works:
         if work.stages:
+            cut = spans(work.n_volumes, volumes_a_job)
             recordings[work.found.name] = {
                 "target": [str(work.found.path.absolute()), "--out", str(work.found.folder.absolute()), *settings],
                 "taking": list(taking),
                 "left": list(work.stages),
-                "spans": spans(work.n_volumes, volumes_a_job),
+                "spans": cut,
+                "prepares": bool(cut) and "prepare" in work.stages and "prepare" in work.needs,  # pieces want it done before
                 "needs": {rule: asdict(needs) for rule, needs in work.needs.items()},
             }
     # from here settings name files, not from where Snakemake works

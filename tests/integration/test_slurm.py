@@ -43,14 +43,14 @@ def test_every_job_asks_the_cluster_for_what_it_wants(season, profile, tmp_path,
     for name, value in fake_slurm.install(cluster, []).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("FAKE_SLURM_AT_ONCE", "1")
-    works = [make_work(one) for one in find_recordings(season)]
+    works = [make_work(one, ("--set", "prepare.hot_pixels=true")) for one in find_recordings(season)]
     state = season / STATE
     with alone(state) as lock:
         encoder = {"line": ["train-encoder", "a.barlowtrack"], "from": ["worm_1"], "needs": {"mem_mb": 3210, "minutes": 45}}
         make_worklist(works, state / WORK, volumes_a_job=4, encoder=encoder)
         assert run_batch(state, lock, jobs=1, profile=profile) == 0, (state / "snakemake.log").read_text()
     asked = fake_slurm.submitted(cluster)
-    rules = ["segment"] * 2 + ["crops", "encoder", "learn"] + ["embed"] * 2 + ["identify"] + ["measure"] * 2 + ["finish"]
+    rules = ["prepare"] + ["segment"] * 2 + ["crops", "encoder", "learn"] + ["embed"] * 2 + ["identify"] + ["measure"] * 2 + ["finish"]
     assert [job["rule"] for job in asked] == rules
     needs = json.loads((state / WORK).read_text())["recordings"]["worm_1"]["needs"]
     needs |= {"crops": needs["segment"], "encoder": encoder["needs"]}

@@ -66,7 +66,7 @@ def test_the_list_holds_what_is_left_to_do(tiny_worm, tmp_path):
     make(tmp_path, "bad/1.tif", "bad/2.tif")
     bad = Found("bad", tmp_path / "bad", tmp_path / "bad.barlowtrack")
     works = [make_work(one, ("--set", "track.min_probability=0.4")) for one in (good, bad)]
-    assert works[0].stages[0] == "segment"
+    assert works[0].stages[:2] == ("prepare", "segment")
     assert not works[0].error
     assert not works[1].stages
     assert "bad" in works[1].error
@@ -76,9 +76,18 @@ def test_the_list_holds_what_is_left_to_do(tiny_worm, tmp_path):
     one = said["recordings"]["good"]
     assert one["target"][1:] == ["--out", str(good.folder), "--set", "track.min_probability=0.4"]
     assert one["spans"] == ["0-5", "5-8"]
+    assert not one["prepares"]  # no setting asks for it
     assert all(os.path.isabs(path) for path in one["target"][:1])
     with pytest.raises(InputError, match="expected 1 or more, got 0"):
         make_worklist(works, tmp_path / "work.json", volumes_a_job=0)
+
+
+def test_pictures_are_prepared_before_pieces_where_the_settings_ask_for_it(tiny_worm, tmp_path):
+    work = make_work(Found("good", tiny_worm / "recording", tmp_path / "good.barlowtrack"), ("--set", "prepare.hot_pixels=true"))
+    assert work.needs["prepare"].minutes >= 15
+    for volumes_a_job, prepares in ((5, True), (None, False)):  # in one piece, the first job does it
+        make_worklist([work], tmp_path / "work.json", volumes_a_job=volumes_a_job)
+        assert json.loads((tmp_path / "work.json").read_text())["recordings"]["good"]["prepares"] is prepares
 
 
 def test_longer_recordings_want_more_time_and_no_more_memory_for_volumes():
@@ -233,7 +242,7 @@ def test_an_encoder_for_all_is_trained_first_and_only_where_it_is_not_there(tiny
     settings = ["--set", "train.epochs=2"]
     together, works = plan_together("1", found, tmp_path, settings)
     assert not together.current
-    assert works[0].stages[:2] == ("segment", "crop")
+    assert works[0].stages[:3] == ("prepare", "segment", "crop")
     said = told(together, works, settings)
     assert said["from"] == ["a"]
     assert said["line"][:2] == ["train-encoder", str(tmp_path / "a.barlowtrack")]
