@@ -62,8 +62,9 @@ def batch(
     Ends with a table, and the page FOLDER/barlowtrack-batch/batch.html. Stopped, or killed, it is simply started again.
     """
     from barlowtrack.batch import find_recordings, make_worklist, outcomes, run_batch
-    from barlowtrack.batch.drive import WORK, alone, find_profile, plan_jobs, refuse_without_engine, stop_left_over
+    from barlowtrack.batch.drive import WORK, alone, find_profile, plan_jobs, refuse_without_engine
     from barlowtrack.batch.found import STATE
+    from barlowtrack.batch.left_over import stop_left_over
     from barlowtrack.batch.page import write_page
     from barlowtrack.batch.together import plan_together, told
     from barlowtrack.batch.worklist import make_work

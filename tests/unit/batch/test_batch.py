@@ -113,8 +113,10 @@ def test_two_batches_of_one_folder_keep_each_other_out(tmp_path):
         pass
 
 
-def test_profiles_are_found_by_name_and_by_path(tmp_path):
+def test_profiles_are_found_by_name_and_by_path(tmp_path, monkeypatch):
     assert find_profile(None) is None
+    (tmp_path / "slurm").mkdir()
+    monkeypatch.chdir(tmp_path)  # where a folder of results has the name of a profile
     assert (find_profile("slurm") / "config.yaml").is_file()
     (tmp_path / "config.yaml").write_text("jobs: 1\n")
     assert find_profile(str(tmp_path)) == tmp_path
@@ -195,22 +197,6 @@ def test_what_the_cluster_stopped_is_told_as_the_cluster_says_it(tmp_path):
     (tmp_path / "snakemake.log").write_text(said)
     assert _last_words(tmp_path / "logs", "w") == "stopped by the cluster: out of memory (see logs/w.learn.log, and snakemake.log)"
     assert "without a word" in _last_words(tmp_path / "logs", "v")
-
-
-def test_jobs_of_a_batch_before_are_looked_for_under_its_own_name_only(tmp_path, monkeypatch):
-    from barlowtrack.batch.drive import stop_left_over
-
-    tools, asked = tmp_path / "bin", tmp_path / "asked"
-    tools.mkdir()
-    for name, does in (("squeue", 'test -e "$0.ended" || echo 12'), ("scancel", f"touch {tools}/squeue.ended")):
-        (tools / name).write_text(f'#!/bin/sh\necho {name} "$@" >> {asked}\n{does}\n')
-        (tools / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
-    assert stop_left_over(tmp_path) == []
-    assert not asked.exists()
-    (tmp_path / "snakemake.log").write_text("Building DAG\nSLURM run ID: a-b\n")
-    assert stop_left_over(tmp_path) == ["12"]
-    assert asked.read_text().splitlines()[:2] == ["squeue --noheader --name a-b --format %i", "scancel 12"]
 
 
 def test_recordings_to_train_on_are_spread_over_the_season_and_stay_the_same_when_it_grows(tmp_path):
