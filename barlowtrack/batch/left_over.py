@@ -150,7 +150,8 @@ def _queued(runs: Sequence[str], state: Path) -> list[str]:
         if wrong is not None:
             raise StorageError(
                 f"{state.parent}: the cluster cannot be asked whether jobs of the batch before ({run}) are left:"
-                f" {wrong or 'squeue failed'}. Start again where it can be asked; if surely none is left, delete {state / RECORD} and {state / SAID}"
+                f" {wrong or 'squeue failed'}. Start again where it can be asked; if surely none is left,"
+                f" delete {state / RECORD} and {state / SAID}"
             )
         jobs += told.stdout.split()
     return jobs

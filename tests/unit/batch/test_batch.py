@@ -199,45 +199,6 @@ def test_what_the_cluster_stopped_is_told_as_the_cluster_says_it(tmp_path):
     assert "without a word" in _last_words(tmp_path / "logs", "v")
 
 
-def test_recordings_to_train_on_are_spread_over_the_season_and_stay_the_same_when_it_grows(tmp_path):
-    from barlowtrack.batch import Work
-    from barlowtrack.batch.together import choose
-
-    def works(n):
-        made = [Work(Found(f"w{i}", tmp_path / f"w{i}", tmp_path / f"w{i}.barlowtrack"), (), 8, {}) for i in range(n)]
-        return [*made, Work(Found("bad", tmp_path / "bad", tmp_path / "bad.barlowtrack"), (), 0, {}, "damaged")]
-
-    def names(asked, n):
-        return [one.name for one in choose(asked, works(n), tmp_path)]
-
-    assert names("3", 5) == ["w0", "w2", "w4"]
-    assert names("3", 9) == ["w0", "w2", "w4"]
-    assert names("4", 9) == ["w0", "w3", "w5", "w8"]
-    assert names("w3,bad,w3", 9) == ["w3", "bad"]
-    assert names("all", 2) == ["w0", "w1"]
-    assert names("all", 3) == ["w0", "w1", "w2"]
-    assert names("99", 2) == ["w0", "w1"]
-    with pytest.raises(InputError, match="got no recording w8"):
-        choose("w0,w8", works(2), tmp_path)
-
-
-def test_an_encoder_for_all_is_trained_first_and_only_where_it_is_not_there(tiny_worm, tmp_path):
-    from barlowtrack.batch.together import plan_together, told
-
-    found = [Found("a", tiny_worm / "recording", tmp_path / "a.barlowtrack")]
-    settings = ["--set", "train.epochs=2"]
-    together, works = plan_together("1", found, tmp_path, settings)
-    assert not together.current
-    assert works[0].stages[:3] == ("prepare", "segment", "crop")
-    said = told(together, works, settings)
-    assert said["from"] == ["a"]
-    assert said["line"][:2] == ["train-encoder", str(tmp_path / "a.barlowtrack")]
-    assert said["line"][-2:] == settings
-    assert f"train.start={tmp_path / 'encoder.safetensors'}" in together.options
-    with pytest.raises(InputError, match="takes an encoder as it is"):
-        plan_together("1", found, tmp_path, ["--set", "train.mode=zero-shot"])
-
-
 def test_a_profile_can_be_had_to_change_a_copy():
     from click.testing import CliRunner
 
