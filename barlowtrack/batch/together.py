@@ -18,7 +18,7 @@ from barlowtrack.embedding.of_many import refuse_settings
 from barlowtrack.embedding.sample import spread
 from barlowtrack.errors import InputError, StorageError
 from barlowtrack.one_encoder import TO_CROPS, encoder_key, misfits, names_of, settings_of
-from barlowtrack.pipeline import STAGES
+from barlowtrack.pipeline import STAGES, read
 from barlowtrack.storage import RunFolder
 from barlowtrack.storage.atomic import write_bytes
 from barlowtrack.storage.shared_encoder import made_from
@@ -82,7 +82,8 @@ class Together:
         used = set(made.crops.values()) or set(crops.values()) - {""}  # an encoder that came without its names
         lost = [one for one in self.chosen if crops[one.found.folder] not in used]
         if self.current or (self.file.parent / DONE / "encoder").exists():
-            left_out = {one.found.name: _seen(one, ready=bool(crops[one.found.folder])) for one in lost}
+            hopeless = [one for one in lost if not crops[one.found.folder] or _is_empty(one)]  # of others crops came too late
+            left_out = {one.found.name: _seen(one, ready=bool(crops[one.found.folder])) for one in hopeless}
             _remember(self.file, replace(self.memory, left_out=left_out))
         said = f"One encoder for all recordings, trained on {', '.join(name for folder, name in names.items() if crops[folder] in used)}."
         if not made.epoch:
@@ -214,6 +215,11 @@ def _crops(work: Work) -> str:
     except StorageError:
         return ""
     return record.key if record is not None and record.key == work.crops else ""
+
+
+def _is_empty(work: Work) -> bool:
+    """Says whether no volume has two nuclei."""
+    return not len(read("crops", RunFolder(work.found.folder)))
 
 
 def _unlike(works: Sequence[Work], config: Config) -> dict[str, str]:

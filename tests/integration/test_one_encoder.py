@@ -1,5 +1,6 @@
 """One encoder of the crops of several recordings: from run folders to a file that all can start from."""
 
+import json
 import shutil
 
 import numpy as np
@@ -7,6 +8,10 @@ import pytest
 from click.testing import CliRunner
 
 import barlowtrack as bt
+from barlowtrack.batch import find_recordings
+from barlowtrack.batch.jobs import Needs
+from barlowtrack.batch.together import Memory, Together
+from barlowtrack.batch.worklist import make_work
 from barlowtrack.cli.main import cli
 from barlowtrack.config import load
 from barlowtrack.errors import InputError, StorageError
@@ -199,6 +204,18 @@ def test_crops_of_another_size_are_left_out_or_refused(season, tmp_path):
     made, lost, _ = train_together(runs(season, "a", "b"), tmp_path / "x.safetensors", CONFIG, leave_out=True)
     assert made.recordings == ("a",)
     assert "give it [crop] grid = [4, 16, 16]" in lost["b"]
+
+
+def test_crops_that_came_after_the_training_count_in_the_next_batch(season, tmp_path):
+    out = tmp_path / "encoder.safetensors"
+    train_together(runs(season, "a"), out, CONFIG)
+    works = tuple(make_work(one) for one in find_recordings(season))
+    together = Together(out, works, False, Needs(0, 0), (), CONFIG, Memory(), {})
+    (tmp_path / "done").mkdir()
+    (tmp_path / "done" / "encoder").touch()
+    assert "trained on a. " in together.note()
+    assert "Left out, for they have no crops: b." in together.note()
+    assert json.loads((tmp_path / "encoder.choice.json").read_text())["left_out"] == {}
 
 
 def test_a_batch_is_one_volume_of_one_recording_and_all_are_watched(cropped):
