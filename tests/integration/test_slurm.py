@@ -98,15 +98,15 @@ def test_jobs_that_the_cluster_kills_are_repeated_and_a_killed_batch_goes_on(sea
         fake_slurm.order(
             cluster,
             [
-                {"rule": "learn", "state": "OUT_OF_MEMORY", "when": began, "unless_more": "mem"},
+                {"rule": "learn", "state": "OUT_OF_MEMORY", "when": None, "unless_more": "mem"},
                 {"rule": "finish", "state": "NODE_FAIL", "when": None, "unless_more": "node"},
             ],
         )
         said = CliRunner().invoke(cli, words)
     finally:
         fake_slurm.stop_all(cluster)
-    assert said.exit_code == 0, said.stderr
-    assert "cancelled what a batch that was killed left on the cluster: jobs 1" in said.stderr
+    assert said.exit_code == 0, said.output
+    assert "cancelled what a batch that was killed left on the cluster: jobs 1" in said.output
     asked = fake_slurm.submitted(cluster)
     assert [(job["rule"], job["state"]) for job in asked] == [
         ("learn", "CANCELLED"),
