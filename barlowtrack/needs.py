@@ -43,6 +43,7 @@ class StageNeeds:
 
 # CPU seconds of a stage in any case, and for each of what quantities() says
 SECONDS: dict[str, tuple[float, ...]] = {
+    "prepare": (1.4, 1.8e-7),  # with all steps but sharpening; of two recordings, not fitted
     "segment": (3.1, 4.3e-3, 3.1e-7),
     "crop": (0.09, 1.7e-3, 2.8e-8),
     "train": (2.3, 0.0, 3.1e-3),
@@ -56,6 +57,7 @@ SECONDS: dict[str, tuple[float, ...]] = {
 }
 # MB of the process at the end of a stage in any case, and for each voxel of a volume that a worker has at hand
 MEMORY: dict[str, tuple[float, float]] = {
+    "prepare": (250.0, 1.0e-4),
     "segment": (511.0, 1.3e-4),
     "crop": (578.0, 2.1e-4),
     "train": (711.0, 1.0e-4),
@@ -70,7 +72,7 @@ MEMORY: dict[str, tuple[float, float]] = {
 
 
 def quantities(shape: tuple[int, ...], n_nuclei: float, config: Config) -> dict[str, tuple[float, ...]]:
-    """Returns, by stage, what its time grows with.
+    """Returns, by stage that has something to do, what its time grows with.
 
     Args:
         shape: Of the recording, T C Z Y X.
@@ -81,7 +83,9 @@ def quantities(shape: tuple[int, ...], n_nuclei: float, config: Config) -> dict[
     share = min(config.crop.training_volumes, shape[0]) / shape[0]
     larger = math.prod(config.crop.grid) / math.prod(type(config.crop)().grid)
     cropped = n_nuclei * share * larger
+    preparing: dict[str, tuple[float, ...]] = {"prepare": (voxels,)} if config.prepare.asked else {}
     return {
+        **preparing,
         "segment": (n_nuclei, voxels),
         "crop": (cropped, voxels * share),
         "train": (cropped, cropped * config.train.n_epochs),
@@ -96,7 +100,7 @@ def quantities(shape: tuple[int, ...], n_nuclei: float, config: Config) -> dict[
 
 
 def stage_needs(shape: tuple[int, ...], config: Config, n_nuclei: float | None = None) -> dict[str, StageNeeds]:
-    """Returns, by stage, what it will take.
+    """Returns, by stage that has something to do, what it will take.
 
     Args:
         shape: Of the recording, T C Z Y X.

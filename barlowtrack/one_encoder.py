@@ -5,62 +5,43 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from barlowtrack.api import prepare
 from barlowtrack.data import Progress, silent
+from barlowtrack.embedding.of_many import refuse_settings
 from barlowtrack.errors import BarlowtrackError, InputError, StorageError
-from barlowtrack.io.start import encoder_digest, open_start, start_path
-from barlowtrack.nn.facts import ENCODER_VERSION, header_bytes, said_of
+from barlowtrack.io.start import encoder_digest, open_start, refuse_misfit, start_path
 from barlowtrack.pipeline import read
 from barlowtrack.storage import RunFolder
 from barlowtrack.storage.atomic import write_bytes
 from barlowtrack.storage.folder import SUFFIX
 from barlowtrack.storage.locks import locked
+from barlowtrack.storage.shared_encoder import STATE, MadeFrom, half_made, made_from, note_names, refuse_place, write_encoder
 
 if TYPE_CHECKING:
     from barlowtrack.config import Config
     from barlowtrack.embedding.together import TrainingTogether
     from barlowtrack.nn.state import TrainState
 
+Box = tuple[tuple[int, ...], tuple[float, ...]]
+"""Voxels of a crop, and its size in um, z y x."""
+K = TypeVar("K")
+
 log = logging.getLogger(__name__)
 
 VERSION = 1
 """Raised by whoever changes what the training computes."""
-
-
-@dataclass(frozen=True)
-class MadeFrom:
-    """What an encoder for many says of itself.
-
-    Attributes:
-        key: Hash of settings, seed, start, and the crops of all recordings: same key, same encoder.
-        recordings: Their names, in order.
-        epoch: Of the training; 0: none was better than what it began with.
-    """
-
-    key: str
-    recordings: tuple[str, ...]
-    epoch: int = field(default=0, compare=False)
-
-
-def made_from(path: Path) -> MadeFrom | None:
-    """Returns what an encoder was made from; None where there is no file, or one of another origin."""
-    try:
-        with path.open("rb") as file:
-            beginning = file.read(8)
-            beginning += file.read(header_bytes(beginning) - 8)
-        facts = said_of("encoder", ENCODER_VERSION, beginning).facts
-        said = facts["together"]
-        return MadeFrom(str(said["key"]), tuple(str(name) for name in said["recordings"]), int(facts["epoch"]))
-    except (OSError, InputError, KeyError, TypeError, ValueError):
-        return None
+TO_CROPS = ("prepare", "segment", "crop")
+"""Stages that are the same whatever encoder comes after them."""
+Given = tuple[Path | None, Sequence[str]]
+"""A file of settings, and settings that come on top of it."""
 
 
 def settings_of(config_file: Path | None, overrides: Sequence[str]) -> Config:
@@ -77,21 +58,28 @@ def names_of(folders: Sequence[Path]) -> dict[Path, str]:
     return {folder: name if counts[name] == 1 else f"{folder.resolve().parent.name}/{name}" for folder, name in short.items()}
 
 
-def crops_key(folder: Path) -> str:
+def crops_key(folder: Path, given: Given | None = None) -> str:
     """Returns the key of the crops of a run folder.
 
+    Args:
+        folder: The run folder.
+        given: Settings that the crops must have been made with; None: those of the run folder.
+
     Raises:
-        StorageError: there are none, they are damaged, or of detections that there are no more.
+        StorageError: there are none, or they are not up to date: of another content of the recording, or of other settings.
+        InputError: the recording cannot be opened.
     """
     if not (folder / "run.json").is_file():
         raise StorageError(f"{folder}: no run folder; run 'barlowtrack run RECORDING --to crop' first")
-    run = RunFolder(folder)
-    detected, cropped = run.record("segment"), run.record("crop")
-    if cropped is None or run.damage(cropped):
-        raise StorageError(f"{folder}: has no crops; run 'barlowtrack run {folder} --to crop' first")
-    if detected is None or cropped.inputs.get("detections") != detected.key:
-        raise StorageError(f"{folder}: its crops are older than its detections; run 'barlowtrack run {folder} --to crop' first")
-    return cropped.key
+    config, overrides = given or (None, ())
+    job = prepare(folder, config=config, overrides=overrides)
+    planned = {item.stage.name: item for item in job.plan()}
+    for name in TO_CROPS:
+        item = planned[name]
+        if item.state != "cached":
+            why = f"{name} is {item.state}: {'; '.join(item.reasons)}"
+            raise StorageError(f"{folder}: its crops are not up to date ({why}); run 'barlowtrack run {folder} --to crop' first")
+    return planned["crop"].record.key
 
 
 def encoder_key(keys: Sequence[str], config: Config) -> str:
@@ -102,13 +90,19 @@ def encoder_key(keys: Sequence[str], config: Config) -> str:
         "train": config.train.model_dump(mode="json", exclude={"start"}),
         "seed": config.seed,
         "start": encoder_digest(path) if path else None,
-        "crops": sorted(keys),
+        "crops": sorted(set(keys)),
     }
     return hashlib.blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def train_together(
-    folders: Sequence[Path], out: Path, config: Config, *, leave_out: bool = False, progress: Progress = silent
+    folders: Sequence[Path],
+    out: Path,
+    config: Config,
+    *,
+    leave_out: bool = False,
+    given: Given | None = None,
+    progress: Progress = silent,
 ) -> tuple[MadeFrom, dict[str, str], bool]:
     """Trains one encoder on the crops of several run folders, and writes it; one that is there already is left alone.
 
@@ -116,9 +110,10 @@ def train_together(
 
     Args:
         folders: Run folders, up to date to `crop`.
-        out: The encoder's file, which [train] start takes. Beside it, OUT.training keeps the state.
+        out: The encoder's file, which [train] start takes. Beside it, OUT.json says the names, and OUT.training keeps the state.
         config: Of it, [train], [compute] and the seed count.
-        leave_out: Leave out those that have no crops, instead of refusing.
+        leave_out: Leave out those that have no crops, or crops of another size than the others, instead of refusing.
+        given: Settings that the crops must have been made with; None: those of each run folder.
         progress: Told after every epoch.
 
     Returns:
@@ -126,52 +121,94 @@ def train_together(
 
     Raises:
         InputError: crops that do not go together, settings that ask something of two recordings at once, or a place that is taken.
-        StorageError: a run folder without crops, or one in which somebody else is at work.
+        StorageError: a run folder without crops that are up to date, or one in which somebody else is at work; or a place that is part of
+            a recording or of a run.
     """
-    if out.exists() and made_from(out) is None:
-        raise InputError(f"{out}: expected a free place, or an encoder for many to replace, got something else")
-    out.parent.mkdir(parents=True, exist_ok=True)
+    refuse_settings(config.train)
     names = names_of(list(dict.fromkeys(folders)))
+    refuse_place(out, {folder: RunFolder(folder).location for folder in names if (folder / "run.json").is_file()})
+    out.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
-        keys, lost = _usable(names, held, leave_out=leave_out)
+        keys, lost = _usable(names, held, config, leave_out=leave_out, given=given)
         if not keys:
             raise InputError(f"train-encoder: none of {len(folders)} recordings can be used; {'; '.join(lost.values())}")
-        made = MadeFrom(encoder_key(list(keys.values()), config), tuple(sorted(names[folder] for folder in keys)))
+        made = MadeFrom(encoder_key(list(keys.values()), config), {names[folder]: key for folder, key in keys.items()}, 0)
         there = made_from(out)
-        if there == made:
-            return there, lost, False
-        with _alone(out.with_name(f"{out.name}.training")) as half_made:
-            state = _train(keys, half_made, config, progress)
-            write_bytes(out, state.encoder().to_bytes({"together": {"key": made.key, "recordings": list(made.recordings)}}))
-        shutil.rmtree(half_made)
+        if there is not None and there.whole and there.key == made.key:
+            made = replace(made, epoch=there.epoch)
+            if there.crops != made.crops:  # a recording is called by another name
+                note_names(out, made)
+            return made, lost, False
+        with half_made(out) as room, _alone(room):
+            state = _train(keys, room / STATE, config, progress)
+            write_encoder(out, state.encoder().to_bytes({"together": {"key": made.key}}), made)
         if not state.best:
             log.warning("no epoch was better than the start: the encoder is the one that training began with")
     return replace(made, epoch=state.best), lost, True
 
 
-def _usable(names: Mapping[Path, str], held: ExitStack, *, leave_out: bool) -> tuple[dict[Path, str], dict[str, str]]:
+def _usable(
+    names: Mapping[Path, str], held: ExitStack, config: Config, *, leave_out: bool, given: Given | None
+) -> tuple[dict[Path, str], dict[str, str]]:
     """Returns the keys of the crops that can be used, and why others cannot; nobody may change these run folders meanwhile."""
     keys: dict[Path, str] = {}
     lost: dict[str, str] = {}
+    boxes: dict[Path, Box] = {}
     for folder, name in names.items():
         try:
-            key = crops_key(folder)
-            held.enter_context(RunFolder(folder).share())
-            if not len(read("crops", RunFolder(folder))):
-                raise StorageError(f"{folder}: no volume has two nuclei")
+            with ExitStack() as mine:
+                mine.enter_context(_unchanged(folder))
+                key = crops_key(folder, given)
+                crops = read("crops", RunFolder(folder))
+                if not len(crops):
+                    raise StorageError(f"{folder}: no volume has two nuclei")
+                held.push(mine.pop_all())
         except BarlowtrackError as error:
             if not leave_out:
                 raise
             lost[name] = str(error)
             continue
+        boxes[folder] = (crops.window, crops.size_um)
         if key in keys.values():
             log.info("%s: the same crops a second time; they count once", folder)
         else:
             keys[folder] = key
+    if leave_out:
+        for folder, why in misfits(boxes, config).items():
+            lost[names[folder]] = f"{folder}: {why}"
+            keys.pop(folder, None)
     return keys, lost
 
 
-def _train(keys: dict[Path, str], half_made: Path, config: Config, progress: Progress) -> TrainState:
+def _unchanged(folder: Path) -> AbstractContextManager[None]:
+    """Keeps a run folder as it is; one that is not there is told later."""
+    return RunFolder(folder).share() if (folder / "run.json").is_file() else nullcontext()
+
+
+def misfits(boxes: Mapping[K, Box], config: Config) -> dict[K, str]:
+    """Says whose crops cannot go with the others: with the encoder that training begins with, or else with those of the most recordings.
+
+    Args:
+        boxes: Voxels and size of each one's crops, in order.
+        config: Of it, [train] counts.
+    """
+    if not boxes:
+        return {}
+    if start_path(config.train) is None:
+        window, size_um = Counter(boxes.values()).most_common(1)[0][0]
+        told = f"[crop] grid = {list(window)} and size_um = {list(size_um)}"
+        said = f"its crops are of another size than those of the others; give it {told}"
+        return {one: said for one, box in boxes.items() if box != (window, size_um)}
+    found = {}
+    for one, (window, size_um) in boxes.items():
+        try:
+            refuse_misfit(config.train, config.crop.model_copy(update={"grid": window, "size_um": size_um}))
+        except InputError as error:
+            found[one] = str(error)
+    return found
+
+
+def _train(keys: dict[Path, str], kept: Path, config: Config, progress: Progress) -> TrainState:
     from barlowtrack.embedding.together import Part, TrainingTogether
     from barlowtrack.nn.state import TrainState
 
@@ -180,15 +217,14 @@ def _train(keys: dict[Path, str], half_made: Path, config: Config, progress: Pro
         for folder, key in keys.items()
     ]
     training = TrainingTogether(parts, open_start(config.train), config.train, config.compute, config.seed)
-    kept = half_made / "state.safetensors"
     state = None
     if kept.exists():
         try:
             state = TrainState.from_bytes(kept.read_bytes())
             training.resume(state)
-            log.warning("%s: goes on after epoch %d", half_made, state.epoch)
+            log.warning("%s: goes on after epoch %d", kept.parent, state.epoch)
         except InputError as error:
-            log.warning("%s: half-made work cannot be used (%s); starting over", half_made, error)
+            log.warning("%s: half-made work cannot be used (%s); starting over", kept.parent, error)
             training, state = TrainingTogether(parts, open_start(config.train), config.train, config.compute, config.seed), None
     for now in _epochs(training, state, config.train.n_epochs, progress):
         write_bytes(kept, now.to_bytes())

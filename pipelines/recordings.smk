@@ -53,6 +53,11 @@ def after(rule, *stages, whole=()):
     return found
 
 
+def prepared(wildcards):
+    """The job that goes before all others of a recording that is cut into pieces, where its pictures are to be put right."""
+    return [f"done/{wildcards.name}.prepare"] if RECORDINGS[wildcards.name]["prepares"] else []
+
+
 learned = after("learn", "segment", "crop", "train", whole=["embed"])
 
 
@@ -64,7 +69,7 @@ def wants(what, rule, *also):
 
     def amount(wildcards, attempt):
         job = RECORDINGS[wildcards.name]
-        needs = [job["needs"][name] for name in ([rule] if job["spans"] else [rule, *also])]
+        needs = [job["needs"][name] for name in ([rule] if job["spans"] else [rule, *also]) if name in job["needs"]]
         if what == "mem_mb":
             return max(need["mem_mb"] for need in needs) * attempt
         share = len(job["spans"]) if getattr(wildcards, "span", "") else 1
@@ -88,8 +93,25 @@ rule all:
         expand("done/{name}.finish", name=RECORDINGS),
 
 
+# What is wrong with the pictures, where the settings ask to put them right: pieces of all stages are made of pictures that are right.
+rule prepare:
+    output:
+        touch("done/{name}.prepare"),
+    params:
+        line=verb("run", "--to", "prepare", taking=False),
+    log:
+        "logs/{name}.prepare.log",
+    resources:
+        mem_mb=wants("mem_mb", "prepare"),
+        runtime=wants("minutes", "prepare"),
+    shell:
+        "{params.line} > {log:q} 2>&1"
+
+
 # Nuclei of some volumes.
 rule segment:
+    input:
+        prepared,
     output:
         touch("done/{name}.segment.{span}"),
     params:
@@ -107,6 +129,7 @@ rule segment:
 # Crops of a recording that the encoder of all is trained on. One that fails is left out, and says why when its own turn comes.
 rule crops:
     input:
+        prepared,
         pieces("segment"),
     output:
         touch("done/{name}.crops"),
@@ -115,8 +138,8 @@ rule crops:
     log:
         "logs/{name}.crops.log",
     resources:
-        mem_mb=wants("mem_mb", "segment"),
-        runtime=wants("minutes", "segment"),
+        mem_mb=wants("mem_mb", "segment", "prepare"),
+        runtime=wants("minutes", "segment", "prepare"),
         gpu=1,
     shell:
         "{params.line} > {log:q} 2>&1 || echo left out >> {log:q}"
@@ -143,6 +166,7 @@ rule encoder:
 # The nuclei that are left, crops, and an encoder; embeddings, too, where the recording is not cut into pieces.
 rule learn:
     input:
+        prepared,
         pieces("segment"),
         ["done/encoder"] if ENCODER else [],
     output:
@@ -152,8 +176,8 @@ rule learn:
     log:
         "logs/{name}.learn.log",
     resources:
-        mem_mb=wants("mem_mb", "learn", "segment", "embed"),
-        runtime=wants("minutes", "learn", "segment", "embed"),
+        mem_mb=wants("mem_mb", "learn", "prepare", "segment", "embed"),
+        runtime=wants("minutes", "learn", "prepare", "segment", "embed"),
         gpu=1,
     shell:
         "{params.line} > {log:q} 2>&1"
@@ -162,6 +186,7 @@ rule learn:
 # Embeddings of some volumes.
 rule embed:
     input:
+        prepared,
         learned,
     output:
         touch("done/{name}.embed.{span}"),
@@ -180,6 +205,7 @@ rule embed:
 # Embeddings put together, and who is who; only where light is measured in pieces, which need it.
 rule identify:
     input:
+        prepared,
         learned,
         pieces("embed"),
     output:
@@ -198,6 +224,7 @@ rule identify:
 # Light of some volumes.
 rule measure:
     input:
+        prepared,
         learned,
         after("identify", "embed", "identify"),
     output:
@@ -216,6 +243,7 @@ rule measure:
 # Everything that is left: identities, light, tracks, traces, the report.
 rule finish:
     input:
+        prepared,
         learned,
         pieces("measure"),
     output:

@@ -5,9 +5,9 @@ there, GPUs where there are none. Disasters are ordered beforehand, in disasters
 
     {"rule": "learn", "state": "OUT_OF_MEMORY", "when": [FILE, TEXT], "unless_more": "mem"}
 
-The job is killed as soon as the file holds the text, unless it asks for more of it than the first such job did ("mem", "time"),
-or runs on another node than the first did ("node"). State HANGS stops it and says nothing, as a node that hangs. With FAKE_SLURM_AT_ONCE
-set, jobs are not run: what they would make is touched.
+The job is killed as soon as the file holds the text ("when": null, before it does anything), unless it asks for more of it than the first
+such job did ("mem", "time"), or runs on another node than the first did ("node"). State HANGS stops it and says nothing, as a node that
+hangs. With FAKE_SLURM_AT_ONCE set, jobs are not run: what they would make is touched.
 """
 
 import argparse
@@ -136,6 +136,9 @@ def node(words: list[str]) -> None:
     job = _here() / "jobs" / words[0]
     asked = json.loads((job / "asked.json").read_text())
     disaster = _disaster(asked)
+    if disaster and disaster["when"] is None:
+        _write(job / "state", disaster["state"])
+        return
     environment = {**os.environ, "SLURM_JOB_ID": words[0]}
     with open(asked["output"].replace("%j", words[0]), "wb") as output:
         script = subprocess.Popen(["sh", "-c", asked["wrap"]], cwd=asked["folder"], env=environment, stdout=output, stderr=output)

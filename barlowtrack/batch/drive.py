@@ -10,17 +10,18 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from barlowtrack.errors import InputError, StorageError
+from barlowtrack.batch import left_over
+from barlowtrack.batch.left_over import SAID
+from barlowtrack.errors import InputError
 from barlowtrack.storage.locks import locked
 
 RECIPES = Path(__file__).parent / "pipelines"
 WORKFLOW = RECIPES / "recordings.smk"
-WORK, DONE, LOGS, SAID = "work.json", "done", "logs", "snakemake.log"
+WORK, DONE, LOGS = "work.json", "done", "logs"
 _SECONDS = 0.5
 _PATIENCE = 30.0
 
@@ -50,10 +51,10 @@ def find_profile(profile: str | None) -> Path | None:
     """
     if profile is None:
         return None
-    path = Path(profile) if "/" in profile or Path(profile).is_dir() else RECIPES / "profiles" / profile
+    ours = sorted(child.name for child in (RECIPES / "profiles").iterdir())
+    path = RECIPES / "profiles" / profile if profile in ours else Path(profile)  # a folder that is called so: ./slurm
     if not (path / "config.yaml").is_file():
-        ours = ", ".join(sorted(child.name for child in (RECIPES / "profiles").iterdir()))
-        raise InputError(f"--profile {profile}: expected one of {ours}, or a folder with a config.yaml")
+        raise InputError(f"--profile {profile}: expected one of {', '.join(ours)}, or a folder with a config.yaml")
     return path.absolute()
 
 
@@ -83,13 +84,18 @@ def run_batch(state: Path, lock: int, *, jobs: int, profile: Path | None = None,
     shutil.rmtree(state / DONE, ignore_errors=True)  # what is done is known by the run folders
     shutil.rmtree(state / LOGS, ignore_errors=True)
     command = _command(state, jobs, profile)
+    left_over.begin(state, os.getpid())
     with (state / SAID).open("wb") as said:
         engine = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, start_new_session=True, pass_fds=[lock])
         try:
-            return _watched(engine, state / DONE, told or _silent)
+            left_over.begin(state, os.getpid(), engine.pid)
+            code = _watched(engine, state / DONE, told or _silent)
         except BaseException:
             _stop(engine)
             raise
+    if code == 0:  # all jobs were waited for
+        left_over.end(state)
+    return code
 
 
 def _command(state: Path, jobs: int, profile: Path | None) -> list[str]:
@@ -114,48 +120,6 @@ def plan_jobs(state: Path, *, jobs: int, profile: Path | None = None) -> dict[st
         raise InputError(f"Snakemake cannot make a plan: {' '.join(lines[-3:])[:500]}")
     table = (said.stderr + said.stdout).partition("Job stats:")[2]
     return {rule: int(count) for rule, count in re.findall(r"^([a-z]+) +(\d+)$", table, re.MULTILINE) if rule not in ("all", "total")}
-
-
-def stop_left_over(state: Path) -> list[str]:
-    """Cancels what a batch that was killed left on a cluster: its jobs would keep the run folders from those to come. What they made stays.
-
-    Returns:
-        The numbers of the jobs.
-
-    Raises:
-        StorageError: they do not end.
-    """
-    run = _run_on_cluster(state / SAID)
-    if run is None or shutil.which("squeue") is None or shutil.which("scancel") is None:
-        return []
-    left = _queued(run)
-    if left:
-        subprocess.run(["scancel", *left], check=False, capture_output=True, timeout=_PATIENCE)
-    end = time.monotonic() + _PATIENCE
-    while left and _queued(run):
-        if time.monotonic() > end:
-            raise StorageError(f"{state.parent}: jobs {', '.join(left)} of the batch before do not end; see squeue, scancel")
-        time.sleep(_SECONDS)
-    return left
-
-
-def _run_on_cluster(said: Path) -> str | None:
-    """Returns the name that all jobs of the batch before had on the cluster."""
-    try:
-        found = re.findall(r"^SLURM run ID: (\S+)$", said.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
-    except OSError:
-        return None
-    return found[-1] if found else None
-
-
-def _queued(run: str) -> list[str]:
-    try:
-        told = subprocess.run(
-            ["squeue", "--noheader", "--name", run, "--format", "%i"], capture_output=True, text=True, timeout=_PATIENCE, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return []
-    return told.stdout.split()
 
 
 def _silent(name: str, job: str) -> None:

@@ -18,6 +18,7 @@ SAFE_MB = 2.0
 LEAST_MB = 4000.0  # libraries that talk to a GPU may take half of it
 
 RULES = {
+    "prepare": ("prepare",),
     "segment": ("segment",),
     "learn": ("crop", "train"),
     "embed": ("embed",),
@@ -46,6 +47,8 @@ def needs_of(recording: Recording, config: Config) -> dict[str, Needs]:
     stages = stage_needs(recording.shape, config)
     found = {}
     for rule, names in RULES.items():
+        if not set(names) <= set(stages):  # nothing is to be prepared
+            continue
         seconds = sum(stages[name].seconds for name in names)
         mem_mb = max(LEAST_MB, SAFE_MB * max(stages[name].mem_mb for name in names))
         found[rule] = Needs(math.ceil(mem_mb), max(LEAST_MINUTES, math.ceil(SAFELY * seconds / 60)))

@@ -11,8 +11,9 @@ from typing import Literal
 import numpy as np
 
 from barlowtrack.api import Run
-from barlowtrack.batch.drive import DONE, LOGS, SAID
+from barlowtrack.batch.drive import DONE, LOGS
 from barlowtrack.batch.found import Found
+from barlowtrack.batch.left_over import SAID
 from barlowtrack.batch.worklist import Work, make_work
 from barlowtrack.errors import BarlowtrackError
 

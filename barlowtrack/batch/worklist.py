@@ -14,6 +14,7 @@ from barlowtrack.api import prepare
 from barlowtrack.batch.found import Found
 from barlowtrack.batch.jobs import LEAST_MINUTES, Needs, needs_of
 from barlowtrack.errors import BarlowtrackError, InputError
+from barlowtrack.one_encoder import Box
 from barlowtrack.storage.atomic import write_bytes
 
 FORMAT = 1
@@ -29,6 +30,8 @@ class Work:
         n_volumes: Of the recording; 0 where it could not be opened.
         needs: What the jobs of each rule want of a machine.
         error: Why it cannot be worked on; empty where it can.
+        crops: Key that its crops will have, or have; empty where it could not be opened.
+        box: Voxels of its crops, and their size in um; None likewise.
     """
 
     found: Found
@@ -36,6 +39,8 @@ class Work:
     n_volumes: int
     needs: Mapping[str, Needs]
     error: str = ""
+    crops: str = ""
+    box: Box | None = None
 
 
 def make_work(found: Found, settings: Sequence[str] = ()) -> Work:
@@ -49,8 +54,11 @@ def make_work(found: Found, settings: Sequence[str] = ()) -> Work:
         config, overrides = given(settings)
         job = prepare(found.path, out=found.folder, config=config, overrides=overrides)
         recording = job.recording()
-        stages = tuple(item.stage.name for item in job.plan() if item.state != "cached")
-        return Work(found, stages, recording.n_volumes, needs_of(recording, job.config))
+        planned = job.plan()
+        stages = tuple(item.stage.name for item in planned if item.state != "cached")
+        crops = next(item.record.key for item in planned if item.stage.name == "crop")
+        box = (job.config.crop.grid, job.config.crop.size_um)
+        return Work(found, stages, recording.n_volumes, needs_of(recording, job.config), crops=crops, box=box)
     except BarlowtrackError as error:
         return Work(found, (), 0, {}, str(error))
 
@@ -82,11 +90,13 @@ def make_worklist(
     recordings = {}
     for work in works:
         if work.stages:
+            cut = spans(work.n_volumes, volumes_a_job)
             recordings[work.found.name] = {
                 "target": [str(work.found.path.absolute()), "--out", str(work.found.folder.absolute()), *settings],
                 "taking": list(taking),
                 "left": list(work.stages),
-                "spans": spans(work.n_volumes, volumes_a_job),
+                "spans": cut,
+                "prepares": bool(cut) and "prepare" in work.stages and "prepare" in work.needs,  # pieces want it done before
                 "needs": {rule: asdict(needs) for rule, needs in work.needs.items()},
             }
     # from here settings name files, not from where Snakemake works

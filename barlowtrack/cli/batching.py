@@ -36,7 +36,7 @@ def _show_profile(context: click.Context, _: click.Parameter, name: str | None) 
 @click.option(
     "--one-encoder",
     metavar="N|NAMES|all",
-    help="Train one encoder on N recordings, or on those named (a,b,c), and let all take it; see train-encoder.",
+    help="Train one encoder on N recordings, or on those named (a,b,c; 5, is one called 5), and let all take it; see train-encoder.",
 )
 @click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="TOML file of settings, for all of them.")
 @click.option("--set", "overrides", multiple=True, metavar="NAME=VALUE", help="One setting, for all of them; repeatable.")
@@ -62,8 +62,9 @@ def batch(
     Ends with a table, and the page FOLDER/barlowtrack-batch/batch.html. Stopped, or killed, it is simply started again.
     """
     from barlowtrack.batch import find_recordings, make_worklist, outcomes, run_batch
-    from barlowtrack.batch.drive import WORK, alone, find_profile, plan_jobs, refuse_without_engine, stop_left_over
+    from barlowtrack.batch.drive import WORK, alone, find_profile, plan_jobs, refuse_without_engine
     from barlowtrack.batch.found import STATE
+    from barlowtrack.batch.left_over import stop_left_over
     from barlowtrack.batch.page import write_page
     from barlowtrack.batch.together import plan_together, told
     from barlowtrack.batch.worklist import make_work
@@ -82,7 +83,7 @@ def batch(
         if one_encoder is None:
             works = [make_work(one, settings) for one in found]
         else:
-            together, works = plan_together(one_encoder, found, state, settings)
+            together, works = plan_together(one_encoder, found, state, settings, pattern)
             encoder = told(together, works, settings)
         taking = together.options if together else ()
         make_worklist(works, state / WORK, settings=settings, volumes_a_job=volumes_a_job, taking=taking, encoder=encoder)
@@ -90,6 +91,8 @@ def batch(
         if dry_run:
             _show_jobs(plan_jobs(state, jobs=jobs, profile=chosen) if any(work.stages for work in works) else {})
             return
+        if together:
+            together.remember()
         failed = 0
         if any(work.stages for work in works):
             failed = run_batch(state, lock, jobs=jobs, profile=chosen, told=None if quiet else _tell)
@@ -110,7 +113,9 @@ def batch(
 def _show_plan(works: Sequence[Work], together: Together | None, *, quiet: bool) -> None:
     if together and not quiet:
         said = "done already" if together.current else "to be trained"
-        click.echo(f"one encoder for all, on {', '.join(one.name for one in together.chosen)}: {said}", err=True)
+        click.echo(f"one encoder for all, on {', '.join(one.found.name for one in together.chosen)}: {said}", err=True)
+        for name, why in together.unlike.items():
+            click.echo(f"{name}: is not trained on, and cannot take that encoder: {why}", err=True)
     for work in works:
         if not quiet:
             said = f"cannot be used: {work.error}" if work.error else ", ".join(work.stages) or "done already"

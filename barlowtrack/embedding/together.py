@@ -17,6 +17,7 @@ from torch import Tensor
 
 from barlowtrack.config import ComputeConfig, TrainConfig
 from barlowtrack.data import CropBatch, Crops, Detections, IntArray
+from barlowtrack.embedding.of_many import refuse_settings
 from barlowtrack.embedding.sample import spread
 from barlowtrack.embedding.training import ROTATION_DEG, Training, measured_turn
 from barlowtrack.errors import InputError
@@ -25,9 +26,6 @@ from barlowtrack.nn.encoder import Encoder
 from barlowtrack.nn.resume import split
 
 log = logging.getLogger(__name__)
-
-ACROSS_VOLUMES = ("moco",)
-"""Objectives that hold a volume against those before it, which would be other animals."""
 
 _WATCHED_IN_ALL = 20
 _FEWEST_A_RECORDING = 3  # for round trips
@@ -136,6 +134,7 @@ class _Joined:
 
 
 def _refuse(parts: Sequence[Part], config: TrainConfig) -> None:
+    refuse_settings(config)
     if not parts:
         raise InputError("train-encoder: expected recordings with crops, got none")
     one = parts[0]
@@ -144,12 +143,6 @@ def _refuse(parts: Sequence[Part], config: TrainConfig) -> None:
             raise InputError(f"{part.name}: expected crops of at least one volume with two nuclei, got none")
         if (part.crops.window, part.crops.size_um) != (one.crops.window, one.crops.size_um):
             raise InputError(f"{part.name}: its crops are of another size than those of {one.name}; give both one [crop] grid and size_um")
-    if config.mode == "zero-shot":
-        raise InputError("train-encoder: mode zero-shot takes an encoder as it is; expected fine-tune or scratch")
-    if config.rounds:
-        raise InputError("train-encoder: self-training follows neurons through one recording; expected rounds = 0")
-    if config.objective in ACROSS_VOLUMES:
-        raise InputError(f"train-encoder: {config.objective} holds a volume against those before it, which may be other animals")
 
 
 _NONE = np.zeros(0)

@@ -1,5 +1,6 @@
 """One encoder of the crops of several recordings: from run folders to a file that all can start from."""
 
+import json
 import shutil
 
 import numpy as np
@@ -7,10 +8,15 @@ import pytest
 from click.testing import CliRunner
 
 import barlowtrack as bt
+from barlowtrack.batch import find_recordings
+from barlowtrack.batch.jobs import Needs
+from barlowtrack.batch.together import Memory, Together
+from barlowtrack.batch.worklist import make_work
 from barlowtrack.cli.main import cli
 from barlowtrack.config import load
 from barlowtrack.errors import InputError, StorageError
-from barlowtrack.one_encoder import made_from, train_together
+from barlowtrack.one_encoder import train_together
+from barlowtrack.storage.shared_encoder import made_from
 from tests.conftest import FAST
 
 CONFIG = load(None, FAST)
@@ -39,7 +45,7 @@ def trained(cropped, tmp_path_factory):
     made, lost, did = train_together(runs(cropped, "a", "b"), out, CONFIG)
     assert (made.recordings, lost, did) == (("a", "b"), {}, True)
     assert made_from(out).epoch == made.epoch
-    assert sorted(path.name for path in out.parent.iterdir()) == ["one.safetensors"]
+    assert sorted(path.name for path in out.parent.iterdir()) == ["one.safetensors", "one.safetensors.json"]
     return out
 
 
@@ -48,6 +54,7 @@ def test_the_same_recordings_make_the_same_bytes_in_any_order_and_nothing_twice(
     train_together(runs(cropped, "b", "a", "b"), out, CONFIG)
     assert out.read_bytes() == trained.read_bytes()
     before = out.stat().st_mtime_ns
+    assert made_from(out).whole
     assert train_together(runs(cropped, "a", "b"), out, CONFIG)[2] is False
     assert out.stat().st_mtime_ns == before
     train_together(runs(cropped, "a"), out, CONFIG)
@@ -120,6 +127,95 @@ def test_a_file_that_is_no_encoder_for_many_is_not_replaced(cropped, tmp_path):
     (tmp_path / "mine.safetensors").write_bytes(b"precious")
     with pytest.raises(InputError, match="free place"):
         train_together(runs(cropped, "a"), tmp_path / "mine.safetensors", CONFIG)
+
+
+@pytest.fixture
+def season(cropped, trained, tmp_path):
+    """A copy of both animals, their results, and their encoder, to be changed."""
+    shutil.copytree(cropped, tmp_path / "season")
+    for path in trained.parent.iterdir():
+        shutil.copy(path, tmp_path)
+    return tmp_path / "season"
+
+
+def test_crops_of_files_that_were_replaced_are_not_trained_on(season, tmp_path):
+    shutil.copy(sorted((season / "a").iterdir())[3], sorted((season / "b").iterdir())[3])
+    with pytest.raises(StorageError, match=r"b\.barlowtrack: its crops are not up to date .*files changed.*--to crop' first"):
+        train_together(runs(season, "a", "b"), tmp_path / "x.safetensors", CONFIG)
+    made, lost, _ = train_together(runs(season, "a", "b"), tmp_path / "x.safetensors", CONFIG, leave_out=True)
+    assert made.recordings == ("a",)
+    assert "not up to date" in lost["b"]
+    given = (None, ["segment.radius_um=[2, 2]"])  # in a batch its settings count
+    with pytest.raises(InputError, match=r"none of 1 recordings can be used; .*segment is stale"):
+        train_together(runs(season, "a"), tmp_path / "y.safetensors", CONFIG, leave_out=True, given=given)
+
+
+def test_another_name_trains_nothing_and_changes_no_byte_of_the_encoder(season, trained, tmp_path):
+    (season / "b").rename(season / "c")
+    (season / "b.barlowtrack").rename(season / "c.barlowtrack")
+    bt.prepare(season / "c").run(upto="crop")
+    made, _, did = train_together(runs(season, "a", "c"), tmp_path / "one.safetensors", CONFIG)
+    assert not did
+    assert made.recordings == made_from(tmp_path / "one.safetensors").recordings == ("a", "c")
+    assert (tmp_path / "one.safetensors").read_bytes() == trained.read_bytes()
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_an_encoder_that_was_cut_off_is_made_again(season, trained, tmp_path, alone):
+    out = tmp_path / "one.safetensors"
+    out.write_bytes(trained.read_bytes()[:-8])
+    if alone:
+        (tmp_path / "one.safetensors.json").unlink()
+    assert not made_from(out).whole
+    assert train_together(runs(season, "a", "b"), out, CONFIG)[2]
+    assert out.read_bytes() == trained.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("a/x.safetensors", "lies in the recording a"),
+        ("a.barlowtrack/x.safetensors", "lies in the run folder a.barlowtrack"),
+        ("a.barlowtrack/encoder.safetensors", "is a part of the run folder"),
+    ],
+)
+def test_no_encoder_goes_into_a_recording_or_its_results(cropped, place, said):
+    before = sorted(cropped.rglob("*"))
+    with pytest.raises(StorageError, match=said):
+        train_together(runs(cropped, "a"), cropped / place, CONFIG)
+    assert sorted(cropped.rglob("*")) == before
+
+
+def test_a_folder_that_no_training_made_is_not_taken_away(cropped, tmp_path):
+    mine = tmp_path / "x.safetensors.training" / "thesis.txt"
+    mine.parent.mkdir()
+    mine.write_text("precious")
+    with pytest.raises(StorageError, match="no training made it"):
+        train_together(runs(cropped, "a"), tmp_path / "x.safetensors", CONFIG)
+    (mine.parent / "barlowtrack-training").touch()
+    train_together(runs(cropped, "a"), tmp_path / "x.safetensors", CONFIG)
+    assert [path.name for path in mine.parent.iterdir()] == ["thesis.txt"]
+
+
+def test_crops_of_another_size_are_left_out_or_refused(season, tmp_path):
+    bt.prepare(season / "b", overrides=["crop.grid=[4, 12, 12]"]).run(upto="crop")
+    with pytest.raises(InputError, match="another size"):
+        train_together(runs(season, "a", "b"), tmp_path / "x.safetensors", CONFIG)
+    made, lost, _ = train_together(runs(season, "a", "b"), tmp_path / "x.safetensors", CONFIG, leave_out=True)
+    assert made.recordings == ("a",)
+    assert "give it [crop] grid = [4, 16, 16]" in lost["b"]
+
+
+def test_crops_that_came_after_the_training_count_in_the_next_batch(season, tmp_path):
+    out = tmp_path / "encoder.safetensors"
+    train_together(runs(season, "a"), out, CONFIG)
+    works = tuple(make_work(one) for one in find_recordings(season))
+    together = Together(out, works, False, Needs(0, 0), (), CONFIG, Memory(), {})
+    (tmp_path / "done").mkdir()
+    (tmp_path / "done" / "encoder").touch()
+    assert "trained on a. " in together.note()
+    assert "Left out, for they have no crops: b." in together.note()
+    assert json.loads((tmp_path / "encoder.choice.json").read_text())["left_out"] == {}
 
 
 def test_a_batch_is_one_volume_of_one_recording_and_all_are_watched(cropped):

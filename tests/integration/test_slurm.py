@@ -9,12 +9,14 @@ import sys
 import time
 
 import pytest
+from click.testing import CliRunner
 
 from barlowtrack.api import prepare
 from barlowtrack.batch import find_recordings, make_worklist
 from barlowtrack.batch.drive import WORK, alone, find_profile, plan_jobs, run_batch
 from barlowtrack.batch.found import STATE
 from barlowtrack.batch.worklist import make_work
+from barlowtrack.cli.main import cli
 from tests import fake_slurm
 from tests.conftest import FAST
 
@@ -43,14 +45,14 @@ def test_every_job_asks_the_cluster_for_what_it_wants(season, profile, tmp_path,
     for name, value in fake_slurm.install(cluster, []).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("FAKE_SLURM_AT_ONCE", "1")
-    works = [make_work(one) for one in find_recordings(season)]
+    works = [make_work(one, ("--set", "prepare.hot_pixels=true")) for one in find_recordings(season)]
     state = season / STATE
     with alone(state) as lock:
         encoder = {"line": ["train-encoder", "a.barlowtrack"], "from": ["worm_1"], "needs": {"mem_mb": 3210, "minutes": 45}}
         make_worklist(works, state / WORK, volumes_a_job=4, encoder=encoder)
         assert run_batch(state, lock, jobs=1, profile=profile) == 0, (state / "snakemake.log").read_text()
     asked = fake_slurm.submitted(cluster)
-    rules = ["segment"] * 2 + ["crops", "encoder", "learn"] + ["embed"] * 2 + ["identify"] + ["measure"] * 2 + ["finish"]
+    rules = ["prepare"] + ["segment"] * 2 + ["crops", "encoder", "learn"] + ["embed"] * 2 + ["identify"] + ["measure"] * 2 + ["finish"]
     assert [job["rule"] for job in asked] == rules
     needs = json.loads((state / WORK).read_text())["recordings"]["worm_1"]["needs"]
     needs |= {"crops": needs["segment"], "encoder": encoder["needs"]}
@@ -77,15 +79,16 @@ def test_a_dry_run_says_which_jobs_there_would_be_and_refuses_a_profile_that_is_
 
 
 @pytest.mark.slow
-def test_jobs_that_the_cluster_kills_are_repeated_and_a_killed_batch_goes_on(season, profile, tmp_path):
+def test_jobs_that_the_cluster_kills_are_repeated_and_a_killed_batch_goes_on(season, profile, tmp_path, monkeypatch):
     logs, cluster = season / STATE / "logs", tmp_path / "cluster"
-    began = {rule: [str(logs / f"worm_1.{rule}.log"), ""] for rule in ("learn", "finish")}
-    environment = fake_slurm.install(cluster, [{"rule": "learn", "state": "HANGS", "when": began["learn"], "unless_more": "mem"}])
+    began = [str(logs / "worm_1.learn.log"), ""]
+    for name, value in fake_slurm.install(cluster, [{"rule": "learn", "state": "HANGS", "when": began, "unless_more": "mem"}]).items():
+        monkeypatch.setenv(name, value)
     settings = [part for text in [*FAST, "segment.method=log"] for part in ("--set", text)]
-    command = [sys.executable, "-m", "barlowtrack", "batch", str(season), "--profile", str(profile), *settings]
+    words = ["batch", str(season), "--profile", str(profile), *settings]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     try:
-        first = subprocess.Popen(command, env=environment, start_new_session=True, **quiet)
+        first = subprocess.Popen([sys.executable, "-m", "barlowtrack", *words], start_new_session=True, **quiet)
         end = time.monotonic() + 120
         while not (logs / "worm_1.learn.log").exists():
             assert time.monotonic() < end
@@ -95,15 +98,15 @@ def test_jobs_that_the_cluster_kills_are_repeated_and_a_killed_batch_goes_on(sea
         fake_slurm.order(
             cluster,
             [
-                {"rule": "learn", "state": "OUT_OF_MEMORY", "when": began["learn"], "unless_more": "mem"},
-                {"rule": "finish", "state": "NODE_FAIL", "when": began["finish"], "unless_more": "node"},
+                {"rule": "learn", "state": "OUT_OF_MEMORY", "when": None, "unless_more": "mem"},
+                {"rule": "finish", "state": "NODE_FAIL", "when": None, "unless_more": "node"},
             ],
         )
-        said = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+        said = CliRunner().invoke(cli, words)
     finally:
         fake_slurm.stop_all(cluster)
-    assert said.returncode == 0, said.stderr
-    assert "cancelled what a batch that was killed left on the cluster: jobs 1" in said.stderr
+    assert said.exit_code == 0, said.output
+    assert "cancelled what a batch that was killed left on the cluster: jobs 1" in said.output
     asked = fake_slurm.submitted(cluster)
     assert [(job["rule"], job["state"]) for job in asked] == [
         ("learn", "CANCELLED"),

@@ -66,7 +66,7 @@ def test_the_list_holds_what_is_left_to_do(tiny_worm, tmp_path):
     make(tmp_path, "bad/1.tif", "bad/2.tif")
     bad = Found("bad", tmp_path / "bad", tmp_path / "bad.barlowtrack")
     works = [make_work(one, ("--set", "track.min_probability=0.4")) for one in (good, bad)]
-    assert works[0].stages[0] == "segment"
+    assert works[0].stages[:2] == ("prepare", "segment")
     assert not works[0].error
     assert not works[1].stages
     assert "bad" in works[1].error
@@ -76,9 +76,18 @@ def test_the_list_holds_what_is_left_to_do(tiny_worm, tmp_path):
     one = said["recordings"]["good"]
     assert one["target"][1:] == ["--out", str(good.folder), "--set", "track.min_probability=0.4"]
     assert one["spans"] == ["0-5", "5-8"]
+    assert not one["prepares"]  # no setting asks for it
     assert all(os.path.isabs(path) for path in one["target"][:1])
     with pytest.raises(InputError, match="expected 1 or more, got 0"):
         make_worklist(works, tmp_path / "work.json", volumes_a_job=0)
+
+
+def test_pictures_are_prepared_before_pieces_where_the_settings_ask_for_it(tiny_worm, tmp_path):
+    work = make_work(Found("good", tiny_worm / "recording", tmp_path / "good.barlowtrack"), ("--set", "prepare.hot_pixels=true"))
+    assert work.needs["prepare"].minutes >= 15
+    for volumes_a_job, prepares in ((5, True), (None, False)):  # in one piece, the first job does it
+        make_worklist([work], tmp_path / "work.json", volumes_a_job=volumes_a_job)
+        assert json.loads((tmp_path / "work.json").read_text())["recordings"]["good"]["prepares"] is prepares
 
 
 def test_longer_recordings_want_more_time_and_no_more_memory_for_volumes():
@@ -104,8 +113,10 @@ def test_two_batches_of_one_folder_keep_each_other_out(tmp_path):
         pass
 
 
-def test_profiles_are_found_by_name_and_by_path(tmp_path):
+def test_profiles_are_found_by_name_and_by_path(tmp_path, monkeypatch):
     assert find_profile(None) is None
+    (tmp_path / "slurm").mkdir()
+    monkeypatch.chdir(tmp_path)  # where a folder of results has the name of a profile
     assert (find_profile("slurm") / "config.yaml").is_file()
     (tmp_path / "config.yaml").write_text("jobs: 1\n")
     assert find_profile(str(tmp_path)) == tmp_path
@@ -186,61 +197,6 @@ def test_what_the_cluster_stopped_is_told_as_the_cluster_says_it(tmp_path):
     (tmp_path / "snakemake.log").write_text(said)
     assert _last_words(tmp_path / "logs", "w") == "stopped by the cluster: out of memory (see logs/w.learn.log, and snakemake.log)"
     assert "without a word" in _last_words(tmp_path / "logs", "v")
-
-
-def test_jobs_of_a_batch_before_are_looked_for_under_its_own_name_only(tmp_path, monkeypatch):
-    from barlowtrack.batch.drive import stop_left_over
-
-    tools, asked = tmp_path / "bin", tmp_path / "asked"
-    tools.mkdir()
-    for name, does in (("squeue", 'test -e "$0.ended" || echo 12'), ("scancel", f"touch {tools}/squeue.ended")):
-        (tools / name).write_text(f'#!/bin/sh\necho {name} "$@" >> {asked}\n{does}\n')
-        (tools / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
-    assert stop_left_over(tmp_path) == []
-    assert not asked.exists()
-    (tmp_path / "snakemake.log").write_text("Building DAG\nSLURM run ID: a-b\n")
-    assert stop_left_over(tmp_path) == ["12"]
-    assert asked.read_text().splitlines()[:2] == ["squeue --noheader --name a-b --format %i", "scancel 12"]
-
-
-def test_recordings_to_train_on_are_spread_over_the_season_and_stay_the_same_when_it_grows(tmp_path):
-    from barlowtrack.batch import Work
-    from barlowtrack.batch.together import choose
-
-    def works(n):
-        made = [Work(Found(f"w{i}", tmp_path / f"w{i}", tmp_path / f"w{i}.barlowtrack"), (), 8, {}) for i in range(n)]
-        return [*made, Work(Found("bad", tmp_path / "bad", tmp_path / "bad.barlowtrack"), (), 0, {}, "damaged")]
-
-    def names(asked, n):
-        return [one.name for one in choose(asked, works(n), tmp_path)]
-
-    assert names("3", 5) == ["w0", "w2", "w4"]
-    assert names("3", 9) == ["w0", "w2", "w4"]
-    assert names("4", 9) == ["w0", "w3", "w5", "w8"]
-    assert names("w3,bad,w3", 9) == ["w3", "bad"]
-    assert names("all", 2) == ["w0", "w1"]
-    assert names("all", 3) == ["w0", "w1", "w2"]
-    assert names("99", 2) == ["w0", "w1"]
-    with pytest.raises(InputError, match="got no recording w8"):
-        choose("w0,w8", works(2), tmp_path)
-
-
-def test_an_encoder_for_all_is_trained_first_and_only_where_it_is_not_there(tiny_worm, tmp_path):
-    from barlowtrack.batch.together import plan_together, told
-
-    found = [Found("a", tiny_worm / "recording", tmp_path / "a.barlowtrack")]
-    settings = ["--set", "train.epochs=2"]
-    together, works = plan_together("1", found, tmp_path, settings)
-    assert not together.current
-    assert works[0].stages[:2] == ("segment", "crop")
-    said = told(together, works, settings)
-    assert said["from"] == ["a"]
-    assert said["line"][:2] == ["train-encoder", str(tmp_path / "a.barlowtrack")]
-    assert said["line"][-2:] == settings
-    assert f"train.start={tmp_path / 'encoder.safetensors'}" in together.options
-    with pytest.raises(InputError, match="takes an encoder as it is"):
-        plan_together("1", found, tmp_path, ["--set", "train.mode=zero-shot"])
 
 
 def test_a_profile_can_be_had_to_change_a_copy():
