@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from barlowtrack.io.regular import refuse_endless
+
 _SAMPLE = 64 * 1024
 
 
@@ -28,6 +30,8 @@ def fingerprint(geometry: Mapping[str, Any], files: Iterable[tuple[str, Path | b
     """
     whole = hashlib.blake2b(json.dumps(geometry, sort_keys=True).encode(), digest_size=16)
     for name, path, content in files:
+        if isinstance(path, Path):
+            refuse_endless(path)
         size = len(path) if isinstance(path, bytes) else path.stat().st_size
         whole.update(f"\0{name}\0{size}\0".encode())
         if isinstance(path, bytes):

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from barlowtrack.data import VoxelArray
 from barlowtrack.errors import InputError
 from barlowtrack.io.metadata import AXES, FileMetadata, length_um, time_s
+from barlowtrack.io.regular import refuse_endless
 
 Decode = Callable[..., tuple[NDArray[Any] | None, tuple[int, int, int, int, int], tuple[int, int, int, int]]]
 
@@ -94,6 +95,7 @@ def open_stack(path: Path) -> TiffStack:
     Raises:
         InputError: no file, no TIFF, cut off, colour, or of a type that is no grey picture.
     """
+    refuse_endless(path)
     try:
         with _complaints() as complaints, tifffile.TiffFile(path, _multifile=False) as tif:
             series = tif.series[0]
@@ -173,6 +175,8 @@ def _from_ome(xml: str) -> dict[str, Any]:
 
 def _from_imagej(said: dict[str, Any], keyframe: Any) -> dict[str, Any]:
     unit = said.get("unit")
+    if str(unit).strip().lower() in ("inch", "in"):
+        unit = None  # of a printer: what a picture has that nobody calibrated
     size_um = {}
     for axis, tag in (("y", "YResolution"), ("x", "XResolution")):
         value = keyframe.tags.get(tag)
