@@ -24,6 +24,7 @@ Length = Annotated[float, Field(ge=0.001, le=1000)]
 """In um; beyond lies a mistake of units, and numbers that overflow."""
 Lengths = tuple[Length, Length, Length]
 Place = Annotated[float, Field(ge=-1e6, le=1e6)]
+NameOrIndex = Annotated[str, Field(min_length=1)] | Annotated[int, Field(strict=True, ge=0)]
 LARGEST_MARGIN = 3.0
 """Of crop.margin: crops grow with its square."""
 
@@ -52,13 +53,28 @@ class RecordingConfig(_Section):
         None, ge=1, le=100_000, description="Planes a volume, where a TIFF holds nothing but planes, one volume after another."
     )
     channel_names: tuple[str, ...] | None = Field(None, description="A name for every channel; empty: from the metadata.")
-    reference_channel: str | int | None = Field(None, description="Name or index of the channel that shows where the neurons are (red).")
-    signal_channel: str | int | None = Field(None, description="Name or index of the channel that shows their activity (green).")
+    reference_channel: NameOrIndex | None = Field(None, description="Name or index of the channel that shows where the neurons are (red).")
+    signal_channel: NameOrIndex | None = Field(None, description="Name or index of the channel that shows their activity (green).")
 
     @field_validator("dataset", mode="before")
     @classmethod
     def _one_or_several(cls, dataset: object) -> object:
         return (dataset,) if isinstance(dataset, str) else dataset
+
+    @field_validator("dataset")
+    @classmethod
+    def _no_zeros_inside(cls, dataset: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if any(not name or "\0" in name for name in dataset or ()):
+            raise ValueError("expected names that are not empty")
+        return dataset
+
+    @field_validator("channel_names")
+    @classmethod
+    def _names_apart(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        plain = [name.strip().lower() for name in names or ()]
+        if names is not None and (not names or not all(plain) or len(set(plain)) < len(plain)):
+            raise ValueError("expected a name for every channel, each another")
+        return names
 
 
 class ComputeConfig(_Section):
@@ -444,7 +460,11 @@ def load_recording(path: Path) -> RecordingConfig:
     """
     values = _read_toml(path)
     said = values.get("recording")
-    values = said if isinstance(said, dict) and len(values) == 1 else values
+    if isinstance(said, dict):
+        others = [name for name in values if name != "recording"]
+        if others:
+            raise ConfigError(f"{path}: {others[0]} does not belong here: expected nothing but [recording]; other settings go to --config")
+        values = said
     _refuse_unknown(values, RecordingConfig, str(path), ())
     try:
         return RecordingConfig.model_validate(values)

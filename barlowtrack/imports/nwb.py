@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 from barlowtrack.data.corrections import cleaned
 from barlowtrack.errors import InputError
 from barlowtrack.imports.identified import Identified, Space, kept, numbered, reading
+from barlowtrack.io.readers.nwb import spacing_um
 
 _TIME_POINT = re.compile(r"(?:^|_)(?:t|tpoint|timepoint|frame|vol|volume)_?(\d+)$", re.IGNORECASE)
 _NUMBERED = re.compile(r"(?:neuron|roi)_?(\d+)$", re.IGNORECASE)
-_METRES = 1e-3
-"""A voxel smaller than this is given in metres, whatever the unit says: files of 0.3 "meters" are about."""
 
 
 def knows(path: Path) -> bool:
@@ -80,9 +79,9 @@ def _voxel_size(groups: dict[str, list[h5py.Group]], space: Space, path: Path) -
     volumes = [g for kind in ("ImagingVolume", "ImagingPlane") for g in groups.get(kind, []) if "grid_spacing" in g]
     volumes.sort(key=lambda group: "calc" not in group.name.lower())
     for group in volumes:
-        spacing = np.asarray(group["grid_spacing"][()], np.float64)
-        if spacing.shape == (3,) and (spacing > 0).all():
-            return (spacing * (1e6 if spacing.max() < _METRES else 1.0))[::-1]
+        size_um, _ = spacing_um(group["grid_spacing"])
+        if len(size_um) == len("zyx"):
+            return np.array([size_um[axis] for axis in "zyx"])
     return space.size_um(path)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from barlowtrack.errors import InputError
+from barlowtrack.io.regular import refuse_endless
 
 _SAMPLE = 64 * 1024
 
@@ -49,10 +50,10 @@ def size_of(path: Path) -> int:
     Raises:
         InputError: it is a folder, or a pipe or device, which can be read without end.
     """
+    refuse_endless(path)
     state = path.stat()
-    if not stat.S_ISREG(state.st_mode):
-        got = "a folder" if stat.S_ISDIR(state.st_mode) else "a pipe or device, which is no file"
-        raise InputError(f"{path}: expected a file, got {got}")
+    if stat.S_ISDIR(state.st_mode):
+        raise InputError(f"{path}: expected a file, got a folder")
     return state.st_size
 
 

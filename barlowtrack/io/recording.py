@@ -15,11 +15,12 @@ from barlowtrack.data import Recording
 from barlowtrack.errors import InputError
 from barlowtrack.io.beside import with_file_beside
 from barlowtrack.io.fingerprint import fingerprint
-from barlowtrack.io.location import as_url
+from barlowtrack.io.location import refuse_secrets, shown, without_query
 from barlowtrack.io.metadata import SEEN, Channels, name_channels, settle_rate, settle_voxel_size
 from barlowtrack.io.patience import PatientSource, patiently
 from barlowtrack.io.readers import READERS, Opened, reader_of
 from barlowtrack.io.readers.opened import Shape
+from barlowtrack.io.regular import refuse_endless
 
 log = logging.getLogger(__name__)
 
@@ -54,14 +55,19 @@ def open_recording(
         InputError: nothing there that can be read, axes or voxel size that nobody gives, or channels that nobody tells apart.
     """
     path = Path(path)
-    return patiently(lambda: _open(path, config, to_look, known or {}), as_url(path) or str(path))
+    return patiently(lambda: _open(path, config, to_look, known or {}), shown(path))
 
 
 def _open(path: Path, config: RecordingConfig, to_look: bool, known: Mapping[str, Any]) -> Recording:
+    refuse_secrets(path)
+    refuse_endless(path)
     reader = reader_of(path)
     config = with_file_beside(path, config)
+    where = shown(path)
     if config.dataset is not None and not reader.dataset:
-        raise InputError(f"{path}: [recording] dataset: expected none, as {reader.name} holds one image, got {', '.join(config.dataset)}")
+        raise InputError(f"{where}: [recording] dataset: expected none, as {reader.name} holds one image, got {', '.join(config.dataset)}")
+    if config.planes is not None and not reader.planes:
+        raise InputError(f"{where}: [recording] planes: expected none, as {reader.name} says its own, got {config.planes}")
     return _recording(path, config, reader.open(path, config), to_look, known)
 
 
@@ -81,7 +87,7 @@ def recording_name(path: Path | str) -> str:
 
     Bytes that are no text, of a disk that was written in another encoding, are told as %FC: tables and pages hold text only.
     """
-    name = _EXTENSION.sub("", Path(os.path.abspath(path)).name) or "recording"
+    name = _EXTENSION.sub("", Path(os.path.abspath(without_query(path))).name) or "recording"
     return _NO_TEXT.sub(lambda found: f"%{ord(found[0]) - 0xDC00:02X}", name)
 
 
@@ -95,7 +101,7 @@ def _seen_before(channels: Channels, digest: str, known: Mapping[str, Any]) -> C
 
 def _recording(path: Path, config: RecordingConfig, opened: Opened, to_look: bool, known: Mapping[str, Any]) -> Recording:
     metadata, shape = opened.metadata, opened.shape
-    _refuse_giants(as_url(path) or str(path), shape, metadata.dtype.itemsize)
+    _refuse_giants(shown(path), shape, metadata.dtype.itemsize)
     voxel_size_um = settle_voxel_size(metadata, config)
     rate_hz, no_rate = settle_rate(metadata, config)
     # not sizes, rate or channels: a run folder keeps those apart, so that a new rate does not make every stage stale
@@ -113,10 +119,10 @@ def _recording(path: Path, config: RecordingConfig, opened: Opened, to_look: boo
     elif not channels.told and not to_look:
         from barlowtrack.io.channels import seen_channels  # scipy takes a while to import
 
-        channels = seen_channels(as_url(path) or str(path), channels, opened.source, shape, voxel_size_um)
+        channels = seen_channels(shown(path), channels, opened.source, shape, voxel_size_um)
     assumptions = (*metadata.remarks, *opened.remarks, *looked, *no_rate, *channels.remarks)
     for assumption in assumptions:
-        log.info("%s: %s", as_url(path) or path, assumption)
+        log.info("%s: %s", shown(path), assumption)
     who = (channels.names, channels.reference, channels.signal)
     source = PatientSource(opened.source)
     return Recording(recording_name(path), source, shape, metadata.dtype, voxel_size_um, rate_hz, *who, digest, assumptions)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from barlowtrack.data import UNKNOWN, Candidates, Detections, Neurons, Tracks, Truth, VolumeLooks
 from barlowtrack.errors import InputError
 from barlowtrack.io.columns import TABLES, TableName
+from barlowtrack.io.regular import refuse_endless
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet takes a cell of a CSV table that begins like this for a formula, and computes it."""
@@ -82,6 +83,7 @@ def read_columns(path: Path) -> pd.DataFrame:
     """
     kind = table_kind(path)
     try:
+        refuse_endless(path)
         with path.open("rb") as file:
             if kind == "csv":
                 return _read_csv(file, path)

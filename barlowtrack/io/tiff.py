@@ -23,6 +23,7 @@ from barlowtrack.data import VoxelArray
 from barlowtrack.errors import InputError
 from barlowtrack.io.fingerprint import size_of
 from barlowtrack.io.metadata import AXES, FileMetadata, length_um, time_s
+from barlowtrack.io.regular import refuse_endless
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +98,7 @@ def open_stack(path: Path) -> TiffStack:
     Raises:
         InputError: no file, no TIFF, cut off, colour, or of a type that is no grey picture.
     """
+    refuse_endless(path)
     try:
         size = size_of(path)
         with _complaints() as complaints, tifffile.TiffFile(path, _multifile=False) as tif:
@@ -177,6 +179,8 @@ def _from_ome(xml: str) -> dict[str, Any]:
 
 def _from_imagej(said: dict[str, Any], keyframe: Any) -> dict[str, Any]:
     unit = said.get("unit")
+    if str(unit).strip().lower() in ("inch", "in"):
+        unit = None  # of a printer: what a picture has that nobody calibrated
     size_um = {}
     for axis, tag in (("y", "YResolution"), ("x", "XResolution")):
         value = keyframe.tags.get(tag)

@@ -29,7 +29,7 @@ def rate_of(where: str, times_s: NDArray[np.float64]) -> tuple[float, tuple[str,
             f"{where}: the clock goes from {before:g} to {after:g} s between volumes {wrong[0]} and {wrong[0] + 1}: "
             "volumes are out of order, or two recordings were joined; if their order is right, give --rate HZ"
         )
-    usual = float(np.median(steps))
+    usual = float(np.sort(steps)[(len(steps) - 1) // 2])  # of two in the middle the shorter: of few volumes one jump is half
     gaps = np.flatnonzero(steps > DROPPED * usual)
     if not len(gaps):
         return 1 / usual, ()

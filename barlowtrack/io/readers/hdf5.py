@@ -18,9 +18,23 @@ from barlowtrack.config import RecordingConfig
 from barlowtrack.data import VoxelArray
 from barlowtrack.errors import InputError
 from barlowtrack.io.metadata import AXES, FileMetadata
-from barlowtrack.io.readers.opened import Opened, at_time, first_line, listed, one_volume, refuse_dtype, settle_shape
+from barlowtrack.io.readers.opened import (
+    Opened,
+    at_time,
+    channels_at,
+    dark_chunks,
+    first_line,
+    is_filling,
+    jumps,
+    listed,
+    one_volume,
+    refuse_dtype,
+    settle_shape,
+)
 
 _LETTERS = {"time": "T", "frame": "T", "channel": "C", "channels": "C", "depth": "Z", "height": "Y", "width": "X"}
+
+_MOST_LINKS = 32
 
 
 @dataclass(frozen=True)
@@ -61,10 +75,11 @@ class Hdf5Source:
         array = dataset(self.path, file, name)
         if array.shape != self.shape or array.dtype.newbyteorder("=") != self.dtype:
             raise InputError(f"{self.path}: {name}: expected {self.shape} {self.dtype} like volume 0, got {array.shape} {array.dtype}")
-        index = at_time(self.axes, t)
-        values = np.asarray(array[index])
-        if values.flat[0] == array.fillvalue and bool((values == array.fillvalue).all()) and not _is_stored(array, index):
-            raise InputError(f"{self.path}: {name}: expected voxels, got none stored of this volume; it was never written")
+        values = np.asarray(array[at_time(self.axes, t)])
+        for c, channel in channels_at(values, self.axes):
+            if is_filling(channel, array.fillvalue) and not _is_stored(array, at_time(self.axes, t, c)):
+                which = f"channel {c} of this volume" if "C" in self.axes else "this volume"
+                raise InputError(f"{self.path}: {name}: expected voxels, got none stored of {which}; it was never written")
         return one_volume(values, self.axes, self.dtype)
 
 
@@ -76,7 +91,7 @@ def open_hdf5(path: Path, config: RecordingConfig) -> Opened:
     """
     try:
         with opened(path) as file:
-            rows = _chosen(path, file, config.dataset)
+            rows, remarks = _chosen(path, file, config.dataset)
             first = [dataset(path, file, name) for name in rows[0]]
             refuse_unlike(path, first)
             metadata = _metadata(path, first)
@@ -86,10 +101,12 @@ def open_hdf5(path: Path, config: RecordingConfig) -> Opened:
         raise InputError(f"{path}: cannot be opened as HDF5: {first_line(error)}") from None
     except Exception as error:  # h5py raises many kinds on what is damaged
         raise InputError(f"{path}: expected HDF5, got something else: {first_line(error)}") from None
-    return arranged(path, metadata, rows, config)
+    return arranged(path, metadata, rows, config, remarks)
 
 
-def arranged(path: Path, metadata: FileMetadata, rows: Sequence[tuple[str, ...]], config: RecordingConfig) -> Opened:
+def arranged(
+    path: Path, metadata: FileMetadata, rows: Sequence[tuple[str, ...]], config: RecordingConfig, remarks: tuple[str, ...] = ()
+) -> Opened:
     """Returns arrays of a file as a recording.
 
     Args:
@@ -97,6 +114,7 @@ def arranged(path: Path, metadata: FileMetadata, rows: Sequence[tuple[str, ...]]
         metadata: Of each array.
         rows: Names of the arrays: a column each channel; a row each volume, or one for all.
         config: What the metadata do not say.
+        remarks: What was noticed on the way.
     """
     axes, (t, c, z, y, x) = settle_shape(metadata, config)
     if len(rows) > 1 and t > 1:
@@ -105,7 +123,7 @@ def arranged(path: Path, metadata: FileMetadata, rows: Sequence[tuple[str, ...]]
         raise InputError(f"{path}: expected one channel in each of {len(rows[0])} arrays, got {c} along C of axes {axes}")
     source = Hdf5Source(path, tuple(rows), axes, metadata.shape, metadata.dtype)
     shape = (max(t, len(rows)), max(c, len(rows[0])), z, y, x)
-    return Opened(metadata, source, shape, lambda: [("", path, True)])
+    return Opened(metadata, source, shape, lambda: [("", path, True)], lambda: _lacking(path, rows), remarks)
 
 
 @contextmanager
@@ -132,17 +150,38 @@ def dataset(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
     Raises:
         InputError: there is none of that name, or it lies in another file.
     """
-    parts = [part for part in name.split("/") if part]
-    for n in range(1, len(parts) + 1):
-        if isinstance(file.get("/".join(parts[:n]), getlink=True), h5py.ExternalLink):
-            raise InputError(f"{path}: {name}: points into another file, which is not opened; give that file")
-    found = file.get(name)
+    found = _followed(path, file, name)
     if not isinstance(found, h5py.Dataset):
         there = listed([f"{a} {s}" for a, s in candidates(file)]) or "no array of three axes or more"
         raise InputError(f"{path}: expected an array at {name}, got {'nothing' if found is None else 'a group'}; there is {there}")
     if found.is_virtual or found.external:
         raise InputError(f"{path}: {name}: its voxels lie in other files, which are not opened; give an array that holds them itself")
     return found
+
+
+def _followed(path: Path, file: h5py.File, name: str) -> object:
+    """Returns what lies under a name, every link of which was looked at before it was followed; None where nothing does."""
+    left, at, n_links = _parts(name), "/", 0
+    while left:
+        place = f"{at.rstrip('/')}/{left.pop(0)}"
+        link = file.get(place, getlink=True)
+        if isinstance(link, h5py.ExternalLink):
+            raise InputError(f"{path}: {name}: points into another file, which is not opened; give that file")
+        if isinstance(link, h5py.SoftLink):
+            n_links += 1
+            if n_links > _MOST_LINKS:
+                raise InputError(f"{path}: {name}: links point to each other and lead nowhere")
+            left = [*_parts(link.path), *left]
+            at = "/" if link.path.startswith("/") else at
+        elif link is None or (left and not isinstance(file[place], h5py.Group)):
+            return None
+        else:
+            at = place
+    return file[at]
+
+
+def _parts(name: str) -> list[str]:
+    return [part for part in name.split("/") if part not in ("", ".")]
 
 
 def candidates(file: h5py.File) -> list[tuple[str, tuple[int, ...]]]:
@@ -157,21 +196,23 @@ def candidates(file: h5py.File) -> list[tuple[str, tuple[int, ...]]]:
     return found
 
 
-def _chosen(path: Path, file: h5py.File, wanted: tuple[str, ...] | None) -> list[tuple[str, ...]]:
+def _chosen(path: Path, file: h5py.File, wanted: tuple[str, ...] | None) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
+    """Returns the arrays, a row each volume or one for all, and what was noticed."""
     if not wanted:
         found = candidates(file)
         if len(found) == 1:
-            return [(found[0][0],)]
+            return [(found[0][0],)], ()
         said = listed([f"{name} {shape}" for name, shape in found]) or "none"
         hint = "; say which as --dataset NAME, one for all, or one a channel" if found else ""
         raise InputError(f"{path}: expected one array of three axes or more, got {said}{hint}")
     if not any("{t}" in name for name in wanted):
-        return [tuple(wanted)]
+        return [tuple(wanted)], ()
     columns = [_numbered(path, file, name) for name in wanted]
     if any(sorted(column) != sorted(columns[0]) for column in columns):
-        numbers = ", ".join(str(len(column)) for column in columns)
-        raise InputError(f"{path}: expected arrays of the same volumes at {listed(wanted)}, got {numbers} volumes")
-    return [tuple(column[number] for column in columns) for number in sorted(columns[0])]
+        counts = ", ".join(str(len(column)) for column in columns)
+        raise InputError(f"{path}: expected arrays of the same volumes at {listed(wanted)}, got {counts} volumes")
+    numbers = sorted(columns[0])
+    return [tuple(column[number] for column in columns) for number in numbers], jumps(numbers, f"the numbers at {wanted[0]}")
 
 
 def _numbered(path: Path, file: h5py.File, pattern: str) -> dict[int, str]:
@@ -179,10 +220,15 @@ def _numbered(path: Path, file: h5py.File, pattern: str) -> dict[int, str]:
     before, _, after = pattern.strip("/").partition("{t}")
     folder, _, head = before.rpartition("/")
     tail, slash, rest = after.partition("/")
-    group = file.get(folder) if folder else file
+    group = _followed(path, file, folder) if folder else file
     names = list(group) if isinstance(group, h5py.Group) else []
     matched = [(re.fullmatch(f"{re.escape(head)}(\\d+){re.escape(tail)}", name), name) for name in names]
-    found = {int(match[1]): "/".join(part for part in (folder, name + slash + rest) if part) for match, name in matched if match}
+    found: dict[int, str] = {}
+    for match, name in matched:
+        if match and int(match[1]) in found:
+            raise InputError(f"{path}: {found[int(match[1])]} and {name + slash + rest} are both volume {int(match[1])}; expected one")
+        if match:
+            found[int(match[1])] = "/".join(part for part in (folder, name + slash + rest) if part)
     if not found:
         raise InputError(f"{path}: expected arrays at {pattern}, got none; {{t}} stands for the number of the volume")
     return found
@@ -207,7 +253,8 @@ def _axes(array: h5py.Dataset) -> str | None:
         with_keys = _json(tags).get("axes", [])
         labels = [str(axis.get("key", "")) for axis in with_keys if isinstance(axis, Mapping)]
     if not all(labels) and plain is not None:
-        labels = list(plain) if isinstance(plain, str) else [str(label) for label in np.atleast_1d(plain)]
+        said = [label.decode(errors="replace") if isinstance(label, bytes) else str(label) for label in np.atleast_1d(plain)]
+        labels = list(said[0]) if len(said) == 1 else said
     axes = "".join(_LETTERS.get(label.lower(), label.upper()) for label in labels)
     return axes if len(axes) == array.ndim and set(axes) <= set(AXES) and len(set(axes)) == len(axes) else None
 
@@ -231,3 +278,15 @@ def _is_stored(array: h5py.Dataset, index: tuple[int | slice, ...]) -> bool:
         for at, whole, n in zip(index, array.shape, array.chunks, strict=True)
     ]
     return any(array.id.get_chunk_info_by_coord(place).byte_offset is not None for place in product(*sides))
+
+
+def _lacking(path: Path, rows: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """Says that chunks are not stored, which HDF5 reads as if they were dark."""
+    n_stored, n_chunks, filling = 0, 0, None
+    with opened(path) as file:
+        for name in {name for row in rows for name in row}:
+            array = dataset(path, file, name)
+            filling = array.fillvalue
+            n_chunks += int(np.prod([-(-whole // n) for whole, n in zip(array.shape, array.chunks or array.shape, strict=True)]))
+            n_stored += array.id.get_num_chunks() if array.chunks else int(array.id.get_storage_size() > 0)
+    return dark_chunks(n_stored, n_chunks, filling)

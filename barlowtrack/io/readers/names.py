@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import product
+from dataclasses import dataclass, replace
+from itertools import pairwise, product
 from pathlib import Path
 
 from barlowtrack.errors import InputError
@@ -58,7 +58,7 @@ def read_names(where: Path, names: Sequence[str]) -> Grid | None:
 
     Args:
         where: Folder, for messages.
-        names: Paths inside it, without the extension.
+        names: Paths inside it, without the extension; see read_channel_folders where its folders are the channels.
 
     Returns:
         Which file holds what; None where the names tell no channels and no planes apart, so that each is a volume.
@@ -85,6 +85,7 @@ def read_names(where: Path, names: Sequence[str]) -> Grid | None:
         )
     levels = {axis: sorted(set(column.values), key=_order) for axis, column in chosen.items()}
     _refuse_holes(where, names, chosen, levels, understood)
+    step = _refuse_uneven(where, chosen, understood)
     place = {axis: {value: i for i, value in enumerate(values)} for axis, values in levels.items()}
     files = {}
     for i, name in enumerate(names):
@@ -96,7 +97,58 @@ def read_names(where: Path, names: Sequence[str]) -> Grid | None:
     ignored = tuple(
         f"{column.key or 'a number'} varies in the file names beside times, channels and planes, and is left out" for column in unknown
     )
-    return Grid(files, size, channels, times, (f"the names of the files say {understood}", *ignored))
+    return Grid(files, size, channels, times, (f"the names of the files say {understood}", *step, *ignored))
+
+
+def read_channel_folders(where: Path, names: Sequence[str]) -> Grid:
+    """Reads times and planes from names such as worm_Ch0/0003, where the folder is the channel, however its files are called.
+
+    Args:
+        where: Folder, for messages.
+        names: Paths inside it, folder/file, without the extension.
+
+    Raises:
+        InputError: files of two folders do not belong to each other by their numbers.
+    """
+    folders = list(dict.fromkeys(name.partition("/")[0] for name in names))
+    alike = list(names) if _columns(names) is not None else _renamed(where, names, folders)
+    grid = read_names(where, alike)
+    back = dict(zip(alike, names, strict=True))
+    files = {key: back[name] for key, name in grid.files.items()} if grid is not None else {}
+    if (
+        grid is None
+        or grid.size[1] != len(folders)
+        or len({(c, name.partition("/")[0]) for (_, c, _), name in files.items()}) > len(folders)
+    ):
+        raise InputError(
+            f"{where}: the folders {', '.join(folders)} are channels by their names, but their files do not say which belong together"
+        )
+    renamed = [name for name in names if name not in back]
+    said = f"the files of the channels are named differently ({names[0]}, {renamed[0]}); taken together by their numbers" if renamed else ""
+    return replace(grid, files=files, remarks=(*grid.remarks, *((said,) if said else ())))
+
+
+def _renamed(where: Path, names: Sequence[str], folders: Sequence[str]) -> list[str]:
+    """Returns the names with the words of the first folder's files in every folder, so that numbers alone tell files apart."""
+    words: dict[str, list[str]] = {}
+    counted: dict[str, list[str]] = {}
+    for name in names:
+        folder, _, file = name.partition("/")
+        these = re.split(r"\d+", file)
+        if words.setdefault(folder, these) != these:
+            raise InputError(f"{where}: the files in {folder} are named in several ways, such as {file}; expected one way of naming")
+        counted.setdefault(folder, [_counts(key, (0,))[0] for key, _ in _NUMBER.findall(file)])
+    first = folders[0]
+    other = next((folder for folder in folders if counted[folder] != counted[first] or len(words[folder]) != len(words[first])), None)
+    if other is not None:
+        shown = [next(name for name in names if name.startswith(f"{folder}/")) for folder in (first, other)]
+        raise InputError(f"{where}: expected files in the folders of the channels that are numbered alike, got {' and '.join(shown)}")
+    alike = []
+    for name in names:
+        folder, _, file = name.partition("/")
+        numbers = [*re.findall(r"\d+", file), ""]
+        alike.append(f"{folder}/" + "".join(word + number for word, number in zip(words[first], numbers, strict=True)))
+    return alike
 
 
 def _refuse_mixture(where: Path, names: Sequence[str]) -> None:
@@ -135,7 +187,23 @@ def _columns(names: Sequence[str]) -> list[_Column] | None:
         if len(set(values)) > 1:
             keys = {key for key, _ in column}
             columns.append(_Column(values, *_counts(keys.pop() if len(keys) == 1 else "", values)))
-    return [*words, *columns]
+    return _without_lasers_that_count([*words, *columns])
+
+
+def _without_lasers_that_count(columns: list[_Column]) -> list[_Column]:
+    """Returns the columns; numbers that could be wavelengths of lasers are none where they count up by one, or nothing else is the time."""
+    found = []
+    for column in columns:
+        laser = column.counts == "C" and column.key == "" and isinstance(column.values[0], int)
+        if laser and (_steps(column) == {1} or not any(other.counts in ("", "T") for other in columns)):
+            column = replace(column, counts="")
+        found.append(column)
+    return found
+
+
+def _steps(column: _Column) -> set[int]:
+    values = sorted({int(value) for value in column.values})
+    return {after - before for before, after in pairwise(values)}
 
 
 def _counts(letters: str, values: tuple[int, ...]) -> tuple[str, str]:
@@ -186,6 +254,17 @@ def _refuse_holes(
     lacking = next(key for key in product(*levels.values()) if key not in there)
     which = ", ".join(f"{chosen[axis].key or axis.lower()}{value}" for axis, value in zip(chosen, lacking, strict=True))
     raise InputError(f"{where}: the names say {understood}: expected {expected} files, got {len(names)}; the first missing: {which}")
+
+
+def _refuse_uneven(where: Path, chosen: dict[str, _Column], understood: str) -> tuple[str, ...]:
+    """Refuses planes of which one is missing between two others; says where their numbers count by more than one."""
+    steps = sorted(_steps(chosen["Z"])) if "Z" in chosen else []
+    if len(steps) > 1:
+        values = sorted({int(value) for value in chosen["Z"].values})
+        at = next(i for i, (before, after) in enumerate(pairwise(values)) if after - before > steps[0])
+        key = chosen["Z"].key
+        raise InputError(f"{where}: the names say {understood}: planes are missing between {key}{values[at]} and {key}{values[at + 1]}")
+    return (f"the planes in the file names count by {steps[0]}; taken as one after another",) if steps and steps[0] > 1 else ()
 
 
 def _example(column: _Column) -> str:

@@ -18,7 +18,8 @@ from barlowtrack.config import RecordingConfig
 from barlowtrack.data import VoxelArray
 from barlowtrack.errors import InputError
 from barlowtrack.io.metadata import FileMetadata
-from barlowtrack.io.readers.opened import Opened, first_line, settle_shape
+from barlowtrack.io.readers.opened import Opened, first_line, jumps, listed, settle_shape
+from barlowtrack.io.regular import refuse_endless
 
 INDEX = "NDTiff.index"
 _TAIL = struct.Struct("<8I")
@@ -52,16 +53,18 @@ class NDTiffSource:
             InputError: a plane was never written, or a file is cut off.
         """
         n_channels, n_planes, height, width = self.shape
-        out = np.empty(self.shape, self.stored.newbyteorder("="))
         nbytes = height * width * self.stored.itemsize
+        channels = []
         for c in range(n_channels):
+            planes = []
             for z in range(n_planes):
                 plane = self.planes.get((t, c, z))
                 if plane is None:
                     raise InputError(f"volume {t}: {self.folder / INDEX}: plane {z} of channel {c} was never written")
-                data = _bytes(self.folder / plane.name, plane.start, nbytes, f"volume {t}: ")
-                out[c, z] = np.frombuffer(data, self.stored).reshape(height, width)
-        return out
+                data = _bytes(self.folder / plane.name, plane.start, nbytes, f"volume {t}: ")  # refuses what the file is too small for
+                planes.append(np.frombuffer(data, self.stored).reshape(height, width))
+            channels.append(np.stack(planes))
+        return np.stack(channels).astype(self.stored.newbyteorder("="), copy=False)
 
 
 def is_ndtiff(names: Sequence[str]) -> bool:
@@ -87,7 +90,17 @@ def open_ndtiff(path: Path, config: RecordingConfig) -> Opened:
     channels = _channel_order(levels["channel"], entries)
     levels["channel"] = channels
     at = {name: {value: i for i, value in enumerate(values)} for name, values in levels.items()}
-    planes = {tuple(at[name][axes.get(name, 0)] for name in _AXES): plane for axes, plane, *_ in entries}
+    planes: dict[tuple[int, int, int], _Plane] = {}
+    for axes, plane, *_ in entries:
+        place = (at["time"][axes.get("time", 0)], at["channel"][axes.get("channel", 0)], at["z"][axes.get("z", 0)])
+        if place in planes:
+            said = ", ".join(f"{name} {value}" for name, value in axes.items())
+            raise InputError(f"{path / INDEX}: the plane at {said} was written twice; expected it once")
+        planes[place] = plane
+    steps = sorted(set(np.diff([z for z in levels["z"] if isinstance(z, int)]).tolist()))
+    if len(steps) > 1:
+        got = listed([str(z) for z in levels["z"]])
+        raise InputError(f"{path / INDEX}: planes are missing: expected z that count up evenly, got {got}")
     shape = (len(levels["time"]), len(channels), len(levels["z"]), height, width)
     stored = np.dtype(_DTYPES[kind]).newbyteorder("<")
     names = tuple(str(name) for name in channels) if any(isinstance(name, str) for name in channels) else None
@@ -95,15 +108,17 @@ def open_ndtiff(path: Path, config: RecordingConfig) -> Opened:
     if config.axes is not None:
         raise InputError(f"{path}: [recording] axes: expected none, as NDTiff says its own, got {config.axes}")
     _, settled = settle_shape(metadata, config)
-    source = NDTiffSource(path, planes, settled[1:], stored)  # type: ignore[arg-type]
+    source = NDTiffSource(path, planes, settled[1:], stored)
     files = [(INDEX, path / INDEX, True), *((name, path / name, True) for name in sorted({plane.name for plane in planes.values()}))]
     n_expected = shape[0] * shape[1] * shape[2]
+    gaps = jumps([t for t in levels["time"] if isinstance(t, int)], "the times in the index")
     lacking = (f"{n_expected - len(planes)} of {n_expected} planes were never written",) if len(planes) < n_expected else ()
-    return Opened(metadata, source, settled, lambda: files, remarks=lacking)
+    return Opened(metadata, source, settled, lambda: files, remarks=(*gaps, *lacking))
 
 
 def _entries(index: Path) -> list[tuple[dict[str, Any], _Plane, int, int, int]]:
     """Returns of every plane: its axes, where it lies, its width, height and kind of pixels."""
+    refuse_endless(index)
     try:
         data = index.read_bytes()
     except OSError as error:
@@ -121,12 +136,12 @@ def _entries(index: Path) -> list[tuple[dict[str, Any], _Plane, int, int, int]]:
             at += 4 + n
             start, width, height, kind, packed, noted, length, _ = _TAIL.unpack_from(data, at)
             at += _TAIL.size
-            if packed or Path(name).name != name or not isinstance(axes, dict):
+            if packed or Path(name).name != name or "\0" in name or not isinstance(axes, dict):
                 raise ValueError("a plane that is compressed, or lies elsewhere")
             if not all(isinstance(value, int | str) for value in axes.values()):
-                raise ValueError("a plane whose place along an axis is neither a number nor a name")
+                raise ValueError(f"expected whole numbers or names for the axes of a plane, got {listed([str(axes)])[:80]}")
             found.append((axes, _Plane(name, start, (noted, length)), width, height, kind))
-    except (ValueError, struct.error) as error:
+    except (ValueError, RecursionError, struct.error) as error:
         raise InputError(f"{index}: damaged after {len(found)} planes: {first_line(error)}") from None
     if not found:
         raise InputError(f"{index}: expected planes, got none")
@@ -160,7 +175,7 @@ def _channel_order(channels: list[Any], entries: list[Any]) -> list[Any]:
     return list(seen) if any(isinstance(name, str) for name in channels) else channels
 
 
-def _said(path: Path, planes: Mapping[tuple[int, ...], _Plane]) -> tuple[dict[str, float], float | None]:
+def _said(path: Path, planes: Mapping[tuple[int, int, int], _Plane]) -> tuple[dict[str, float], float | None]:
     """Returns the voxel size and the rate, from what was noted of the planes and of the whole."""
     first, summary = _noted(path, planes[min(planes)]), _summary(path, planes[min(planes)])
     size_um: dict[str, float] = {}
@@ -195,6 +210,7 @@ def _object(data: bytes) -> dict[str, Any]:
 
 
 def _bytes(path: Path, start: int, size: int, where: str = "") -> bytes:
+    refuse_endless(path)
     try:
         if start + size > path.stat().st_size:
             raise InputError(f"{where}{path}: cut off: expected {start + size} bytes or more, got {path.stat().st_size}")

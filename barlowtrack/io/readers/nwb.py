@@ -75,7 +75,8 @@ def _chosen(path: Path, found: list[_Series], wanted: Sequence[str] | None) -> l
     there = listed([f"{one.path} {one.group['data'].shape}" for one in found])
     if wanted:
         return [_named(path, found, name, there) for name in wanted]
-    several = [one for one in found if "Z" in one.axes and "T" in one.axes] or found
+    raw = [one for one in found if one.path.startswith("acquisition/")] or found  # others are made of them: masks, registered copies
+    several = [one for one in raw if "Z" in one.axes and "T" in one.axes] or raw
     if len(several) == 1:
         return several
     if not several:
@@ -95,31 +96,52 @@ def _metadata(path: Path, chosen: Sequence[_Series], arrays: Sequence[h5py.Datas
     first, array = chosen[0], arrays[0]
     if array.size == 0:
         raise InputError(f"{path}: {first.path}: expected voxels, got none; the images lie in other files, which are not opened")
-    remarks = (f"axes {', '.join(first.axes)} as NWB has them; writers differ: if the picture is turned, give [recording] axes",)
+    turned = f"axes {', '.join(first.axes)} as NWB has them; writers differ: if the picture is turned, give [recording] axes"
     names = tuple(one.path.rpartition("/")[2] for one in chosen) if len(chosen) > 1 else _channel_names(first.group, array, first.axes)
-    rate_hz, odd = _rate(f"{path}: {first.path}/timestamps", first.group, config)
-    size_um = _sizes(first.group)
-    return FileMetadata(str(path), first.axes, array.shape, array.dtype.newbyteorder("="), size_um, rate_hz, names, (*remarks, *odd))
+    size_um, of_size = _sizes(first.group)
+    rate_hz, of_rate = _rate(f"{path}: {first.path}/timestamps", first.group, config)
+    remarks = (turned, *of_size, *of_rate)
+    return FileMetadata(str(path), first.axes, array.shape, array.dtype.newbyteorder("="), size_um, rate_hz, names, remarks)
 
 
-def _sizes(group: h5py.Group) -> dict[str, float]:
-    """Returns the voxel size of the plane or volume that the series was imaged in: grid_spacing is x, y, z."""
+def _sizes(group: h5py.Group) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Returns the voxel size of the plane or volume that the series was imaged in, and what is odd: grid_spacing is x, y, z."""
     for name in ("imaging_volume", "imaging_plane", "ImagingVolume"):
         plane = group.get(name)
         spacing = plane.get("grid_spacing") if isinstance(plane, h5py.Group) else None
         if isinstance(spacing, h5py.Dataset):
-            unit = _text(spacing.attrs.get("unit", "meters")).lower()
-            values = np.ravel(spacing[()])
-            sizes = {axis: length_um(value, _UNITS.get(unit, unit)) for axis, value in zip("xyz", values, strict=False)}
-            return {axis: size for axis, size in sizes.items() if size}
-    return {}
+            return spacing_um(spacing)
+    return {}, ()
 
 
-_UNITS = {"meters": "m", "micrometers": "um", "millimeters": "mm", "nanometers": "nm"}
+def spacing_um(spacing: h5py.Dataset) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Returns the distances of voxels by axis in um, and what to say of the unit, which writers often leave at "meters".
+
+    Args:
+        spacing: grid_spacing, x, y, z.
+    """
+    said = _text(spacing.attrs.get("unit", "meters")).lower()
+    unit, values = _UNITS.get(said, said), np.ravel(spacing[()]).astype(float)
+    largest = float(values.max(initial=0.0))
+    meant = unit
+    if unit == "m" and largest >= _TOO_LARGE_M:
+        meant = "um"
+    elif unit == "um" and 0 < largest < _TOO_SMALL_UM:
+        meant = "m"
+    sizes = {axis: length_um(value, meant) for axis, value in zip("xyz", values, strict=False)}
+    odd = f"grid_spacing is said to be in {said}, which {largest:g} cannot be; taken as {'um' if meant == 'um' else 'metres'}"
+    return {axis: size for axis, size in sizes.items() if size}, ((odd,) if meant != unit else ())
+
+
+_UNITS = {"meters": "m", "metres": "m", "micrometers": "um", "micrometres": "um", "microns": "um", "millimeters": "mm", "nanometers": "nm"}
+_TOO_LARGE_M = 1e-3
+_TOO_SMALL_UM = 1e-3
 
 
 def _rate(where: str, group: h5py.Group, config: RecordingConfig) -> tuple[float | None, tuple[str, ...]]:
     """Returns volumes a second, and what is odd about the times."""
+    if RATE_UNKNOWN in _text(group.attrs.get("comments", "")):
+        return None, ()
     start, times = group.get("starting_time"), group.get("timestamps")
     if isinstance(start, h5py.Dataset) and "rate" in start.attrs:
         rate = float(start.attrs["rate"])
@@ -127,6 +149,10 @@ def _rate(where: str, group: h5py.Group, config: RecordingConfig) -> tuple[float
     if isinstance(times, h5py.Dataset) and len(times) > 1 and config.rate_hz is None:
         return rate_of(where, np.ravel(times[()]).astype(np.float64))
     return None, ()
+
+
+RATE_UNKNOWN = "barlowtrack: rate unknown"
+"""In the comments of a series whose timestamps count volumes."""
 
 
 def _channel_names(group: h5py.Group, array: h5py.Dataset, axes: str) -> tuple[str, ...] | None:

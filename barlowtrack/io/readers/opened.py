@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,9 +78,10 @@ def one_volume(values: NDArray[Any], axes: str, dtype: np.dtype[Any]) -> VoxelAr
     return np.ascontiguousarray(ordered.reshape([size.get(axis, 1) for axis in "CZYX"]), dtype)
 
 
-def at_time(axes: str, t: int) -> tuple[int | slice, ...]:
-    """Returns the index of volume t in an array with these axes."""
-    return tuple(t if axis == "T" else slice(None) for axis in axes)
+def at_time(axes: str, t: int, channel: int | None = None) -> tuple[int | slice, ...]:
+    """Returns the index of volume t, or of one channel of it, in an array with these axes."""
+    index = {"T": t} | ({} if channel is None else {"C": channel})
+    return tuple(index.get(axis, slice(None)) for axis in axes)
 
 
 def needed(module: str, where: object, extra: str) -> Any:
@@ -95,6 +96,37 @@ def needed(module: str, where: object, extra: str) -> Any:
         raise InputError(
             f'{where}: is read with {module}, which cannot be loaded ({first_line(error)}); pip install "barlowtrack[{extra}]"'
         ) from None
+
+
+def jumps(numbers: Sequence[int], what: str) -> tuple[str, ...]:
+    """Says that the numbers of volumes, in order, do not count up by one."""
+    steps = np.diff(numbers)
+    if len(steps) == 0 or bool((steps == 1).all()):
+        return ()
+    at = int(np.argmax(steps != 1))
+    return (f"{what} jump from {numbers[at]} to {numbers[at + 1]}; volumes are taken as if evenly spaced in time",)
+
+
+def dark_chunks(n_stored: int, n_chunks: int, filling: object) -> tuple[str, ...]:
+    """Says that chunks are not stored, which are read as if they were dark."""
+    said = f"{n_chunks - n_stored} of {n_chunks} chunks are not stored and are read as {filling}: dark parts, or lost in a copy"
+    return (said,) if n_stored < n_chunks else ()
+
+
+def channels_at(values: NDArray[Any], axes: str) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Yields the number and the values of every channel of one volume, which has no axis of time."""
+    left = axes.replace("T", "")
+    along = np.moveaxis(values, left.index("C"), 0) if "C" in left else values[None]
+    yield from enumerate(along)
+
+
+def is_filling(values: NDArray[Any], filling: Any) -> bool:
+    """Says whether all values are what is read where nothing is stored; the first tells of most that they are not."""
+
+    def alike(some: Any) -> bool:
+        return bool(np.all(np.isnan(some) if np.isnan(filling) else some == filling))
+
+    return filling is not None and alike(values.flat[0]) and alike(values)
 
 
 def listed(names: Sequence[str], at_most: int = 6) -> str:

@@ -37,6 +37,7 @@ class Reader:
         afar: Whether it reads from servers.
         extra: Of barlowtrack that brings what it needs; "" where nothing is needed.
         dataset: What [recording] dataset names; "" where there is nothing to name.
+        planes: Whether [recording] planes says how a pile of planes becomes volumes.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Reader:
     afar: bool = False
     extra: str = ""
     dataset: str = ""
+    planes: bool = False
 
     def open(self, path: Path, config: RecordingConfig) -> Opened:
         """Opens a recording.
@@ -84,8 +86,9 @@ READERS = (
         "One file a volume; or a plane, or a channel, told apart by the names of files or of folders such as `_Ch0` and `_Ch1`.",
         looks="TIFFs, or folders of TIFFs named after channels",
         folder=lambda path, names: is_folder_of_tiffs(names) or bool(channel_folders(path, names)),
+        planes=True,
     ),
-    Reader("TIFF", "tiff_files:open_file", "TIFF, BigTIFF, OME-TIFF and ImageJ's TIFF with all volumes.", suffixes=TIFF),
+    Reader("TIFF", "tiff_files:open_file", "TIFF, BigTIFF, OME-TIFF and ImageJ's TIFF with all volumes.", suffixes=TIFF, planes=True),
     Reader(
         "NWB",
         "nwb:open_nwb",

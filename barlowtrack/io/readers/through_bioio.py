@@ -16,6 +16,8 @@ from barlowtrack.errors import InputError
 from barlowtrack.io.metadata import AXES, FileMetadata
 from barlowtrack.io.readers.opened import Opened, first_line, listed, needed, refuse_dtype, settle_shape
 
+_LONGEST = 160
+
 
 @dataclass(frozen=True)
 class BioioSource:
@@ -59,7 +61,15 @@ def open_with_bioio(path: Path, config: RecordingConfig) -> Opened:
     except InputError:
         raise
     except Exception as error:  # each plugin has its own
-        raise InputError(f"{path}: bioio cannot read it: {first_line(error)}") from None
+        raise InputError(f"{path}: bioio cannot read it{_why(error)}") from None
+
+
+def _why(error: Exception) -> str:
+    """Returns what to do about it: bioio explains itself on a page."""
+    if type(error).__name__ == "UnsupportedFileFormatError":
+        return ": the plugin for this format is missing, or the file is damaged: https://bioio-devs.github.io/bioio lists the plugins"
+    said = first_line(error)
+    return f": {said[:_LONGEST]}{'...' if len(said) > _LONGEST else ''}"
 
 
 def _choose_scene(path: Path, image: Any, wanted: tuple[str, ...] | None) -> None:

@@ -15,7 +15,7 @@ from barlowtrack.config import RecordingConfig
 from barlowtrack.data import VoxelArray
 from barlowtrack.errors import InputError
 from barlowtrack.io.metadata import AXES, FileMetadata, settle_axes
-from barlowtrack.io.readers.names import Grid, read_names
+from barlowtrack.io.readers.names import Grid, read_channel_folders, read_names
 from barlowtrack.io.readers.opened import Opened, Shape, listed
 from barlowtrack.io.tiff import TiffStack, open_stack
 
@@ -124,7 +124,8 @@ def open_folder(path: Path, config: RecordingConfig) -> Opened:
     if len(found) == 1:
         return _open_stack(path / found[0], config)
     stems = [EXTENSION.sub("", name) for name in found]
-    grid = read_names(path, stems)
+    _refuse_twice(path, found)
+    grid = read_channel_folders(path, stems) if any("/" in name for name in found) else read_names(path, stems)
     files = [(name, path / name, True) for name in found]
     if grid is not None:
         named = dict(zip(stems, found, strict=True))
@@ -133,11 +134,14 @@ def open_folder(path: Path, config: RecordingConfig) -> Opened:
     first = open_stack(paths[0]).metadata
     metadata, planes, (n_times, *volume) = _planes(first, config)
     if n_times != 1:
-        raise InputError(f"{paths[0]}: expected one volume in each of {len(paths)} files, got {n_times}; open the file alone, or join them")
+        raise InputError(
+            f"{paths[0]}: expected one volume in each of {len(paths)} files, got {n_times}; open the file alone, or join them; "
+            "channels have names such as worm_Ch0 and worm_Ch1"
+        )
     shape = (len(paths), volume[0], volume[1], volume[2], volume[3])
     flat = "each file holds a single plane, and the names do not say which; taken as volumes of one plane"
     remarks = (*_numbering(found), *((flat,) if volume[1] == 1 and "Z" not in (metadata.axes or "") and not config.axes else ()))
-    return Opened(metadata, FolderSource(paths, first, planes[0]), shape, lambda: files, remarks=remarks)
+    return Opened(metadata, FolderSource(paths, _to_compare(first, config), planes[0]), shape, lambda: files, remarks=remarks)
 
 
 def _open_stack(file: Path, config: RecordingConfig) -> Opened:
@@ -149,8 +153,9 @@ def _open_stack(file: Path, config: RecordingConfig) -> Opened:
 
 def _open_grid(folder: Path, grid: Grid, files: list[tuple[str, Path, bool]], config: RecordingConfig) -> Opened:
     first = folder / grid.files[0, 0, 0]
-    stored = open_stack(first).metadata
-    metadata, planes, inside = _planes(stored, config)
+    said = open_stack(first).metadata
+    metadata, planes, inside = _planes(said, config)
+    stored = _to_compare(said, config)
     for of_files, of_planes, what in zip(grid.size, inside[:3], ("times", "channels", "planes"), strict=True):
         if of_files > 1 and of_planes > 1:
             raise InputError(f"{first}: {grid.remarks[0]}, but this file holds {of_planes} {what} itself; expected one")
@@ -194,6 +199,11 @@ def _folded(metadata: FileMetadata, n_planes: int) -> FileMetadata:
     return replace(metadata, axes="TZYX", shape=shape, remarks=(*metadata.remarks, *remark))
 
 
+def _to_compare(first: FileMetadata, config: RecordingConfig) -> FileMetadata:
+    """Returns what other files have to be like; their own axes do not count where the settings give them."""
+    return first if config.axes is None and config.planes is None else replace(first, axes=None)
+
+
 def _like(path: Path, first: FileMetadata, t: int) -> TiffStack:
     try:
         stack = open_stack(path)
@@ -202,6 +212,11 @@ def _like(path: Path, first: FileMetadata, t: int) -> TiffStack:
     this = stack.metadata
     if this.dtype != first.dtype or this.shape != first.shape:
         raise InputError(f"volume {t}: {path}: expected {first.shape} {first.dtype} like volume 0, got {this.shape} {this.dtype}")
+    if first.axes is not None and this.axes != first.axes:
+        raise InputError(
+            f"volume {t}: {path}: expected axes {first.axes} like volume 0, got {this.axes or 'none'}; "
+            "if the file says it wrongly, give [recording] axes"
+        )
     return stack
 
 
@@ -217,12 +232,26 @@ def _tiffs(path: Path) -> list[str]:
     names = _list(path)
     found = [name for name in names if _is_tiff(name)]
     if not found:
-        found = [f"{folder}/{name}" for folder in channel_folders(path, names) for name in _list(path / folder) if _is_tiff(name)]
+        for folder in channel_folders(path, names):
+            inside = [f"{folder}/{name}" for name in _list(path / folder) if _is_tiff(name)]
+            if not inside:
+                raise InputError(f"{path}: {folder} is the folder of a channel by its name, but holds no TIFFs")
+            found += inside
     if not found:
         raise InputError(
             f"{path}: expected TIFFs ({', '.join(SUFFIXES)}) in the folder, got {listed(sorted(names), 3) or 'an empty folder'}"
         )
     return sorted(found, key=_natural)
+
+
+def _refuse_twice(where: Path, names: Sequence[str]) -> None:
+    """Refuses names that are the same but for zeros before a number, capitals or the extension."""
+    seen: dict[str, str] = {}
+    for name in names:
+        plain = re.sub(r"\d+", lambda number: str(int(number[0])), EXTENSION.sub("", name).lower())
+        if plain in seen:
+            raise InputError(f"{where}: {seen[plain]} and {name} say the same: which of the two is meant? Move the other one away")
+        seen[plain] = name
 
 
 def _is_tiff(name: str) -> bool:

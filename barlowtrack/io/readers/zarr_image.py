@@ -14,15 +14,31 @@ from typing import Any
 
 import numpy as np
 import zarr
-from numpy.typing import NDArray
+from zarr.abc.store import ByteRequest
+from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.core.sync import sync
+from zarr.storage import FsspecStore, LocalStore
 
 from barlowtrack.config import RecordingConfig
 from barlowtrack.data import VoxelArray
 from barlowtrack.errors import InputError
-from barlowtrack.io.location import as_url
+from barlowtrack.io.location import as_url, scrubbed, shown
 from barlowtrack.io.metadata import AXES, FileMetadata, length_um, time_s
-from barlowtrack.io.readers.opened import Files, Opened, at_time, first_line, listed, needed, one_volume, refuse_dtype, settle_shape
+from barlowtrack.io.readers.opened import (
+    Files,
+    Opened,
+    at_time,
+    channels_at,
+    dark_chunks,
+    first_line,
+    is_filling,
+    listed,
+    needed,
+    one_volume,
+    refuse_dtype,
+    settle_shape,
+)
+from barlowtrack.io.regular import refuse_endless
 
 log = logging.getLogger(__name__)
 
@@ -52,15 +68,26 @@ class ZarrSource:
     def _read(self, array: zarr.Array[Any], t: int) -> VoxelArray:
         try:
             values = np.asarray(array[at_time(self.axes, t)])
-            if _all_filled(values, array.fill_value) and not any(_stored(array, key) for key in _chunks_of(array, self.axes, t)):
-                raise InputError(
-                    f"volume {t}: {self.where}: expected voxels, got not one chunk of it; it was never written, or was lost in a copy"
-                )
+            for c, channel in channels_at(values, self.axes):
+                if is_filling(channel, array.fill_value) and not any(_stored(array, key) for key in _chunks_of(array, self.axes, t, c)):
+                    which = f"channel {c} of it" if "C" in self.axes else "it"
+                    raise InputError(
+                        f"volume {t}: {self.where}: expected voxels, got not one chunk of {which}; never written, or lost in a copy"
+                    )
         except InputError:
             raise
         except Exception as error:  # each codec has its own
-            raise InputError(f"volume {t}: {self.where}: a chunk cannot be read: {first_line(error)}") from None
+            raise InputError(f"volume {t}: {self.where}: a chunk cannot be read: {scrubbed(first_line(error))}") from None
         return one_volume(values, self.axes, array.dtype.newbyteorder("="))
+
+
+class _Files(LocalStore):
+    """A folder of which nothing is read that never ends."""
+
+    async def get(self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None) -> Buffer | None:
+        """Returns the content of a file; None where there is none."""
+        refuse_endless(self.root / key)
+        return await super().get(key, prototype, byte_range)
 
 
 def is_zarr(names: Sequence[str]) -> bool:
@@ -78,7 +105,7 @@ def open_zarr(path: Path, config: RecordingConfig) -> Opened:
     Raises:
         InputError: no zarr, no image, or of a type that is none.
     """
-    where = as_url(path) or str(path)
+    where = shown(path)
     try:
         root = _node(path)
         metadata, image, found = _find(where, root, config.dataset)
@@ -86,7 +113,7 @@ def open_zarr(path: Path, config: RecordingConfig) -> Opened:
         raise
     except Exception as error:  # zarr and its codecs raise many kinds
         got = "no answer, or no OME-Zarr" if as_url(path) else "something else"
-        raise InputError(f"{where}: expected an OME-Zarr, got {got}: {first_line(error)}") from None
+        raise InputError(f"{where}: expected an OME-Zarr, got {got}: {scrubbed(first_line(error))}") from None
     arrays = tuple(array for _, array in found)
     for array in arrays:
         refuse_dtype(where, array.dtype)
@@ -125,20 +152,38 @@ def _node(path: Path) -> Any:
     bare = (path / ".zarray").is_file()
     if not bare and (path / "zarr.json").is_file():
         bare = json.loads((path / "zarr.json").read_text(encoding="utf-8")).get("node_type") == "array"
+    store = _Files(path, read_only=True)
     # consolidated metadata is a second copy, which may be older than the first
-    return zarr.open_array(store=str(path), mode="r") if bare else zarr.open_group(store=str(path), mode="r", use_consolidated=False)
+    return zarr.open_array(store=store, mode="r") if bare else zarr.open_group(store=store, mode="r", use_consolidated=False)
 
 
 def _node_afar(url: str) -> Any:
+    url, _, query = url.partition("?")
     fsspec = needed("fsspec", url, "remote")
     try:
         fsspec.get_filesystem_class(url.partition(":")[0])
     except ImportError as error:
         raise InputError(f'{url}: cannot be reached ({first_line(error)}); pip install "barlowtrack[remote]"') from None
+    store: Any = _with_query(url, query) if query else url
     try:
-        return zarr.open_group(store=url, mode="r", use_consolidated=False)
+        return zarr.open_group(store=store, mode="r", use_consolidated=False)
     except (FileNotFoundError, zarr.errors.ContainsArrayError, zarr.errors.NodeTypeValidationError):
-        return zarr.open_array(store=url, mode="r")
+        return zarr.open_array(store=store, mode="r")
+
+
+def _with_query(url: str, query: str) -> Any:
+    """Returns the store at an address whose query, such as a signature, has to go behind the name of every file in it."""
+    if not url.startswith("http"):
+        raise InputError(f"{url}: expected no ? in the address of a bucket; give signatures and keys in fsspec's own configuration")
+    http, yarl = needed("fsspec.implementations.http", url, "remote"), needed("yarl", url, "remote")
+
+    class WithQuery(http.HTTPFileSystem):  # type: ignore[name-defined, misc]
+        cachable = False
+
+        def encode_url(self, address: str) -> Any:
+            return yarl.URL(f"{address}?{query}", encoded=True)
+
+    return FsspecStore(WithQuery(asynchronous=True), path=url, read_only=True)
 
 
 def _find(where: str, node: Any, wanted: tuple[str, ...] | None) -> tuple[FileMetadata, str, list[tuple[str, zarr.Array[Any]]]]:
@@ -245,20 +290,14 @@ def _attributes(group: Any) -> dict[str, Any]:
     return dict(attributes["ome"]) if isinstance(attributes.get("ome"), Mapping) else attributes
 
 
-def _chunks_of(array: zarr.Array[Any], axes: str, t: int) -> Iterator[str]:
-    """Yields the names of the chunks, or shards, that hold a volume."""
+def _chunks_of(array: zarr.Array[Any], axes: str, t: int, channel: int) -> Iterator[str]:
+    """Yields the names of the chunks, or shards, that hold a channel of a volume."""
     size = array.shards or array.chunks
     ranges = [
-        range(t // n, t // n + 1) if axis == "T" else range(-(-whole // n)) for axis, whole, n in zip(axes, array.shape, size, strict=True)
+        range(at // n, at // n + 1) if isinstance(at, int) else range(-(-whole // n))
+        for at, whole, n in zip(at_time(axes, t, channel), array.shape, size, strict=True)
     ]
     yield from (array.metadata.encode_chunk_key(place) for place in product(*ranges))
-
-
-def _all_filled(values: NDArray[Any], filling: Any) -> bool:
-    def alike(some: Any) -> bool:
-        return bool(np.all(np.isnan(some) if np.isnan(filling) else some == filling))
-
-    return filling is not None and alike(values.flat[0]) and alike(values)
 
 
 def _stored(array: zarr.Array[Any], key: str) -> bool:
@@ -271,8 +310,7 @@ def _lacking(array: zarr.Array[Any], folder: Path) -> Iterator[str]:
     n_stored, n_chunks = 0, int(np.prod([-(-whole // n) for whole, n in zip(array.shape, array.shards or array.chunks, strict=True)]))
     for _, _, names in os.walk(folder):
         n_stored += sum(name not in METADATA_FILES and not name.endswith(".partial") for name in names)
-    if n_stored < n_chunks:
-        yield f"{n_chunks - n_stored} of {n_chunks} chunks are not stored and are read as {array.fill_value}: dark parts, or lost in a copy"
+    yield from dark_chunks(n_stored, n_chunks, array.fill_value)
 
 
 def zarr_files(root: Path, folder: Path) -> Files:

@@ -59,7 +59,7 @@ def tiff_that_is_a_folder(folder: Path) -> Command:
     return "run", folder / "worm", "--quiet"
 
 
-@bad("volume_01.ome.tif", "no file")
+@bad("volume_01.ome.tif", "a pipe, a socket or a device")
 def tiff_that_is_a_pipe_nobody_writes_to(folder: Path) -> Command:
     path = series(folder / "worm") / "volume_01.ome.tif"
     path.unlink()
@@ -67,7 +67,7 @@ def tiff_that_is_a_pipe_nobody_writes_to(folder: Path) -> Command:
     return "check", folder / "worm"
 
 
-@bad("worm.tif", "no file")
+@bad("worm.tif", "a pipe, a socket or a device")
 def tiff_alone_that_is_a_pipe(folder: Path) -> Command:
     os.mkfifo(folder / "worm.tif")
     return "check", folder / "worm.tif"
@@ -193,7 +193,7 @@ def _grid(folder: Path, places: list[tuple[int, int, int]]) -> None:
         tifffile.imwrite(folder / f"worm_t{t}_c{c}_z{z}.tif", VOXELS[t, c, z], photometric="minisblack")
 
 
-@bad("worm", "2 files are the same by that")
+@bad("worm", "say the same: which of the two is meant?")
 def names_with_a_plane_twice(folder: Path) -> Command:
     _grid(folder / "worm", [(t, 0, z) for t in range(3) for z in range(3)])
     (folder / "worm" / "worm_t1_c0_z01.tif").write_bytes((folder / "worm" / "worm_t1_c0_z1.tif").read_bytes())

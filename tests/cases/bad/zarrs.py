@@ -230,10 +230,10 @@ def zarr_in_fortran_order(folder: Path) -> tuple[Path, Command, np.ndarray]:
 
 @fine
 def zarr_with_a_part_never_written(folder: Path) -> tuple[Path, Command, np.ndarray]:
-    path = image(folder / "worm.zarr", chunks=(1, 1, *VOXELS.shape[2:]))
+    path = image(folder / "worm.zarr", chunks=(1, 1, 1, *VOXELS.shape[3:]))
     (path / "0" / "3.1.0.0.0").unlink()
     right = VOXELS.copy()
-    right[3, 1] = 0
+    right[3, 1, 0] = 0
     return path, (), right
 
 

@@ -44,6 +44,13 @@ def test_the_nearest_counts(tmp_path: Path) -> None:
         ("rate_hz = 'fast'", "rate_hz"),
         ("rate_hz = ", "not TOML"),
         ("[track]\nmax = 1", "track"),
+        ("[recording]\nrate_hz = 4\n[segment]\nmethod = 'log'", "segment does not belong here"),
+        ("reference_channel = true", "reference_channel"),
+        ("reference_channel = 1.0", "reference_channel"),
+        ("signal_channel = -1", "signal_channel"),
+        ("channel_names = ['a', 'A']", "each another"),
+        ("channel_names = ['a', '']", "each another"),
+        ("dataset = ['']", "not empty"),
     ],
 )
 def test_nonsense_is_refused_with_its_place(tmp_path: Path, text: str, said: str) -> None:

@@ -451,3 +451,10 @@ def test_real_worm() -> None:
     assert recording.shape == (5, 2, 16, 160, 256)
     assert (recording.channel_names, recording.reference, recording.signal) == (("red", "green"), 0, 1)
     assert recording.read(4).max() > 0
+
+
+def test_inches_of_a_printer_are_no_calibration(tmp_path: Path) -> None:
+    path = tmp_path / "worm.tif"
+    options = {"axes": "TZCYX", "spacing": 2, "unit": "inch", "finterval": 0.25}
+    tifffile.imwrite(path, VOXELS.transpose(0, 2, 1, 3, 4), imagej=True, resolution=(72, 72), metadata=options)
+    assert "no voxel size along z, y, x" in refused(path, TOLD)

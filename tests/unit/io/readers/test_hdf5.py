@@ -129,3 +129,62 @@ def test_ten_gigabytes_are_opened_by_reading_little(tmp_path: Path) -> None:
     volume = open_recording(path, config).read(1234)
     assert (volume == 7).all()
     assert bytes_read() - before < 6e6
+
+
+def test_chunks_that_are_not_stored_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "worm.h5"
+    with h5py.File(path, "w") as file:
+        array = file.create_dataset("data", VOXELS.shape, "u2", chunks=(1, 1, 1, 14, 18))
+        array[:, :, :4] = VOXELS[:, :, :4]
+    config = with_(axes="TCZYX")
+    recording = open_recording(path, config)
+    assert any("8 of 40 chunks are not stored and are read as 0" in said for said in recording.assumptions)
+    assert recording.read(0)[:, :4].all()
+    with h5py.File(path, "w") as file:
+        file.create_dataset("data", VOXELS.shape, "u2", chunks=(1, 1, 5, 14, 18))[:, 0] = VOXELS[:, 0]
+    assert "none stored of channel 1" in refused(path, config)
+
+
+def test_arrays_a_volume_with_gaps_or_twice(tmp_path: Path) -> None:
+    path = tmp_path / "worm.h5"
+    config = with_(dataset="{t}/frame", axes="CZYX")
+    with h5py.File(path, "w") as file:
+        for t, number in enumerate((0, 1, 5, 6)):
+            file[f"{number}/frame"] = VOXELS[t]
+    assert any("jump from 1 to 5" in said for said in agrees(path, config).assumptions)
+    with h5py.File(path, "a") as file:
+        file["01/frame"] = VOXELS[0]
+    assert "are both volume 1" in refused(path, config)
+
+
+def test_links_are_looked_at_before_they_are_followed(tmp_path: Path) -> None:
+    path = tmp_path / "worm.h5"
+    with h5py.File(tmp_path / "secret.h5", "w") as file:
+        file["images/data"] = VOXELS
+    with h5py.File(path, "w") as file:
+        file["here/data"] = VOXELS
+        file["out"] = h5py.ExternalLink("secret.h5", "/images")
+        file["way"], file["round"] = h5py.SoftLink("/out/data"), h5py.SoftLink("round")
+        file["here/near"] = h5py.SoftLink("data")
+    assert "points into another file" in refused(path, with_(axes="TCZYX", dataset="way"))
+    assert "points into another file" in refused(path, with_(axes="TCZYX", dataset="out/{t}"))
+    assert "lead nowhere" in refused(path, with_(axes="TCZYX", dataset="round"))
+    agrees(path, with_(axes="TCZYX", dataset="here/near"))
+
+
+def test_axes_as_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "worm.h5"
+    with h5py.File(path, "w") as file:
+        file["data"] = VOXELS
+        file["data"].attrs["axes"] = np.array([b"t", b"c", b"z", b"y", b"x"])
+    agrees(path)
+    with h5py.File(path, "a") as file:
+        file["data"].attrs["axes"] = np.bytes_("TCZYX")
+    agrees(path)
+
+
+def test_planes_say_nothing_of_an_array(tmp_path: Path) -> None:
+    path = tmp_path / "worm.h5"
+    with h5py.File(path, "w") as file:
+        file["data"] = VOXELS
+    assert "[recording] planes: expected none" in refused(path, with_(axes="TCZYX", planes=5))

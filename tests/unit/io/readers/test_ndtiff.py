@@ -1,5 +1,7 @@
 """NDTiff, as its own package writes it."""
 
+import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +88,36 @@ def test_only_the_planes_of_a_volume_are_read(tmp_path: Path) -> None:
     before = bytes_read()
     recording.read(17)
     assert bytes_read() - before < 1.2 * voxels[0].nbytes + 1e4
+
+
+def index_of(folder: Path, planes: list[tuple[Any, str, int]]) -> Path:
+    """Writes an index of planes: axes, name of the file, sides."""
+    folder.mkdir(exist_ok=True)
+    (folder / "x.tif").write_bytes(b"II*\0" + bytes(500))
+    parts = []
+    for place, name, side in planes:
+        for text in (json.dumps(place).encode(), name.encode()):
+            parts += [struct.pack("<I", len(text)), text]
+        parts.append(struct.pack("<8I", 0, side, side, 1, 0, 0, 10, 0))
+    (folder / "NDTiff.index").write_bytes(b"".join(parts))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("planes", "said"),
+    [
+        ([({"time": 0}, "x.tif", 4_000_000_000)], "fit into memory"),
+        ([({"time": [0]}, "x.tif", 5)], "expected whole numbers or names"),
+        ([({"time": None}, "x.tif", 5), ({"time": 1}, "x.tif", 5)], "expected whole numbers or names"),
+        ([({"time": 0}, "x\0y.tif", 5)], "lies elsewhere"),
+        ([({"time": 0}, "x.tif", 5)] * 2, "written twice"),
+        ([({"z": z}, "x.tif", 5) for z in (0, 1, 3)], "planes are missing"),
+    ],
+)
+def test_an_index_that_cannot_be(tmp_path: Path, planes: list[tuple[Any, str, int]], said: str) -> None:
+    assert said in refused(index_of(tmp_path / "worm", planes))
+
+
+def test_a_gap_in_time_is_said(tmp_path: Path) -> None:
+    folder = index_of(tmp_path / "worm", [({"time": t}, "x.tif", 5) for t in (0, 5)])
+    assert any("jump from 0 to 5" in said for said in open_recording(folder, SIZED).assumptions)

@@ -114,3 +114,39 @@ def test_volumes_of_many_channels(tmp_path: Path) -> None:
     assert (recording.channel_names, recording.reference, recording.rate_hz) == (("mNeptune", "GCaMP"), 0, 4)
     assert open_recording(path, TOLD.model_copy(update={"dataset": ("NeuroPAL",)})).n_volumes == 1
     assert SIZED.dataset is None
+
+
+def test_uneven_timestamps_are_said_and_numbers_are_no_seconds(tmp_path: Path) -> None:
+    times = {"rate": None, "timestamps": np.array([0.0, 0.25, 0.5, 100.0])}
+    file = empty()
+    file.add_acquisition(series("GCaMP", 1, **times))
+    recording = open_recording(write(tmp_path / "worm.nwb", file), SIZED)
+    assert recording.rate_hz == 4
+    assert any("dropped volumes: after 1 of 4" in said for said in recording.assumptions)
+    file = empty()
+    file.add_acquisition(
+        series("GCaMP", 1, rate=None, timestamps=np.arange(4.0), comments="barlowtrack: rate unknown, timestamps count volumes")
+    )
+    assert open_recording(write(tmp_path / "ours.nwb", file), SIZED).rate_hz is None
+
+
+@pytest.mark.parametrize(
+    ("spacing", "unit", "odd"),
+    [([0.4, 0.3, 1.5], "meters", True), ([0.4e-6, 0.3e-6, 1.5e-6], "meters", False), ([0.4e-6, 0.3e-6, 1.5e-6], "um", True)],
+)
+def test_units_that_cannot_be(tmp_path: Path, spacing: list[float], unit: str, odd: bool) -> None:
+    file = empty()
+    imaged = plane(file, grid_spacing=spacing, grid_spacing_unit=unit)
+    file.add_acquisition(
+        pynwb.ophys.TwoPhotonSeries(name="calcium", data=axes("TXYZC")[..., 0], unit="n.a.", imaging_plane=imaged, rate=4.0)
+    )
+    recording = open_recording(write(tmp_path / "worm.nwb", file))
+    assert recording.voxel_size_um == pytest.approx((1.5, 0.3, 0.4))
+    assert any("which 1.5" in said for said in recording.assumptions) == odd
+
+
+def test_what_was_made_of_the_pictures_is_no_recording(tmp_path: Path) -> None:
+    file = empty()
+    file.add_acquisition(series("GCaMP", 1))
+    file.create_processing_module(name="ophys", description="masks").add(series("masks", 0))
+    assert agrees(write(tmp_path / "worm.nwb", file), SIZED, VOXELS[:, 1:]).n_volumes == 4

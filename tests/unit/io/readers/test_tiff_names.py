@@ -170,3 +170,77 @@ def test_ten_gigabytes_are_opened_by_reading_little(tmp_path: Path) -> None:
     assert recording.shape == shape
     assert opened < 2e6
     assert bytes_read() - before - opened < 1.1 * 2 * 1024**2 * 2
+
+
+@pytest.mark.parametrize("patterns", [("worm_Ch0/left_{t:03d}.tif", "worm_Ch1/right_{t:03d}.tif"), ("Ch0/a.tif", "Ch1/b.tif")])
+def test_folders_of_channels_whose_files_have_names_of_their_own(tmp_path: Path, patterns: tuple[str, str]) -> None:
+    folder = tmp_path / "worm"
+    for c, t in np.ndindex(2, 4 if "{t" in patterns[0] else 1):
+        write(folder, patterns[c], t, c, None)
+    recording = agrees(folder, SIZED, VOXELS[: 4 if "{t" in patterns[0] else 1])
+    assert recording.channel_names == ("Ch0", "Ch1")
+    assert any("named differently" in said for said in recording.assumptions)
+
+
+def test_folders_of_channels_that_do_not_belong_together(tmp_path: Path) -> None:
+    folder = tmp_path / "worm"
+    for c, t in np.ndindex(2, 4):
+        write(folder, ("Ch0/left_t{t}.tif", "Ch1/right_{t}_7.tif")[c], t, c, None)
+    assert "numbered alike, got Ch0/left_t3 and Ch1/right_3_7" in refused(folder)
+    for path in (folder / "Ch1").iterdir():
+        path.unlink()
+    assert "Ch1 is the folder of a channel by its name, but holds no TIFFs" in refused(folder)
+    for t in range(3):
+        write(folder, "Ch1/right_t{t}.tif", t, 1, None)
+    assert "the first missing: t6, Ch1" in refused(folder)
+
+
+def test_a_volume_with_other_axes_than_the_first(tmp_path: Path) -> None:
+    """As many planes as channels: nothing but the axes tells that one volume is stored the other way round."""
+    folder = tmp_path / "worm"
+    folder.mkdir()
+    volume = VOXELS[0, :, :2]
+    for t, order in enumerate(("CZYX", "ZCYX")):
+        turned = volume.transpose(["CZYX".index(axis) for axis in order])
+        tifffile.imwrite(folder / f"v{t}.tif", turned, metadata={"axes": order}, photometric="minisblack")
+    assert "volume 1: " in refused(folder)
+    assert "expected axes CZYX like volume 0, got ZCYX" in refused(folder)
+    assert open_recording(folder, SIZED.model_copy(update={"axes": "CZYX"})).read(1).shape == (2, 2, 14, 18)
+
+
+@pytest.mark.parametrize("first", [488, 550])
+def test_volumes_numbered_like_lasers_are_volumes(tmp_path: Path, first: int) -> None:
+    folder = tmp_path / "worm"
+    folder.mkdir()
+    for t in range(4):
+        tifffile.imwrite(folder / f"worm_{first + t:04d}.tif", VOXELS[t], metadata={"axes": "CZYX"}, photometric="minisblack")
+    agrees(folder)
+
+
+def test_lasers_need_a_time_beside_them() -> None:
+    assert read_names(Path("worm"), ["worm_488_1", "worm_561_1", "worm_488_2", "worm_561_2"]).channels == ("488", "561")  # type: ignore[union-attr]
+    assert read_names(Path("worm"), ["worm_488", "worm_561"]) is None
+
+
+def test_planes_with_a_gap_are_refused(tmp_path: Path) -> None:
+    folder = written(tmp_path / "worm", "worm_t{t:04d}_z{z:02d}_c{c}.tif")
+    for path in folder.glob("*_z02_*"):
+        path.unlink()
+    assert "planes are missing between z1 and z3" in refused(folder)
+    for path in folder.glob("*_z03_*"):
+        path.unlink()
+    assert "planes are missing between z1 and z4" in refused(folder)
+    for path in folder.glob("*_z01_*"):
+        path.unlink()
+    assert any("count by 4" in said for said in open_recording(folder, SIZED).assumptions)
+
+
+@pytest.mark.parametrize(
+    "names", [("v1.tif", "v1.tiff", "v2.tif"), ("v1.tif", "v01.tif", "V001.tif"), ("t1_c0.tif", "t1_c1.tif", "t01_c0.tif")]
+)
+def test_a_number_that_is_there_twice(tmp_path: Path, names: tuple[str, ...]) -> None:
+    folder = tmp_path / "worm"
+    folder.mkdir()
+    for name in names:
+        tifffile.imwrite(folder / name, VOXELS[0, 0], metadata={"axes": "ZYX"})
+    assert "say the same" in refused(folder)

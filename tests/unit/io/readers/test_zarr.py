@@ -134,3 +134,11 @@ def test_a_run_folder_remembers_an_address(tmp_path: Path, monkeypatch: pytest.M
     assert location_from(job.folder, seen_from(job.folder, job.location)) == Path(address)
     assert as_url("/data/https:/x") is None
     assert np.array_equal([as_url("s3://bucket/a.zarr"), as_url("c:/worm")], ["s3://bucket/a.zarr", None])
+
+
+def test_a_channel_that_was_never_written(tmp_path: Path) -> None:
+    group = zarr.create_group(str(tmp_path / "worm.zarr"))
+    group.create_array("0", shape=VOXELS.shape, dtype="u2", chunks=(1, 1, 5, 14, 18))[:, 0] = VOXELS[:, 0]
+    config = SIZED.model_copy(update={"axes": "TCZYX"})
+    assert any("4 of 8 chunks" in said for said in open_recording(tmp_path / "worm.zarr", config).assumptions)
+    assert "not one chunk of channel 1" in refused(tmp_path / "worm.zarr", config)
