@@ -505,8 +505,8 @@ class Run:
         """
         from barlowtrack.data import silent
         from barlowtrack.exports import FORMATS, format_named
-        from barlowtrack.exports.formats import MARK, Options
-        from barlowtrack.storage.outputs import arriving, refuse_target, writing
+        from barlowtrack.exports.formats import MARK, Options, is_export
+        from barlowtrack.storage.outputs import arriving, put_back, refuse_target, writing
 
         row = format_named(to)
         for given, able, flag in ((images, [f.name for f in FORMATS if f.images], "images"), (metadata, ["nwb"], "metadata")):
@@ -515,7 +515,8 @@ class Run:
         writer = row.writer()
         target = row.target(self.path) if path is None else Path(path)
         job = prepare(self.path)
-        refuse_target(target, job.location, MARK, overwrite=overwrite)
+        put_back(target)
+        refuse_target(target, job.location, is_export, overwrite=overwrite)
         self._refuse_unfinished(job)
         content = self._content(self.recording if images else None)
         options = Options(to, None if metadata is None else Path(metadata), progress or silent)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from barlowtrack.data import Flag, Source
 from barlowtrack.exports.content import Content, corrections_table, detections_table
-from barlowtrack.exports.formats import Options
+from barlowtrack.exports.formats import MATLAB_MADE_BY, Options
 from barlowtrack.exports.mat73 import write_structs
 
 LARGEST_V5 = 2**31 - 2**20
@@ -72,6 +72,8 @@ def write(content: Content, path: Path, options: Options) -> None:
         return
     ready = {name: {field: _v5(value) for field, value in fields.items()} for name, fields in variables.items()}
     savemat(str(path), ready, appendmat=False, oned_as="column", long_field_names=True, do_compression=True)
+    with path.open("r+b") as raw:
+        raw.write(b"MATLAB 5.0 MAT-file, Platform: GLNXA64, " + MATLAB_MADE_BY.ljust(76))
     options.progress(1, 1)
 
 

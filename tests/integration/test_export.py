@@ -320,6 +320,60 @@ def test_an_older_export_is_replaced_whole_or_stays(done, tmp_path, monkeypatch)
     assert sorted(os.listdir(tmp_path)) == ["worm"]
 
 
+def test_no_file_is_replaced_that_is_not_an_export(done, tmp_path):
+    """Neither by its name nor by its kind is a file known for an export: by what it says of itself."""
+    import h5py
+    from scipy.io import savemat
+
+    (tmp_path / "thesis.mat").write_text("years")
+    savemat(tmp_path / "theirs.mat", {"x": 1.0})
+    with h5py.File(tmp_path / "theirs.nwb", "w") as file:
+        file.attrs["nwb_version"] = "2.6.0"
+    with h5py.File(tmp_path / "added.nwb", "w") as file:  # ours once, and somebody added to it
+        file["general/was_generated_by"] = [["barlowtrack", "1"], ["suite2p", "2"]]
+    os.mkfifo(tmp_path / "pipe.mat")
+    (tmp_path / "link.mat").symlink_to("nowhere")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    for name in [*before, "pipe.mat", "link.mat"]:
+        with pytest.raises(StorageError, match="that no export wrote, so it is not replaced"):
+            done.export("mat" if name.endswith("mat") else "csv", tmp_path / name, overwrite=True)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
+@pytest.mark.parametrize("swaps", [True, False])
+def test_single_files_are_replaced_by_any_format(done, made, tmp_path, monkeypatch, swaps):
+    from barlowtrack.exports.mat73 import write_structs
+    from barlowtrack.storage import outputs
+
+    if not swaps:  # a system, or a disk, that cannot let two things change names
+        monkeypatch.setattr(outputs, "exchange", lambda *_: False)
+    pytest.importorskip("pynwb", reason="pynwb is not installed: pip install barlowtrack[nwb]")
+    (tmp_path / "lab.toml").write_text(LAB)
+    shutil.copy(made("nwb", images=True, metadata=tmp_path / "lab.toml"), tmp_path / "it")
+    done.export("mat", tmp_path / "it", overwrite=True)
+    done.export("mat", tmp_path / "it", overwrite=True)
+    done.export("csv", tmp_path / "it", overwrite=True)
+    assert (tmp_path / "it" / MARK).is_file()
+    done.export("mat", tmp_path / "it", overwrite=True)
+    write_structs(tmp_path / "large.mat", {"info": {"note": "version 7.3"}})
+    done.export("csv", tmp_path / "large.mat", overwrite=True)
+    assert sorted(os.listdir(tmp_path)) == ["it", "lab.toml", "large.mat"]
+
+
+def test_an_older_export_survives_a_kill_between_two_names(done, tmp_path):
+    """Where nothing can change names in one step, a kill may come when the older one lies aside: it gets its name back."""
+    room = tmp_path / ".worm.half-made"
+    done.export("csv", tmp_path / "worm")
+    room.mkdir()
+    (tmp_path / "worm").rename(room / "old")
+    (room / "worm").mkdir()
+    with pytest.raises(StorageError, match="exists already"):
+        done.export("csv", tmp_path / "worm")
+    assert (tmp_path / "worm" / MARK).is_file()
+    done.export("csv", tmp_path / "worm", overwrite=True)
+    assert sorted(os.listdir(tmp_path)) == ["worm"]
+
+
 def test_what_a_killed_export_left_is_cleared_away(done, tmp_path):
     room = tmp_path / ".worm.half-made"
     (room / "worm").mkdir(parents=True)
