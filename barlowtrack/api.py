@@ -543,6 +543,8 @@ class Run:
         card = self.folder.about()["card"]
         if recording is not None and recording.fingerprint != card["content"]:
             raise InputError(f"{self.path}: the recording changed since this run; run 'barlowtrack run {self.path}' first")
+        preparation = self.preparation
+        planes = card["shape"][2] if preparation.shape is None else preparation.kept[1] - preparation.kept[0]
         records = [self.folder.record(stage.name) for stage in pipeline.STAGES]
         stages = {
             record.stage: {
@@ -557,13 +559,14 @@ class Run:
         }
         return Content(
             name=card["name"],
-            shape=tuple(card["shape"]),
+            shape=(*card["shape"][:2], planes, *card["shape"][3:]),
             voxel_size_um=tuple(card["voxel_size_um"]),
             rate_hz=card["rate_hz"],
             channel_names=tuple(card["channel_names"]),
             reference=card["reference"],
             signal=card["signal"],
             recording=recording,
+            preparation=preparation,
             about={"software": "barlowtrack", "version": version("barlowtrack"), "recording": card, "stages": stages},
             settings=(self.path / "settings.toml").read_text(encoding="utf-8"),
             **{name: getattr(self, name) for name in _EXPORTED},

@@ -111,6 +111,11 @@ class Preparation:
         return self.moves or self.offset is not None or self.deconvolution is not None
 
     @property
+    def displaces(self) -> bool:
+        """Whether a thing lies elsewhere once all is done than the recording on the disk has it."""
+        return self.jitter is not None or self.drift is not None or bool(self.mirror) or (self.planes is not None and self.planes[0] > 0)
+
+    @property
     def kept(self) -> tuple[int, int]:
         """First plane that is kept, and the one after the last; of a preparation that does something."""
         assert self.shape is not None, "nothing is done"

@@ -35,7 +35,8 @@ def structs(content: Content) -> dict[str, dict[str, Any]]:
         "version": str(content.about["version"]),
         "provenance_json": content.about_json,
         "settings_toml": content.settings,
-        "note": "Neurons, volumes, voxels and channels count from 0: row k of traces is neuron k - 1. Places are z, y, x; NaN: no value.",
+        "note": "Neurons, volumes, voxels and channels count from 0: row k of traces is neuron k - 1. Places are z, y, x; NaN: no value."
+        + (f" {content.where}" if content.where else ""),
     }
     return {
         "info": info,

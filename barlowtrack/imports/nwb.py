@@ -18,11 +18,14 @@ from numpy.typing import NDArray
 from barlowtrack.data.corrections import cleaned
 from barlowtrack.errors import InputError
 from barlowtrack.imports.identified import Identified, Space, kept, numbered, reading
+from barlowtrack.io.metadata import length_um
+from barlowtrack.io.tables import RECORDED
 
 _TIME_POINT = re.compile(r"(?:^|_)(?:t|tpoint|timepoint|frame|vol|volume)_?(\d+)$", re.IGNORECASE)
+_UNITS = {"meters": "m", "micrometers": "um", "millimeters": "mm", "nanometers": "nm"}
 _NUMBERED = re.compile(r"(?:neuron|roi)_?(\d+)$", re.IGNORECASE)
-_METRES = 1e-3
-"""A voxel smaller than this is given in metres, whatever the unit says: files of 0.3 "meters" are about."""
+_LARGEST_UM, _SMALLEST_UM = 1e3, 1e-3
+"""No voxel is larger than 1 mm or smaller than 1 nm: then the unit is wrong, whatever it says; files of 0.3 "meters" are about."""
 
 
 def knows(path: Path) -> bool:
@@ -44,14 +47,14 @@ def read(path: Path, space: Space) -> Identified:
         ours = next((g for g in groups.get("DynamicTable", []) if {"t", "neuron", "probability", "z_um", "y_um", "x_um"} <= set(g)), None)
         if ours is not None:
             return _from_detections(ours, path)
-        size_um = _voxel_size(groups, space, path)
+        size_um, told = _voxel_size(groups, space, path)
         for position in groups.get("Position", []):
             if "untracked" not in position.name.lower() and len(position):
-                return _from_centroids(position, size_um, path)
+                return _from_centroids(position, size_um, told, path)
         tables = [*groups.get("PlaneSegmentation", []), *groups.get("VolumeSegmentation", [])]
         points = {int(found[1]): g for g in tables if (found := _TIME_POINT.search(g.name.rsplit("/", 1)[-1])) and "voxel_mask" in g}
         if points:
-            return _from_time_points(points, size_um, path)
+            return _from_time_points(points, size_um, told, path)
     raise InputError(
         f"{path}: expected neurons over time (a table Detections, centroids, or a segmentation a time point), got none;"
         " a single still image names neurons of no volume of a recording"
@@ -73,23 +76,34 @@ def _groups(opened: h5py.File) -> dict[str, list[h5py.Group]]:
     return found
 
 
-def _voxel_size(groups: dict[str, list[h5py.Group]], space: Space, path: Path) -> NDArray[np.float64]:
-    """z, y, x in um: of the recording, else as the file says."""
+def _voxel_size(groups: dict[str, list[h5py.Group]], space: Space, path: Path) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """z, y, x in um, and what is assumed: of the recording, else as the file says."""
     if space.voxel_size_um is not None:
-        return space.size_um(path)
+        return space.size_um(path), ()
     volumes = [g for kind in ("ImagingVolume", "ImagingPlane") for g in groups.get(kind, []) if "grid_spacing" in g]
     volumes.sort(key=lambda group: "calc" not in group.name.lower())
     for group in volumes:
         spacing = np.asarray(group["grid_spacing"][()], np.float64)
         if spacing.shape == (3,) and (spacing > 0).all():
-            return (spacing * (1e6 if spacing.max() < _METRES else 1.0))[::-1]
-    return space.size_um(path)
+            return _in_um(spacing[::-1], _text(group["grid_spacing"].attrs.get("unit", "meters")).lower())
+    return space.size_um(path), ()
+
+
+def _in_um(spacing: NDArray[np.float64], unit: str) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    size = spacing * (length_um(1.0, _UNITS.get(unit, unit)) or 1.0)
+    wrong, better = f"grid_spacing: voxels of {size.max():g} um cannot be", ""
+    if size.max() > _LARGEST_UM:
+        size, better = spacing, "um"
+    elif size.max() < _SMALLEST_UM:
+        size, better = spacing * 1e6, "metres"
+    return size, (f"{wrong}; its numbers are taken as {better}, though the file says {unit}",) if better else ()
 
 
 def _from_detections(table: h5py.Group, path: Path) -> Identified:
     neuron = np.asarray(table["neuron"][()], np.int64)
     known = neuron >= 0
-    place = np.stack([np.asarray(table[f"{axis}_um"][()], np.float64) for axis in "zyx"], axis=1)
+    columns = RECORDED if set(RECORDED) <= set(table) else ("z_um", "y_um", "x_um")
+    place = np.stack([np.asarray(table[column][()], np.float64) for column in columns], axis=1)
     names: dict[int, str] = {}
     if "neuron_name" in table:
         texts = [_text(one) for one in table["neuron_name"][()]]
@@ -97,7 +111,7 @@ def _from_detections(table: h5py.Group, path: Path) -> Identified:
     return kept(np.asarray(table["t"][()], np.int64)[known], neuron[known], place[known], names, (), path)
 
 
-def _from_centroids(position: h5py.Group, size_um: NDArray[np.float64], path: Path) -> Identified:
+def _from_centroids(position: h5py.Group, size_um: NDArray[np.float64], told: tuple[str, ...], path: Path) -> Identified:
     series = {name: item for name, item in position.items() if isinstance(item, h5py.Group) and "data" in item}
     names: dict[int, str] = {}
     numbers = [_NUMBERED.search(name) for name in series]
@@ -114,10 +128,10 @@ def _from_centroids(position: h5py.Group, size_um: NDArray[np.float64], path: Pa
         places.append(data[:, 2::-1] * (size_um if in_um is None else in_um))
         t.append(np.arange(len(data)))
         neuron.append(np.full(len(data), k))
-    return kept(np.concatenate(t), np.concatenate(neuron), np.concatenate(places), names, (), path)
+    return kept(np.concatenate(t), np.concatenate(neuron), np.concatenate(places), names, told, path)
 
 
-def _from_time_points(points: dict[int, h5py.Group], size_um: NDArray[np.float64], path: Path) -> Identified:
+def _from_time_points(points: dict[int, h5py.Group], size_um: NDArray[np.float64], told: tuple[str, ...], path: Path) -> Identified:
     t, called, places = [], [], []
     lengths = {len(group["id"]) for group in points.values()}
     for when, group in sorted(points.items()):
@@ -132,7 +146,7 @@ def _from_time_points(points: dict[int, h5py.Group], size_um: NDArray[np.float64
         raise InputError(f"{path}: expected ID_labels that name neurons, got none")
     number, names = numbered(called)
     named = {k: name for k, name in names.items() if not name.startswith("row ")}
-    return kept(np.array(t, np.int64), number, np.array(places) * size_um, named, (), path)
+    return kept(np.array(t, np.int64), number, np.array(places) * size_um, named, told, path)
 
 
 def _labels(group: h5py.Group) -> list[str]:
