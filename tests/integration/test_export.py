@@ -1,5 +1,6 @@
 """What is exported reads back, through the libraries of those who use it, as what the run says."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -261,6 +262,33 @@ def test_nwb_pleases_the_inspector(done, made, tmp_path):
         found = [said for said in inspector.inspect_nwbfile(nwbfile_path=str(path)) if said.importance.name != "BEST_PRACTICE_SUGGESTION"]
     # eight volumes are fewer than voxels and neurons; it looks at lengths alone
     assert {said.check_function_name for said in found} <= {"check_data_orientation"}, found
+
+
+def test_nwb_of_a_run_without_neurons(done, tmp_path):
+    """Nothing could be told apart, say; and nobody knows how fast volumes were taken."""
+    pynwb = pytest.importorskip("pynwb", reason="pynwb is not installed: pip install barlowtrack[nwb]")
+    from barlowtrack.data import Traces, Tracks, silent
+    from barlowtrack.exports.formats import Options
+    from barlowtrack.exports.nwb import write
+    from barlowtrack.exports.nwb_images import RATE_UNKNOWN
+
+    whole = done._content(None)
+    values = {name: getattr(whole.traces, name) for name in Traces.__dataclass_fields__}
+    n = len(whole.detections)
+    empty = dataclasses.replace(
+        whole,
+        rate_hz=None,
+        tracks=Tracks(np.full(n, UNKNOWN), np.zeros(n, np.float32), 0),
+        neurons=whole.neurons.iloc[:0],
+        traces=Traces(**{name: value[:0] if np.ndim(value) == 2 else value for name, value in values.items()}),
+    )
+    write(empty, tmp_path / "worm.nwb", Options("nwb", None, silent))
+    assert not pynwb.validate(path=str(tmp_path / "worm.nwb"))
+    with pynwb.NWBHDF5IO(str(tmp_path / "worm.nwb"), "r") as io:
+        activity = io.read().processing["CalciumActivity"]
+        assert len(activity["Detections"]) == n
+        assert activity["CalciumSeriesSegmentation"].comments == RATE_UNKNOWN
+        assert activity["CalciumSeriesSegmentation"].data[0].max() == 0
 
 
 def test_napari(done, made):
