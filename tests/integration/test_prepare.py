@@ -191,6 +191,29 @@ def test_a_run_that_was_cut_off_goes_on(harmed, tmp_path):
     assert (tmp_path / "again" / "preparation.safetensors").read_bytes() == whole
 
 
+def test_corrections_hold_in_the_pictures_in_which_they_were_said(harmed, tmp_path):
+    """Mirrored afterwards, what was said of one nucleus would be taken for another: refused, in all three ways that lead there."""
+    for name in ("one", "two"):
+        shutil.copytree(harmed, tmp_path / name)
+    one, two = (tmp_path / name / "recording.barlowtrack" for name in ("one", "two"))
+    before = (one / "settings.toml").read_text()
+    bt.Run(one).correct("name", neuron=1, other="AVAL", who="Bo")
+    for only in ("prepare", None):
+        with pytest.raises(StorageError, match=r'corrections \(1\) hold where nuclei lie now, .*prepare.mirror "y" -> "x"'):
+            bt.prepare(one, overrides=["prepare.mirror=x"]).run(only=only)
+    assert (one / "settings.toml").read_text() == before
+    bt.prepare(one, overrides=["prepare.hot_pixels=false"]).run(only="prepare")  # moves nothing
+    with pytest.raises(StorageError, match="prepared in another way now"):
+        bt.Run(one).correct("name", neuron=2, other="AVAR", who="Bo")  # of labels that lie in the pictures before
+    bt.prepare(one, overrides=["prepare.hot_pixels=true"]).run(only="prepare")
+    assert bt.Run(two).take_corrections(one) == 1
+    bt.Run(two).undo_correction(2, who="Bo")
+    bt.prepare(two, overrides=["prepare.mirror=x"]).run(upto="trace")
+    with pytest.raises(InputError, match="nuclei lie elsewhere there"):
+        bt.Run(two).take_corrections(one)
+    assert states(bt.prepare(two))["trace"] == "cached"
+
+
 @pytest.mark.parametrize(
     ("override", "said"),
     [
