@@ -532,8 +532,8 @@ class Run:
         """
         from barlowtrack.data import silent
         from barlowtrack.exports import FORMATS, format_named
-        from barlowtrack.exports.formats import MARK, Options
-        from barlowtrack.storage.outputs import arriving, refuse_target, writing
+        from barlowtrack.exports.formats import MARK, Options, is_export
+        from barlowtrack.storage.outputs import arriving, put_back, refuse_target, writing
 
         row = format_named(to)
         for given, able, flag in ((images, [f.name for f in FORMATS if f.images], "images"), (metadata, ["nwb"], "metadata")):
@@ -542,7 +542,8 @@ class Run:
         writer = row.writer()
         target = row.target(self.path) if path is None else Path(path)
         job = prepare(self.path)
-        refuse_target(target, job.location, MARK, overwrite=overwrite)
+        put_back(target)
+        refuse_target(target, job.location, is_export, overwrite=overwrite)
         self._refuse_unfinished(job)
         content = self._content(self.recording if images else None)
         options = Options(to, None if metadata is None else Path(metadata), progress or silent)
@@ -569,6 +570,8 @@ class Run:
         card = self.folder.about()["card"]
         if recording is not None and recording.fingerprint != card["content"]:
             raise InputError(f"{self.path}: the recording changed since this run; run 'barlowtrack run {self.path}' first")
+        preparation = self.preparation
+        planes = card["shape"][2] if preparation.shape is None else preparation.kept[1] - preparation.kept[0]
         records = [self.folder.record(stage.name) for stage in pipeline.STAGES]
         stages = {
             record.stage: {
@@ -583,13 +586,14 @@ class Run:
         }
         return Content(
             name=card["name"],
-            shape=tuple(card["shape"]),
+            shape=(*card["shape"][:2], planes, *card["shape"][3:]),
             voxel_size_um=tuple(card["voxel_size_um"]),
             rate_hz=card["rate_hz"],
             channel_names=tuple(card["channel_names"]),
             reference=card["reference"],
             signal=card["signal"],
             recording=recording,
+            preparation=preparation,
             about={"software": "barlowtrack", "version": version("barlowtrack"), "recording": card, "stages": stages},
             settings=(self.path / "settings.toml").read_text(encoding="utf-8"),
             **{name: getattr(self, name) for name in _EXPORTED},

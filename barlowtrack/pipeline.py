@@ -278,6 +278,7 @@ def run(
     with folder.lock():
         card = recording_card(recording)
         refuse_another(folder, location, card)
+        _refuse_moving_what_was_said(folder, config)
         planned = _chosen(plan(folder, card, config), only, upto)
         listener.planned(planned)
         _refuse_without_voxels(planned, recording, folder)
@@ -599,6 +600,30 @@ def _why(old: StageRecord, new: StageRecord) -> Iterator[str]:
         yield f"pictures prepared in another way ({_PREPARE.name})"
     if old.inputs.get(AMENDMENTS) != new.inputs.get(AMENDMENTS):
         yield f"other detections ({_AMEND.name})"
+
+
+def _refuse_moving_what_was_said(folder: RunFolder, config: Config) -> None:
+    """Refuses settings that would put nuclei elsewhere than people saw them: what they said there would be taken for that of others.
+
+    Raises:
+        StorageError: there are corrections, and planes would be moved, cut or mirrored in another way than when they were said.
+    """
+    from barlowtrack.config import PrepareConfig, differences
+    from barlowtrack.storage import read_corrections
+
+    made = folder.record(_PREPARE.name)
+    if folder.record("segment") is None:
+        return
+    old = PrepareConfig() if made is None else PrepareConfig.model_validate(made.settings.get(_PREPARE.name, {}))
+    moving = ("jitter", "drift", "planes", "mirror")
+    before, after = ({name: getattr(one, name) for name in moving} for one in (old, config.prepare))
+    said = len(read_corrections(folder.path).in_force) if before != after else 0
+    if said:
+        changed = "; ".join(differences(before, after, "prepare."))
+        raise StorageError(
+            f"{folder.path}: corrections ({said}) hold where nuclei lie now, and would fall on others ({changed});"
+            " leave that setting as it was, or give another --out"
+        )
 
 
 def _with_all_prepared(settings: Mapping[str, Any], other: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,8 @@ from barlowtrack.errors import InputError, StorageError
 from barlowtrack.identity.volumes import neighbour_distance_um
 from barlowtrack.imports import Identified, Space, read_identities
 from barlowtrack.imports.matching import Matched, match
-from barlowtrack.pipeline import older_than, read
+from barlowtrack.pipeline import older_than, preparation_of, read
+from barlowtrack.preparing.truth import prepared_places
 from barlowtrack.storage import RunFolder
 
 
@@ -54,7 +55,8 @@ def take_identities(
 ) -> Taken:
     """Writes down where a file of identities and the tracks differ, all of it or nothing; the next run heeds it.
 
-    Points and detections are paired within each volume; their neurons and ours by how often they meet. A detection that the file calls
+    The file speaks of the recording as it lies on the disk; where the run prepares its pictures, points are taken there first, as a truth
+    is. Points and detections are paired within each volume; their neurons and ours by how often they meet. A detection that the file calls
     otherwise becomes a row `is`, and a neuron that has a name there and none here a row `name`. Points without a detection are left.
 
     Args:
@@ -74,6 +76,7 @@ def take_identities(
     detections, tracks, names = read("detections", folder), read("tracks", folder), read("neurons", folder)["name"].fillna("").tolist()
     card = folder.about()["card"]
     theirs = read_identities(path, Space(voxel_size_um or tuple(card["voxel_size_um"]), tuple(card["shape"][2:])))
+    theirs, unseen = _prepared(theirs, folder)
     reach = neighbour_distance_um(detections) / 2 if within_um is None else within_um
     found = match(theirs, detections, tracks, reach)
     if not len(found.point):
@@ -81,6 +84,8 @@ def take_identities(
     answers, told = _names(theirs, found, names)
     rows, fresh = _identities(theirs, found, detections, tracks)
     answers += rows
+    if unseen:
+        told.append(f"{unseen} points lie outside the prepared pictures: in planes that are left out, or beyond their edge")
     agreed = len(found.point) - len(rows)
     written: tuple[Correction, ...] = ()
     if answers:
@@ -90,15 +95,24 @@ def take_identities(
             told.append("all of it stands in corrections.csv already")
     return Taken(
         written,
-        len(theirs),
+        len(theirs) + unseen,
         len(found.point),
         agreed,
-        len(found.lost) + found.beyond,
+        len(found.lost) + found.beyond + unseen,
         len(found.mapping),
         fresh,
         reach,
         (*theirs.told, *told),
     )
+
+
+def _prepared(theirs: Identified, folder: RunFolder) -> tuple[Identified, int]:
+    """Takes points to the pictures that the run looks at; how many are not in these."""
+    card, done = folder.about()["card"], preparation_of(folder)
+    z, y, x = (float(size) for size in card["voxel_size_um"])
+    place, shown = prepared_places(theirs.t, theirs.position_um, done, int(card["shape"][0]), (z, y, x))
+    seen = replace(theirs, t=theirs.t[shown], neuron=theirs.neuron[shown], position_um=place[shown], activity=None)
+    return seen, int((~shown).sum())
 
 
 def _names(theirs: Identified, found: Matched, names: list[str]) -> tuple[list[Answer], list[str]]:

@@ -111,6 +111,22 @@ class Preparation:
         return self.moves or self.offset is not None or self.deconvolution is not None
 
     @property
+    def displaces(self) -> bool:
+        """Whether a thing lies elsewhere once all is done than the recording on the disk has it."""
+        return self.jitter is not None or self.drift is not None or bool(self.mirror) or (self.planes is not None and self.planes[0] > 0)
+
+    def places_as(self, other: Preparation) -> bool:
+        """Whether things lie where another preparation of the same recording has them."""
+        if not self.displaces or not other.displaces:
+            return self.displaces == other.displaces
+        same = [
+            one is other_one or (one is not None and other_one is not None and np.array_equal(one, other_one))
+            for one, other_one in ((self.jitter, other.jitter), (self.drift, other.drift))
+        ]
+        depths = self.mirror != "z" or self.kept == other.kept
+        return all(same) and self.mirror == other.mirror and self.kept[0] == other.kept[0] and depths
+
+    @property
     def kept(self) -> tuple[int, int]:
         """First plane that is kept, and the one after the last; of a preparation that does something."""
         assert self.shape is not None, "nothing is done"

@@ -12,7 +12,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from barlowtrack.data import UNKNOWN, Corrections, Detections, IntArray, Labels, Recording, Swaps, Traces, Tracks, VolumeLooks
+from barlowtrack.data import (
+    UNKNOWN,
+    Corrections,
+    Detections,
+    IntArray,
+    Labels,
+    Preparation,
+    Recording,
+    Swaps,
+    Traces,
+    Tracks,
+    VolumeLooks,
+)
 from barlowtrack.data.arrays import expect, expect_rows
 from barlowtrack.io.columns import TABLES
 
@@ -23,7 +35,7 @@ class Content:
 
     Attributes:
         name: Of the recording.
-        shape: T C Z Y X.
+        shape: T C Z Y X of the pictures in which nuclei were found: prepared ones, where the run prepares them.
         voxel_size_um: z, y, x.
         rate_hz: Volumes a second; None where nobody knows.
         channel_names: C of them.
@@ -38,7 +50,8 @@ class Content:
         traces: (K, T) activity.
         swaps: Who may have been taken for whom.
         labels: Masks, read a volume at a time.
-        recording: Images, where they were asked for.
+        recording: Images, where they were asked for; prepared, as the run sees them.
+        preparation: How they are prepared. All places and masks hold in the prepared pictures.
         corrections: What people said.
         about: Where all this is from, for JSON: version, recording, keys and settings of the stages.
         settings: As TOML.
@@ -61,6 +74,7 @@ class Content:
     swaps: Swaps
     labels: Labels
     recording: Recording | None
+    preparation: Preparation
     corrections: Corrections
     about: Mapping[str, Any]
     settings: str
@@ -92,6 +106,25 @@ class Content:
     def position_vox(self) -> NDArray[np.float64]:
         """(N, 3) z, y, x in voxels; 0 is the centre of the first one."""
         return self.detections.position_um / np.asarray(self.voxel_size_um, np.float64)
+
+    @property
+    def recorded_um(self) -> NDArray[np.float64]:
+        """(N, 3) z, y, x of where the recording on the disk has what lies at position_um."""
+        return np.asarray(self.preparation.recorded_um(self.detections.t, self.detections.position_um, self.voxel_size_um), np.float64)
+
+    @property
+    def where(self) -> str:
+        """Says in which pictures places and masks hold; empty where these are those of the disk."""
+        done = self.preparation
+        if done.shape is None or not (done.displaces or done.planes):
+            return ""
+        steps = [
+            *(["planes that jump are put back"] if done.jitter is not None else []),
+            *(["drift is taken off"] if done.drift is not None else []),
+            *([f"planes {done.kept[0]} to {done.kept[1] - 1} are kept"] if done.planes else []),
+            *([f"mirrored along {done.mirror}"] if done.mirror else []),
+        ]
+        return f"Places, masks and images are those of the prepared recording, not of the one on the disk: {', '.join(steps)}."
 
     def matrix(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """Lays values (N, ...) of detections out as (K, T, ...); NaN where a neuron was not found."""
@@ -127,6 +160,13 @@ _EXTRA = {
     "name": ("", "What people call the neuron; empty where nobody said."),
     **{f"{axis}_vox": ("voxel", f"The same along {axis} in voxels, counted from 0.") for axis in "zyx"},
     "nucleus_probability": TABLES["detections"]["probability"],
+    **{
+        f"recorded_{axis}_um": (
+            "um",
+            f"Where the recording on the disk has it, along {axis}; only where it lies elsewhere in prepared pictures.",
+        )
+        for axis in "zyx"
+    },
 }
 
 COLUMNS: Mapping[str, Mapping[str, tuple[str, str]]] = {
@@ -135,6 +175,7 @@ COLUMNS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         for name in (
             *("t", "time_s", "label", "neuron", "name", "probability", "z_um", "y_um", "x_um", "z_vox", "y_vox", "x_vox", "volume_um3"),
             *("red_mean", "red_peak", "green_mean", "green_peak", "quality", "nucleus_probability"),
+            *("recorded_z_um", "recorded_y_um", "recorded_x_um"),
         )
     },
     **{name: TABLES[name] for name in ("neurons", "traces", "candidates", "absences", "volumes", "swaps")},
@@ -144,7 +185,7 @@ COLUMNS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         **TABLES["corrections"],
     },
 }
-"""Table -> column -> (unit, meaning)."""
+"""Table -> column -> (unit, meaning); those that are called recorded_ are there only where they differ."""
 
 
 def detections_table(content: Content) -> pd.DataFrame:
@@ -164,7 +205,9 @@ def detections_table(content: Content) -> pd.DataFrame:
         "probability": tracks.probability, **places, "nucleus_probability": found.probability,
         **{name: getattr(found, name) for name in ("volume_um3", "red_mean", "red_peak", "green_mean", "green_peak", "quality")},
     }  # fmt: skip
-    return pd.DataFrame({name: values[name] for name in COLUMNS["detections"]})
+    if content.preparation.displaces:
+        values |= {f"recorded_{axis}_um": content.recorded_um[:, i] for i, axis in enumerate("zyx")}
+    return pd.DataFrame({name: values[name] for name in COLUMNS["detections"] if name in values})
 
 
 def corrections_table(corrections: Corrections) -> pd.DataFrame:

@@ -6,6 +6,7 @@ Reference:
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from barlowtrack.exports.tables import write_csv
 MOST_LABELS = 2**16 - 1
 """Masks have 16 bits by convention."""
 RESULT = "01_RES"
+PREPARATION = "preparation.json"
 _COLUMNS = {
     "label": "Value in the masks, and number of the track in res_track.txt.",
     "first": "Volume in which the track begins.",
@@ -67,11 +69,27 @@ def write(content: Content, path: Path, options: Options) -> None:
         f"{RESULT}/res_track.txt": "track, first volume, last volume, parent",
         "tracks.csv": "which neuron each track is",
     }
+    if content.where:
+        files[PREPARATION] = "how planes were moved, cut and mirrored: by it, places in the masks are taken back to where the disk has them"
+        (path / PREPARATION).write_text(_preparation(content), encoding="utf-8")
     page = readme(content, "ctc", files)
     if not whole:
         page += f"\n{len(cut.first) - n_labels} nuclei of no known neuron are left out: with them masks would need more than 16 bits.\n"
     page += "\n## Columns of tracks.csv\n\n" + "".join(f"- `{name}`: {said}\n" for name, said in _COLUMNS.items())
     (path / "README.md").write_text(page, encoding="utf-8")
+
+
+def _preparation(content: Content) -> str:
+    """What takes a place in the masks back to the recording on the disk, in voxels; None is left alone."""
+    done = content.preparation
+    said = {
+        "shape_czyx": done.shape,
+        "jitter_vox": None if done.jitter is None else done.jitter.tolist(),
+        "drift_vox": None if done.drift is None else done.drift.tolist(),
+        "planes": done.planes,
+        "mirror": done.mirror,
+    }
+    return json.dumps(said) + "\n"
 
 
 def _tracks_table(content: Content, cut: Stretches) -> pd.DataFrame:

@@ -14,6 +14,9 @@ from barlowtrack.errors import InputError
 MARK = "barlowtrack-export.json"
 """Lies in every folder that an export writes: where it is from, and by it such a folder is known."""
 
+MATLAB_MADE_BY = b"Created by: barlowtrack"
+"""Stands in the text that a MATLAB file begins with."""
+
 
 @dataclass(frozen=True)
 class Format:
@@ -122,6 +125,31 @@ FORMATS = (
     ),
 )
 """Read it aloud: export --to NAME writes what it says."""
+
+
+def is_export(path: Path) -> bool:
+    """Says whether an export wrote what lies there: a folder with its mark, or a file that says so inside; no name makes it one.
+
+    A file that somebody else wrote to since (MATLAB, or a program that adds its name to an NWB file) is theirs.
+    """
+    if path.is_dir():
+        return (path / MARK).is_file()
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        head = file.read(116)
+    if head.startswith(b"MATLAB "):
+        return MATLAB_MADE_BY in head
+    import h5py
+
+    if not h5py.is_hdf5(path):
+        return False
+    try:
+        with h5py.File(path, "r") as opened:
+            makers = opened["general/was_generated_by"][()]
+    except (OSError, KeyError, AttributeError):
+        return False
+    return [bytes(maker[0]) for maker in makers.reshape(-1, 2)] == [b"barlowtrack"]
 
 
 def format_named(name: str) -> Format:

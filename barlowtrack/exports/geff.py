@@ -65,9 +65,15 @@ def _properties(content: Content) -> dict[str, Any]:
         "probability": content.tracks.probability,
         "name": np.array([*content.names, ""], np.str_)[neuron],
         **{name: getattr(found, name) for name in _MEASURES},
+        **{name: content.recorded_um[:, i] for i, name in enumerate(_recorded(content))},
     }
     properties = {name: {"values": values, "missing": None} for name, values in columns.items()}
     return properties | {"neuron": {"values": np.where(unknown, 0, neuron).astype(np.int64), "missing": unknown}}
+
+
+def _recorded(content: Content) -> tuple[str, ...]:
+    """Properties that say where the recording on the disk has a nucleus, where it differs."""
+    return tuple(f"recorded_{axis}_um" for axis in "zyx") if content.preparation.displaces else ()
 
 
 def _metadata(content: Content) -> Any:
@@ -78,7 +84,7 @@ def _metadata(content: Content) -> Any:
         "t": ("volume", COLUMNS["detections"]["t"][1]),
         **{axis: COLUMNS["detections"][f"{axis}_um"] for axis in "zyx"},
         "track": ("", "The neuron; a nucleus of none has a number of its own."),
-        **{name: COLUMNS["detections"][name] for name in ("label", "neuron", "name", "probability", *_MEASURES)},
+        **{name: COLUMNS["detections"][name] for name in ("label", "neuron", "name", "probability", *_MEASURES, *_recorded(content))},
     }
     nodes = {
         name: PropMetadata(identifier=name, dtype="str" if name == "name" else dtypes[name], unit=unit or None, description=meaning)
@@ -98,6 +104,7 @@ def _metadata(content: Content) -> Any:
         extra={
             "barlowtrack": dict(content.about),
             "settings": content.settings,
+            "pictures": content.where or "Places and masks are those of the recording on the disk.",
             "voxel_size_um": sizes,
             "rate_hz": content.rate_hz,
             "neurons": {str(k): name for k, name in enumerate(content.names) if name},

@@ -10,7 +10,7 @@ import pandas as pd
 
 from barlowtrack.data import Flag, Source
 from barlowtrack.exports.content import Content, corrections_table, detections_table
-from barlowtrack.exports.formats import Options
+from barlowtrack.exports.formats import MATLAB_MADE_BY, Options
 from barlowtrack.exports.mat73 import write_structs
 
 LARGEST_V5 = 2**31 - 2**20
@@ -35,7 +35,8 @@ def structs(content: Content) -> dict[str, dict[str, Any]]:
         "version": str(content.about["version"]),
         "provenance_json": content.about_json,
         "settings_toml": content.settings,
-        "note": "Neurons, volumes, voxels and channels count from 0: row k of traces is neuron k - 1. Places are z, y, x; NaN: no value.",
+        "note": "Neurons, volumes, voxels and channels count from 0: row k of traces is neuron k - 1. Places are z, y, x; NaN: no value."
+        + (f" {content.where}" if content.where else ""),
     }
     return {
         "info": info,
@@ -72,6 +73,8 @@ def write(content: Content, path: Path, options: Options) -> None:
         return
     ready = {name: {field: _v5(value) for field, value in fields.items()} for name, fields in variables.items()}
     savemat(str(path), ready, appendmat=False, oned_as="column", long_field_names=True, do_compression=True)
+    with path.open("r+b") as raw:
+        raw.write(b"MATLAB 5.0 MAT-file, Platform: GLNXA64, " + MATLAB_MADE_BY.ljust(76))
     options.progress(1, 1)
 
 

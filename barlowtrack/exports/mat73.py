@@ -13,6 +13,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from barlowtrack.exports.formats import MATLAB_MADE_BY
+
 _HEADER = 512
 _CLASSES = {"f8": "double", "f4": "single", "u1": "uint8", "u2": "uint16", "i4": "int32", "i8": "int64"}
 
@@ -27,7 +29,7 @@ def write_structs(path: Path, variables: Mapping[str, Mapping[str, Any]]) -> Non
     with h5py.File(path, "w", userblock_size=_HEADER) as file:
         for name, fields in variables.items():
             _struct(file, file, name, fields)
-    text = b"MATLAB 7.3 MAT-file, Platform: GLNXA64, Created by: barlowtrack HDF5 schema 1.00 ."
+    text = b"MATLAB 7.3 MAT-file, Platform: GLNXA64, " + MATLAB_MADE_BY + b" HDF5 schema 1.00 ."
     with path.open("r+b") as raw:
         raw.write(text.ljust(116) + bytes(8) + b"\x00\x02IM")
 

@@ -70,6 +70,8 @@ def _file(content: Content, told: NwbMetadata) -> Any:
     if content.rate_hz is None:
         log.warning("NWB wants seconds, and the rate of volumes is unknown: time stamps count volumes; --rate HZ of 'run' says it")
         said += " The rate of volumes is unknown: time stamps count volumes, not seconds."
+    if content.where:
+        said += f" {content.where}"
     stages = content.about["stages"]
     file = NWBFile(
         session_description=said,
@@ -140,7 +142,7 @@ def imaging_volume(content: Content, told: NwbMetadata, device: Any) -> Any:
         grid_spacing_unit="micrometers",
         origin_coords=[0.0, 0.0, 0.0],
         origin_coords_unit="micrometers",
-        reference_frame="Centre of the first voxel.",
+        reference_frame="Centre of the first voxel" + (" of the prepared pictures." if content.where else "."),
         imaging_rate=content.rate_hz,
     )
 

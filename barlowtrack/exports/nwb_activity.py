@@ -29,11 +29,14 @@ _SERIES = {
 
 def add_activity(file: Any, content: Content, volume: Any, masks: Masks) -> None:
     """Adds identities, places, activity, and what people said."""
-    module = file.create_processing_module(MODULE, "Identified neurons and their activity, by barlowtrack.")
-    neurons = _neurons(content, volume)
     from pynwb.ophys import ImageSegmentation
 
-    module.add(ImageSegmentation(name="NeuronCentres", plane_segmentations=[neurons]))
+    module = file.create_processing_module(
+        MODULE, " ".join(["Identified neurons and their activity, by barlowtrack.", content.where]).strip()
+    )
+    neurons = _neurons(content, volume) if content.n_neurons else None  # columns of no rows have no type
+    if neurons is not None:
+        module.add(ImageSegmentation(name="NeuronCentres", plane_segmentations=[neurons]))
     module.add(masks.neurons)
     module.add(masks.nuclei)
     module.add(
@@ -44,7 +47,7 @@ def add_activity(file: Any, content: Content, volume: Any, masks: Masks) -> None
             MCVSeriesSegmentation=masks.neurons,
         )
     )
-    if content.n_neurons:
+    if neurons is not None:
         _add_series(module, content, neurons)
         module.add(_centroids(content))
     for name, said, table in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from barlowtrack.data import UNKNOWN, Progress
+from barlowtrack.data import UNKNOWN, Progress, Recording
 from barlowtrack.errors import InputError
 from barlowtrack.exports.content import Content
 from barlowtrack.exports.nwb_extension import extension
@@ -31,14 +32,20 @@ class Masks:
 
 
 def refuse_images(content: Content) -> None:
-    """Refuses images that are no whole numbers from 0, which the layout wants.
+    """Refuses images that are no whole numbers from 0, which the layout wants, nor were ones before they were prepared.
 
     Raises:
         InputError: they are others.
     """
-    if content.recording is not None and content.recording.read(0).dtype.kind != "u":
-        got = content.recording.read(0).dtype
-        raise InputError(f"export --to nwb: its images are unsigned whole numbers, those of this recording are {got}; leave out --images")
+    if content.recording is not None and _camera(content.recording).kind != "u":
+        got, prepared = content.recording.dtype, content.preparation.deconvolution is not None
+        why = "were sharpened and are" if prepared else "are"
+        raise InputError(f"export --to nwb: its images are unsigned whole numbers, those of this recording {why} {got}; leave out --images")
+
+
+def _camera(recording: Recording) -> np.dtype[Any]:
+    """What the camera wrote; of prepared pictures too, unless they were sharpened: those have no scale of the camera's."""
+    return np.dtype(recording.recorded_dtype or recording.dtype)
 
 
 def add_images(file: Any, content: Content, volume: Any, device: Any, progress: Progress) -> Masks:
@@ -67,16 +74,27 @@ def add_images(file: Any, content: Content, volume: Any, device: Any, progress: 
     value = np.where(neuron == UNKNOWN, 0, neuron + 1)
     if content.recording is not None:
         read = content.recording.read
-        dtype = np.promote_types(read(0).dtype, np.uint16)
+        dtype = np.promote_types(_camera(content.recording), np.uint16)
+        # an offset that was taken off is added again, so that nothing lies below 0; the series' own offset says so
+        lift = max((*(math.ceil(level) for level in content.recording.taken_off), 0))
+        largest = np.iinfo(dtype).max
+        fractions = content.recording.dtype.kind == "f"
+
+        def whole(t: int) -> NDArray[Any]:
+            volume = read(t).transpose(3, 2, 1, 0)
+            return np.clip(np.rint(volume + np.float32(lift)), 0, largest).astype(dtype) if fractions else volume.astype(dtype)
+
         channels = ", ".join(f"{i}: {name}" for i, name in enumerate(content.channel_names))
         file.add_acquisition(
             series(
                 "CalciumImageSeries",
-                lambda t: read(t).transpose(3, 2, 1, 0).astype(dtype),
+                whole,
                 2 * n,
                 dtype,
                 unit="camera units",
-                description=f"Images (T, X, Y, Z, C); channels {channels}.",
+                offset=float(-lift),
+                description=f"Images (T, X, Y, Z, C); channels {channels}."
+                + (" Prepared pictures, rounded to whole camera units; add the offset of this series." if fractions else ""),
             )
         )
     of_neurons: Any = np.uint16 if content.n_neurons < 2**16 - 1 else np.uint32
@@ -101,11 +119,15 @@ def add_images(file: Any, content: Content, volume: Any, device: Any, progress: 
     )
 
 
+RATE_UNKNOWN = "barlowtrack: rate unknown, timestamps count volumes"
+"""Stands in the comments of a series whose time stamps are no seconds; our own reader of recordings looks for it."""
+
+
 def clock(content: Content) -> dict[str, Any]:
-    """Returns when volumes were taken: rate where it is known, else their numbers as time stamps."""
+    """Returns when volumes were taken: rate where it is known, else their numbers as time stamps, and a comment that says so."""
     if content.rate_hz is not None:
         return {"rate": float(content.rate_hz), "starting_time": 0.0}
-    return {"timestamps": np.arange(content.n_volumes, dtype=np.float64)}
+    return {"timestamps": np.arange(content.n_volumes, dtype=np.float64), "comments": RATE_UNKNOWN}
 
 
 def _streamed(volumes: Iterator[NDArray[Any]], shape: tuple[int, ...], dtype: Any) -> Any:

@@ -35,19 +35,19 @@ def readme(content: Content, to: str, files: Mapping[str, str]) -> str:
         "## Files",
         "\n".join(listed),
         "## How to read it",
-        _CONVENTIONS.strip(),
+        _CONVENTIONS.strip() + (f"\n- {content.where}" if content.where else ""),
         "## What is not here",
         row.loses,
     ]
     return "\n\n".join(lines) + "\n"
 
 
-def columns_page(tables: Mapping[str, str]) -> str:
-    """Returns the columns of tables, by file: unit and meaning."""
+def columns_page(tables: Mapping[str, tuple[str, list[str]]]) -> str:
+    """Returns the columns of tables, by file: unit and meaning; a file has the name of its table, and its columns."""
     parts = []
-    for table, file in tables.items():
+    for file, (table, columns) in tables.items():
         rows = ["| column | unit | meaning |", "|---|---|---|"]
-        rows += [f"| `{name}` | {unit or '-'} | {said} |" for name, (unit, said) in COLUMNS[table].items()]
+        rows += [f"| `{name}` | {unit or '-'} | {said} |" for name, (unit, said) in ((name, COLUMNS[table][name]) for name in columns)]
         parts += [f"### {file}", "\n".join(rows)]
     return "\n\n".join(parts) + "\n"
 

@@ -30,7 +30,7 @@ _TYPES = {"i": "integer", "u": "integer", "f": "number", "b": "boolean"}
 
 
 def tables_of(content: Content) -> dict[str, pd.DataFrame]:
-    """Returns all tables of a run by name; their columns are those of COLUMNS."""
+    """Returns all tables of a run by name; their columns are among those of COLUMNS."""
     return {
         "detections": detections_table(content),
         "neurons": content.neurons,
@@ -60,7 +60,7 @@ def write(content: Content, path: Path, options: Options) -> None:
     package = _package(content, tables, ending)
     (path / "datapackage.json").write_text(json.dumps(package, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     page = readme(content, ending, {**files, "datapackage.json": "the same, with columns, units and types, for programs"})
-    page += "\n## Columns\n\n" + columns_page({name: f"{name}.{ending}" for name in tables})
+    page += "\n## Columns\n\n" + columns_page({f"{name}.{ending}": (name, list(frame.columns)) for name, frame in tables.items()})
     (path / "README.md").write_text(page, encoding="utf-8")
 
 
@@ -82,7 +82,7 @@ def _package(content: Content, tables: dict[str, pd.DataFrame], ending: str) -> 
     for name, frame in tables.items():
         fields = [
             {"name": column, "type": _TYPES.get(frame[column].dtype.kind, "string"), "unit": unit, "description": meaning}
-            for column, (unit, meaning) in COLUMNS[name].items()
+            for column, (unit, meaning) in ((column, COLUMNS[name][column]) for column in frame.columns)
         ]
         schema = {"fields": fields, "missingValues": [""]}
         resources.append({"name": name, "path": f"{name}.{ending}", "format": ending, "description": _SAID[name], "schema": schema})

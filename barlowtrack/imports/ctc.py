@@ -1,12 +1,14 @@
 """Identities from a folder of the Cell Tracking Challenge: masks, and res_track.txt or man_track.txt.
 
 A cell that was lost for a while is several tracks, each the parent of the next; they are one neuron here. Neurons do not divide: where a
-track has two daughters, each begins a neuron.
+track has two daughters, each begins a neuron. Our own export says how the pictures were prepared in which the masks lie: its places are
+taken back to where the recording on the disk has them, as those of any other file.
 """
 
 from __future__ import annotations
 
 import csv
+import json
 import re
 from pathlib import Path
 
@@ -14,10 +16,14 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from barlowtrack.data import Preparation
 from barlowtrack.errors import InputError
 from barlowtrack.imports.identified import Identified, Space, kept, reading
+from barlowtrack.io.tables import as_written
 
 _TEXTS = ("res_track.txt", "man_track.txt")
+_OURS = {"label", "first", "last", "parent", "neuron", "name"}
+"""Columns of the tracks.csv of our export."""
 _MASK = re.compile(r"(?:mask|man_track)(\d+)\.tiff?$", re.IGNORECASE)
 
 
@@ -39,7 +45,9 @@ def read(path: Path, space: Space) -> Identified:
     masks = {int(found[1]): file for file in sorted(text.parent.iterdir()) if (found := _MASK.search(file.name))}
     if not masks:
         raise InputError(f"{text.parent}: expected masks such as mask000.tif, got none")
-    neuron_of, names = _neurons(text)
+    neuron_of, names, told = _neurons(text)
+    done = _preparation(text.parent.parent / "preparation.json")
+    shape = space.shape if done.shape is None else (done.kept[1] - done.kept[0], *done.shape[2:])
     parts = []
     for when, file in sorted(masks.items()):
         with reading(file, "a mask (z y x) of whole numbers"):
@@ -48,8 +56,8 @@ def read(path: Path, space: Space) -> Identified:
                 raise InputError(f"{file}: expected whole numbers, got {mask.dtype}")
             if mask.ndim == 2:
                 mask = mask[None]
-            if mask.ndim != 3 or (space.shape is not None and mask.shape != space.shape):
-                raise InputError(f"{file}: expected {space.shape or 'three axes'} (z y x), got {mask.shape}")
+            if mask.ndim != 3 or (shape is not None and mask.shape != shape):
+                raise InputError(f"{file}: expected {shape or 'three axes'} (z y x), got {mask.shape}")
             label, centre = _centroids(mask)
         strange = sorted(set(label.tolist()) - set(neuron_of))
         if strange:
@@ -57,7 +65,9 @@ def read(path: Path, space: Space) -> Identified:
         parts.append((np.full(len(label), when), np.array([neuron_of[int(k)] for k in label], np.int64), centre))
     t, neuron, centre = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     named = neuron >= 0
-    return kept(t[named], neuron[named], centre[named] * size, names, (), text)
+    with reading(text.parent, "masks of the volumes that preparation.json tells of"):
+        place = done.recorded_um(t[named], centre[named] * size, (float(size[0]), float(size[1]), float(size[2])))
+    return kept(t[named], neuron[named], place, names, told, text)
 
 
 def _text(path: Path) -> Path | None:
@@ -72,14 +82,28 @@ def _text(path: Path) -> Path | None:
     return None
 
 
-def _neurons(text: Path) -> tuple[dict[int, int], dict[int, str]]:
-    """Track -> neuron, or -1 where it is nobody; and names: of tracks.csv where our export wrote one, else by parents."""
+def _preparation(path: Path) -> Preparation:
+    """How the pictures were prepared in which the masks lie, as our export says it; nothing is done where it does not."""
+    if not path.is_file():
+        return Preparation()
+    with reading(path, "the preparation.json of an export"):
+        said = json.loads(path.read_text(encoding="utf-8"))
+        jitter, drift = (None if said[name] is None else np.array(said[name], np.float64) for name in ("jitter_vox", "drift_vox"))
+        channels, depth, height, width = (int(size) for size in said["shape_czyx"])
+        planes = None if said["planes"] is None else (int(said["planes"][0]), int(said["planes"][1]))
+        return Preparation((channels, depth, height, width), jitter=jitter, drift=drift, planes=planes, mirror=str(said["mirror"]))
+
+
+def _neurons(text: Path) -> tuple[dict[int, int], dict[int, str], tuple[str, ...]]:
+    """Track -> neuron, or -1 where it is nobody; names; and what is told: of tracks.csv where our export wrote one, else by parents."""
     table = text.parent.parent / "tracks.csv"
+    told: tuple[str, ...] = ()
     if table.is_file():
-        with reading(table, "the tracks.csv of an export"), table.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-            known = {int(row["label"]): int(row["neuron"]) if row["neuron"] else -1 for row in rows}
-            return known, {int(row["neuron"]): row["name"] for row in rows if row["neuron"] and row["name"]}
+        with reading(table, "a table"), table.open(newline="", encoding="utf-8-sig") as file:
+            header = set(next(csv.reader(file), []))
+        if header >= _OURS:
+            return *_named(table), ()
+        told = (f"{table.name} beside {text.parent.name} is not of our export, and is not read",)
     with reading(text, "four whole numbers a line: track, first volume, last volume, parent"):
         lines = [[int(cell) for cell in line.split()] for line in text.read_text(encoding="ascii").splitlines() if line.strip()]
         parent = {track: above for track, _, _, above in lines}
@@ -94,7 +118,14 @@ def _neurons(text: Path) -> tuple[dict[int, int], dict[int, str]]:
             seen.add(track)
         return track
 
-    return {track: first(track) for track in parent}, {}
+    return {track: first(track) for track in parent}, {}, told
+
+
+def _named(table: Path) -> tuple[dict[int, int], dict[int, str]]:
+    with reading(table, "the tracks.csv of an export"), table.open(newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+        known = {int(row["label"]): int(row["neuron"]) if row["neuron"] else -1 for row in rows}
+        return known, {int(row["neuron"]): as_written(row["name"]) for row in rows if row["neuron"] and row["name"]}
 
 
 def _centroids(mask: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

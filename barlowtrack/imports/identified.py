@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -118,6 +119,6 @@ def reading(path: Path, what: str) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except (OSError, KeyError, ValueError, TypeError, IndexError, AttributeError, RuntimeError, UnicodeDecodeError) as error:
+    except (OSError, struct.error, KeyError, ValueError, TypeError, IndexError, AttributeError, RuntimeError, UnicodeDecodeError) as error:
         said = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path}: expected {what}, got something else: {said}") from None

@@ -54,6 +54,8 @@ def read_identities(path: Path, space: Space) -> Identified:
     """
     if not path.exists():
         raise InputError(f"{path}: cannot be read: No such file or directory")
+    if not (path.is_dir() or path.is_file()):
+        raise InputError(f"{path}: expected a file or folder, got neither (a pipe, socket or device)")
     for layout in LAYOUTS:
         with reading(path, "a whole file"):
             known = layout.knows(path)

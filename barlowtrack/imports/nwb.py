@@ -19,6 +19,7 @@ from barlowtrack.data.corrections import cleaned
 from barlowtrack.errors import InputError
 from barlowtrack.imports.identified import Identified, Space, kept, numbered, reading
 from barlowtrack.io.readers.nwb import spacing_um
+from barlowtrack.io.tables import RECORDED
 
 _TIME_POINT = re.compile(r"(?:^|_)(?:t|tpoint|timepoint|frame|vol|volume)_?(\d+)$", re.IGNORECASE)
 _NUMBERED = re.compile(r"(?:neuron|roi)_?(\d+)$", re.IGNORECASE)
@@ -43,14 +44,14 @@ def read(path: Path, space: Space) -> Identified:
         ours = next((g for g in groups.get("DynamicTable", []) if {"t", "neuron", "probability", "z_um", "y_um", "x_um"} <= set(g)), None)
         if ours is not None:
             return _from_detections(ours, path)
-        size_um = _voxel_size(groups, space, path)
+        size_um, told = _voxel_size(groups, space, path)
         for position in groups.get("Position", []):
             if "untracked" not in position.name.lower() and len(position):
-                return _from_centroids(position, size_um, path)
+                return _from_centroids(position, size_um, told, path)
         tables = [*groups.get("PlaneSegmentation", []), *groups.get("VolumeSegmentation", [])]
         points = {int(found[1]): g for g in tables if (found := _TIME_POINT.search(g.name.rsplit("/", 1)[-1])) and "voxel_mask" in g}
         if points:
-            return _from_time_points(points, size_um, path)
+            return _from_time_points(points, size_um, told, path)
     raise InputError(
         f"{path}: expected neurons over time (a table Detections, centroids, or a segmentation a time point), got none;"
         " a single still image names neurons of no volume of a recording"
@@ -72,23 +73,24 @@ def _groups(opened: h5py.File) -> dict[str, list[h5py.Group]]:
     return found
 
 
-def _voxel_size(groups: dict[str, list[h5py.Group]], space: Space, path: Path) -> NDArray[np.float64]:
-    """z, y, x in um: of the recording, else as the file says."""
+def _voxel_size(groups: dict[str, list[h5py.Group]], space: Space, path: Path) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """z, y, x in um, and what is assumed: of the recording, else as the file says."""
     if space.voxel_size_um is not None:
-        return space.size_um(path)
+        return space.size_um(path), ()
     volumes = [g for kind in ("ImagingVolume", "ImagingPlane") for g in groups.get(kind, []) if "grid_spacing" in g]
     volumes.sort(key=lambda group: "calc" not in group.name.lower())
     for group in volumes:
-        size_um, _ = spacing_um(group["grid_spacing"])
+        size_um, odd = spacing_um(group["grid_spacing"])
         if len(size_um) == len("zyx"):
-            return np.array([size_um[axis] for axis in "zyx"])
-    return space.size_um(path)
+            return np.array([size_um[axis] for axis in "zyx"]), odd
+    return space.size_um(path), ()
 
 
 def _from_detections(table: h5py.Group, path: Path) -> Identified:
     neuron = np.asarray(table["neuron"][()], np.int64)
     known = neuron >= 0
-    place = np.stack([np.asarray(table[f"{axis}_um"][()], np.float64) for axis in "zyx"], axis=1)
+    columns = RECORDED if set(RECORDED) <= set(table) else ("z_um", "y_um", "x_um")
+    place = np.stack([np.asarray(table[column][()], np.float64) for column in columns], axis=1)
     names: dict[int, str] = {}
     if "neuron_name" in table:
         texts = [_text(one) for one in table["neuron_name"][()]]
@@ -96,7 +98,7 @@ def _from_detections(table: h5py.Group, path: Path) -> Identified:
     return kept(np.asarray(table["t"][()], np.int64)[known], neuron[known], place[known], names, (), path)
 
 
-def _from_centroids(position: h5py.Group, size_um: NDArray[np.float64], path: Path) -> Identified:
+def _from_centroids(position: h5py.Group, size_um: NDArray[np.float64], told: tuple[str, ...], path: Path) -> Identified:
     series = {name: item for name, item in position.items() if isinstance(item, h5py.Group) and "data" in item}
     names: dict[int, str] = {}
     numbers = [_NUMBERED.search(name) for name in series]
@@ -113,10 +115,10 @@ def _from_centroids(position: h5py.Group, size_um: NDArray[np.float64], path: Pa
         places.append(data[:, 2::-1] * (size_um if in_um is None else in_um))
         t.append(np.arange(len(data)))
         neuron.append(np.full(len(data), k))
-    return kept(np.concatenate(t), np.concatenate(neuron), np.concatenate(places), names, (), path)
+    return kept(np.concatenate(t), np.concatenate(neuron), np.concatenate(places), names, told, path)
 
 
-def _from_time_points(points: dict[int, h5py.Group], size_um: NDArray[np.float64], path: Path) -> Identified:
+def _from_time_points(points: dict[int, h5py.Group], size_um: NDArray[np.float64], told: tuple[str, ...], path: Path) -> Identified:
     t, called, places = [], [], []
     lengths = {len(group["id"]) for group in points.values()}
     for when, group in sorted(points.items()):
@@ -131,7 +133,7 @@ def _from_time_points(points: dict[int, h5py.Group], size_um: NDArray[np.float64
         raise InputError(f"{path}: expected ID_labels that name neurons, got none")
     number, names = numbered(called)
     named = {k: name for k, name in names.items() if not name.startswith("row ")}
-    return kept(np.array(t, np.int64), number, np.array(places) * size_um, named, (), path)
+    return kept(np.array(t, np.int64), number, np.array(places) * size_um, named, told, path)
 
 
 def _labels(group: h5py.Group) -> list[str]:

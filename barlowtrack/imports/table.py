@@ -9,7 +9,7 @@ import pandas as pd
 
 from barlowtrack.data.corrections import cleaned
 from barlowtrack.imports.identified import Identified, Space, numbered
-from barlowtrack.io.tables import read_columns, truth_from_frame
+from barlowtrack.io.tables import RECORDED, read_columns, truth_from_frame
 
 
 def knows(path: Path) -> bool:
@@ -39,7 +39,14 @@ def read(path: Path, space: Space) -> Identified:
     if not names and {"neuron", "name"} <= set(frame.columns):
         rows = frame[["neuron", "name"]].dropna()
         names = {int(k): cleaned(str(name)) for k, name in zip(rows["neuron"], rows["name"], strict=True) if cleaned(str(name))}
-    return Identified(truth.t, truth.neuron, truth.position_um, names, (), truth.activity)
+    return Identified(truth.t, truth.neuron, truth.position_um, names, _which_places(frame), truth.activity)
+
+
+def _which_places(frame: pd.DataFrame) -> tuple[str, ...]:
+    """Says which columns count where there are several that could."""
+    um = RECORDED if set(RECORDED) <= set(frame.columns) else ("z_um", "y_um", "x_um")
+    others = [name for name in ("z_um", "y_um", "x_um", "z", "y", "x") if name not in um and name in frame and um[0] in frame]
+    return (f"places are taken from {', '.join(um)}; {', '.join(others)} are not read",) if others else ()
 
 
 def _is_number(text: str) -> bool:

@@ -43,11 +43,15 @@ def read(path: Path, space: Space) -> Identified:
     """
     file = path / FILE if path.is_dir() else path
     with reading(file, "annotations of ZephIR"), h5py.File(file, "r") as opened:
-        columns = {name: np.atleast_1d(np.squeeze(opened[name][()])) for name in _NEEDED}
+        columns = {name: np.atleast_1d(np.squeeze(opened[name][()])).astype(np.float64) for name in _NEEDED}
         provenance = _texts(opened["provenance"][()]) if "provenance" in opened else []
     if len({len(column) for column in columns.values()}) != 1:
         raise InputError(f"{file}: expected columns of one length, got {', '.join(f'{n}: {len(c)}' for n, c in columns.items())}")
-    share = np.stack([columns[axis].astype(np.float64) for axis in "zyx"], axis=1)
+    for name in ("t_idx", "worldline_id"):
+        odd = columns[name][~(columns[name] == np.round(columns[name]))]
+        if len(odd):
+            raise InputError(f"{file}: {name}: expected whole numbers, got {odd[0]:g}")
+    share = np.stack([columns[axis] for axis in "zyx"], axis=1)
     if len(share) and not ((share >= 0) & (share <= 1)).all():
         raise InputError(f"{file}: z, y, x: expected shares of the volume from 0 to 1, got {share.min():g} to {share.max():g}")
     position_um = (share * np.asarray(_shape(file, space), np.float64) - 0.5) * space.size_um(file)

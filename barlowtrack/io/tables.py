@@ -26,6 +26,8 @@ FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 _TEXTS = ("name",)  # columns of what people wrote: never numbers, never missing
 _OPTIONAL = {"activity"}
 _POSITION = ["z_um", "y_um", "x_um"]
+RECORDED = tuple(f"recorded_{column}" for column in _POSITION)
+"""Where the recording on the disk has a nucleus, in exports of runs that prepare their pictures."""
 _FARTHEST_UM = 1e9  # squares of what lies beyond overflow
 
 
@@ -111,7 +113,7 @@ def _read_csv(file: BinaryIO, path: Path) -> pd.DataFrame:
     for name in set(_TEXTS) & set(names):
         file.seek(0)
         texts = pd.read_csv(file, usecols=[name], dtype=str, keep_default_na=False)[name]  # NA may be a neuron's name, and so may 1e5
-        frame[name] = pd.array([_as_written(text) for text in texts], dtype="str")
+        frame[name] = pd.array([as_written(text) for text in texts], dtype="str")
     return frame
 
 
@@ -131,7 +133,7 @@ def harmless(text: Any) -> Any:
     return f"'{text}" if isinstance(text, str) and text.lstrip("'").startswith(FORMULAS) else text
 
 
-def _as_written(text: str) -> str:
+def as_written(text: str) -> str:
     """Returns the text that was made harmless; any other as it is, also "NA" and "1e5"."""
     return text[1:] if text.startswith("'") and text.lstrip("'").startswith(FORMULAS) else text
 
@@ -260,6 +262,8 @@ def truth_from_frame(frame: pd.DataFrame, voxel_size_um: tuple[float, float, flo
     """Makes Truth of its table; see read_truth."""
     if "t" not in frame and "volume" in frame:
         frame = frame.rename(columns={"volume": "t"})
+    if set(RECORDED) <= set(frame.columns):  # of our own export, where the pictures were prepared: a truth lies as the disk has it
+        frame = frame.assign(**dict(zip(_POSITION, (frame[name] for name in RECORDED), strict=True)))
     if not set(_POSITION) & set(frame.columns) and set("zyx") <= set(frame.columns):
         if voxel_size_um is None:
             raise InputError(f"{where}: z, y, x are in voxels; expected columns z_um, y_um, x_um, or the voxel size beside the table")

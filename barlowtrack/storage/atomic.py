@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import shutil
@@ -62,6 +63,15 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Lets two files or folders of one disk change names in one step; False where the system or the disk cannot, and nothing was done."""
+    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)  # of Linux
+    return renameat2 is not None and renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0
 
 
 def link_tree(source: Path, target: Path) -> None:

@@ -1,5 +1,6 @@
 """What is exported reads back, through the libraries of those who use it, as what the run says."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -263,6 +264,33 @@ def test_nwb_pleases_the_inspector(done, made, tmp_path):
     assert {said.check_function_name for said in found} <= {"check_data_orientation"}, found
 
 
+def test_nwb_of_a_run_without_neurons(done, tmp_path):
+    """Nothing could be told apart, say; and nobody knows how fast volumes were taken."""
+    pynwb = pytest.importorskip("pynwb", reason="pynwb is not installed: pip install barlowtrack[nwb]")
+    from barlowtrack.data import Traces, Tracks, silent
+    from barlowtrack.exports.formats import Options
+    from barlowtrack.exports.nwb import write
+    from barlowtrack.exports.nwb_images import RATE_UNKNOWN
+
+    whole = done._content(None)
+    values = {name: getattr(whole.traces, name) for name in Traces.__dataclass_fields__}
+    n = len(whole.detections)
+    empty = dataclasses.replace(
+        whole,
+        rate_hz=None,
+        tracks=Tracks(np.full(n, UNKNOWN), np.zeros(n, np.float32), 0),
+        neurons=whole.neurons.iloc[:0],
+        traces=Traces(**{name: value[:0] if np.ndim(value) == 2 else value for name, value in values.items()}),
+    )
+    write(empty, tmp_path / "worm.nwb", Options("nwb", None, silent))
+    assert not pynwb.validate(path=str(tmp_path / "worm.nwb"))
+    with pynwb.NWBHDF5IO(str(tmp_path / "worm.nwb"), "r") as io:
+        activity = io.read().processing["CalciumActivity"]
+        assert len(activity["Detections"]) == n
+        assert activity["CalciumSeriesSegmentation"].comments == RATE_UNKNOWN
+        assert activity["CalciumSeriesSegmentation"].data[0].max() == 0
+
+
 def test_napari(done, made):
     folder = made("napari", images=True)
     import zarr
@@ -317,6 +345,60 @@ def test_an_older_export_is_replaced_whole_or_stays(done, tmp_path, monkeypatch)
     assert sorted(os.listdir(tmp_path)) == ["worm"]
     done.export("csv", target, overwrite=True)
     assert not (target / "left.txt").exists()
+    assert sorted(os.listdir(tmp_path)) == ["worm"]
+
+
+def test_no_file_is_replaced_that_is_not_an_export(done, tmp_path):
+    """Neither by its name nor by its kind is a file known for an export: by what it says of itself."""
+    import h5py
+    from scipy.io import savemat
+
+    (tmp_path / "thesis.mat").write_text("years")
+    savemat(tmp_path / "theirs.mat", {"x": 1.0})
+    with h5py.File(tmp_path / "theirs.nwb", "w") as file:
+        file.attrs["nwb_version"] = "2.6.0"
+    with h5py.File(tmp_path / "added.nwb", "w") as file:  # ours once, and somebody added to it
+        file["general/was_generated_by"] = [["barlowtrack", "1"], ["suite2p", "2"]]
+    os.mkfifo(tmp_path / "pipe.mat")
+    (tmp_path / "link.mat").symlink_to("nowhere")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    for name in [*before, "pipe.mat", "link.mat"]:
+        with pytest.raises(StorageError, match="that no export wrote, so it is not replaced"):
+            done.export("mat" if name.endswith("mat") else "csv", tmp_path / name, overwrite=True)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
+@pytest.mark.parametrize("swaps", [True, False])
+def test_single_files_are_replaced_by_any_format(done, made, tmp_path, monkeypatch, swaps):
+    from barlowtrack.exports.mat73 import write_structs
+    from barlowtrack.storage import outputs
+
+    if not swaps:  # a system, or a disk, that cannot let two things change names
+        monkeypatch.setattr(outputs, "exchange", lambda *_: False)
+    pytest.importorskip("pynwb", reason="pynwb is not installed: pip install barlowtrack[nwb]")
+    (tmp_path / "lab.toml").write_text(LAB)
+    shutil.copy(made("nwb", images=True, metadata=tmp_path / "lab.toml"), tmp_path / "it")
+    done.export("mat", tmp_path / "it", overwrite=True)
+    done.export("mat", tmp_path / "it", overwrite=True)
+    done.export("csv", tmp_path / "it", overwrite=True)
+    assert (tmp_path / "it" / MARK).is_file()
+    done.export("mat", tmp_path / "it", overwrite=True)
+    write_structs(tmp_path / "large.mat", {"info": {"note": "version 7.3"}})
+    done.export("csv", tmp_path / "large.mat", overwrite=True)
+    assert sorted(os.listdir(tmp_path)) == ["it", "lab.toml", "large.mat"]
+
+
+def test_an_older_export_survives_a_kill_between_two_names(done, tmp_path):
+    """Where nothing can change names in one step, a kill may come when the older one lies aside: it gets its name back."""
+    room = tmp_path / ".worm.half-made"
+    done.export("csv", tmp_path / "worm")
+    room.mkdir()
+    (tmp_path / "worm").rename(room / "old")
+    (room / "worm").mkdir()
+    with pytest.raises(StorageError, match="exists already"):
+        done.export("csv", tmp_path / "worm")
+    assert (tmp_path / "worm" / MARK).is_file()
+    done.export("csv", tmp_path / "worm", overwrite=True)
     assert sorted(os.listdir(tmp_path)) == ["worm"]
 
 

@@ -15,7 +15,10 @@ from barlowtrack.pipeline import Listener
 from barlowtrack.preparing.view import seen_through
 from tests.conftest import FAST
 
-ASKED = [f"prepare.{step}=true" for step in ("background", "hot_pixels", "jitter", "alignment")] + ["prepare.mirror=y"]
+ASKED = [f"prepare.{step}=true" for step in ("background", "hot_pixels", "jitter", "alignment")] + [
+    "prepare.mirror=y",
+    "prepare.planes=[3, 12]",
+]
 
 
 def states(job):
@@ -54,8 +57,65 @@ def test_places_of_the_truth_are_taken_where_the_run_has_them(harmed):
     assert figures["detection recall"] > 0.9  # in a mirrored picture
     truth = read_truth(harmed / "truth.csv")
     there = run.as_prepared(truth)
-    assert len(there) == len(truth)
-    assert np.abs(there.position_um - truth.position_um)[:, 1].max() > 5
+    shown = truth.position_um[:, 0] >= 2.5 * run.recording.voxel_size_um[0]
+    assert len(there) == shown.sum() < len(truth)
+    assert np.abs(there.position_um - truth.position_um[shown])[:, 1].max() > 5
+
+
+@pytest.mark.parametrize("to", ["csv", "parquet", "mat", "ctc", "geff", "napari", "nwb"])
+def test_exports_say_where_things_are_and_read_back_as_the_truth_that_they_are(harmed, tmp_path, to):
+    """Masks are the prepared ones, with as many planes; whoever reads places as a truth gets those of the disk."""
+    pytest.importorskip({"nwb": "pynwb", "geff": "geff"}.get(to, "numpy"), reason=f"what {to} needs is not installed")
+    run = bt.Run(harmed / "recording.barlowtrack")
+    path = run.export(to, tmp_path / f"worm.{to}", images=to in ("napari", "nwb"))
+    masks, said = run.labels.read(2), "mirrored along y"
+    if to == "mat":
+        from scipy.io import loadmat
+
+        file = loadmat(path, simplify_cells=True)
+        assert said in file["info"]["note"]
+        recorded = np.stack([file["detections"][f"recorded_{axis}_um"] for axis in "zyx"], 1)
+        card = run.folder.about()["card"]
+        back = run.preparation.prepared_um(run.detections.t, recorded, tuple(card["voxel_size_um"]))
+        np.testing.assert_allclose(back, run.detections.position_um, atol=0.2)
+    elif to == "nwb":
+        import pynwb
+
+        with pynwb.NWBHDF5IO(str(path), "r") as io:
+            file = io.read()
+            assert said in file.session_description
+            assert said in file.processing["CalciumActivity"].description
+            images = file.acquisition["CalciumImageSeries"]
+            shown = images.data[2].transpose(3, 2, 1, 0) * images.conversion + images.offset
+            assert np.abs(shown - run.recording.read(2)).max() <= 0.51  # rounded to whole camera units, below 0 too
+            found = file.processing["CalciumActivity"]["CalciumSeriesSegmentationUntracked"].data[2].transpose(2, 1, 0)
+            np.testing.assert_array_equal(found, masks)
+        assert not pynwb.validate(path=str(path))
+    else:
+        assert said in (path / "README.md").read_text()
+    if to in ("geff", "napari"):
+        import zarr
+
+        np.testing.assert_array_equal(zarr.open_array(path / {"geff": "labels.zarr/0", "napari": "nuclei.zarr"}[to], mode="r")[2], masks)
+    if to == "napari":
+        np.testing.assert_array_equal(zarr.open_array(path / "channel-0.zarr", mode="r")[2], run.recording.read(2)[0])
+    if to in ("csv", "parquet", "ctc", "nwb"):
+        truth = path / f"detections.{to}" if to in ("csv", "parquet") else path
+        figures = json.loads(evaluate_run(run.path, truth, None, None, as_json=True))
+        assert figures["identity accuracy"] == figures["detection recall"] == 1
+        other = bt.Run(shutil.copytree(run.path, tmp_path / "other.barlowtrack"))
+        taken = other.take_identities(truth)
+        assert (taken.matched, len(taken.rows)) == (taken.points, 0)
+
+
+def test_identities_of_another_program_lie_as_the_disk_has_them(harmed, tmp_path):
+    """What is given as corrections is taken to the prepared pictures as a truth is; what is not in them is lost, and said."""
+    run = bt.Run(shutil.copytree(harmed / "recording.barlowtrack", tmp_path / "run.barlowtrack"))
+    truth = read_truth(harmed / "truth.csv")
+    taken = run.take_identities(harmed / "truth.csv")
+    assert taken.points == len(truth)
+    assert taken.matched > 0.85 * len(run.as_prepared(truth))
+    assert f"{len(truth) - len(run.as_prepared(truth))} points lie outside the prepared pictures" in taken.told[-1]
 
 
 def test_everybody_sees_the_same_pictures(harmed):
@@ -129,6 +189,29 @@ def test_a_run_that_was_cut_off_goes_on(harmed, tmp_path):
     job.run(only="prepare")
     whole = (harmed / "recording.barlowtrack" / "preparation.safetensors").read_bytes()
     assert (tmp_path / "again" / "preparation.safetensors").read_bytes() == whole
+
+
+def test_corrections_hold_in_the_pictures_in_which_they_were_said(harmed, tmp_path):
+    """Mirrored afterwards, what was said of one nucleus would be taken for another: refused, in all three ways that lead there."""
+    for name in ("one", "two"):
+        shutil.copytree(harmed, tmp_path / name)
+    one, two = (tmp_path / name / "recording.barlowtrack" for name in ("one", "two"))
+    before = (one / "settings.toml").read_text()
+    bt.Run(one).correct("name", neuron=1, other="AVAL", who="Bo")
+    for only in ("prepare", None):
+        with pytest.raises(StorageError, match=r'corrections \(1\) hold where nuclei lie now, .*prepare.mirror "y" -> "x"'):
+            bt.prepare(one, overrides=["prepare.mirror=x"]).run(only=only)
+    assert (one / "settings.toml").read_text() == before
+    bt.prepare(one, overrides=["prepare.hot_pixels=false"]).run(only="prepare")  # moves nothing
+    with pytest.raises(StorageError, match="prepared in another way now"):
+        bt.Run(one).correct("name", neuron=2, other="AVAR", who="Bo")  # of labels that lie in the pictures before
+    bt.prepare(one, overrides=["prepare.hot_pixels=true"]).run(only="prepare")
+    assert bt.Run(two).take_corrections(one) == 1
+    bt.Run(two).undo_correction(2, who="Bo")
+    bt.prepare(two, overrides=["prepare.mirror=x"]).run(upto="trace")
+    with pytest.raises(InputError, match="nuclei lie elsewhere there"):
+        bt.Run(two).take_corrections(one)
+    assert states(bt.prepare(two))["trace"] == "cached"
 
 
 @pytest.mark.parametrize(

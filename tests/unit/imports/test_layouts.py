@@ -1,6 +1,7 @@
 """Identities of other programs: each layout as its program writes it, and what is none."""
 
 import json
+import os
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -253,3 +254,99 @@ def _flipped(content, rng):
     for at in rng.integers(0, len(content), 40):
         spoilt[at] ^= int(rng.integers(1, 256))
     return spoilt
+
+
+def write_masks(folder, tracks="7 0 2 0\n9 0 0 0\n"):
+    (folder / "01_RES").mkdir(parents=True)
+    for t in range(3):
+        mask = np.zeros(SHAPE, np.uint16)
+        for when, who, place in zip(T, WHO, VOXELS, strict=True):
+            if when == t:
+                mask[tuple(np.round(place).astype(int))] = who
+        tifffile.imwrite(folder / "01_RES" / f"mask{t:03d}.tif", mask)
+    (folder / "01_RES" / "res_track.txt").write_text(tracks)
+    return folder
+
+
+def test_names_of_our_own_masks_are_as_they_were_written(tmp_path):
+    folder = write_masks(tmp_path / "worm")
+    head = "label,first,last,parent,neuron,name,probability\n"
+    (folder / "tracks.csv").write_text(head + "7,0,2,0,0,'=AVA,1\n9,0,0,0,1,'AVB,1\n")
+    assert read_identities(folder, SPACE).names == {0: "=AVA", 1: "'AVB"}
+
+
+def test_a_table_of_somebody_else_beside_masks_is_left_alone(tmp_path):
+    folder = write_masks(tmp_path / "worm")
+    (folder / "tracks.csv").write_text("TRACK_ID,x\n1,2\n")
+    found = read_identities(folder, SPACE)
+    assert found.neuron.tolist() == [7, 9, 7]
+    assert found.told == ("tracks.csv beside 01_RES is not of our export, and is not read",)
+
+
+def test_a_mask_that_is_cut_off_is_refused(tmp_path):
+    folder = write_masks(tmp_path / "worm")
+    (folder / "01_RES" / "mask001.tif").write_bytes(b"II*\0")
+    with pytest.raises(InputError, match=r"mask001\.tif: expected a mask"):
+        read_identities(folder, SPACE)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        ("t_idx", np.array([0, 0.7, 2]), r"t_idx: expected whole numbers, got 0\.7"),
+        ("worldline_id", np.array([7, np.nan, 7]), "worldline_id: expected whole numbers, got nan"),
+        ("x", np.array([b"a", b"b", b"c"]), "expected annotations of ZephIR, got something else"),
+    ],
+)
+def test_columns_of_zephir_that_are_no_numbers_are_refused(tmp_path, name, values, said):
+    path = write_zephir(tmp_path)
+    with h5py.File(path, "r+") as file:
+        del file[name]
+        file[name] = values
+    with pytest.raises(InputError, match=said):
+        read_identities(path, SPACE)
+
+
+@pytest.mark.parametrize(
+    ("spacing", "unit", "told"),
+    [
+        ((0.25, 0.5, 2.0), "micrometers", ()),
+        ((0.25e-6, 0.5e-6, 2e-6), "meters", ()),
+        (
+            (0.25, 0.5, 2.0),
+            "meters",
+            ("grid_spacing: voxels of 2e+06 um cannot be; its numbers are taken as um, though the file says meters",),
+        ),
+        (
+            (0.25e-6, 0.5e-6, 2e-6),
+            "micrometers",
+            ("grid_spacing: voxels of 2e-06 um cannot be; its numbers are taken as metres, though the file says micrometers",),
+        ),
+    ],
+)
+def test_a_voxel_of_nwb_has_the_unit_that_it_can_have(tmp_path, spacing, unit, told):
+    with h5py.File(tmp_path / "it.nwb", "w") as file:
+        file.attrs["nwb_version"] = "2.6.0"
+        plane = file.create_group("general/optophysiology/CalcImVol")
+        plane.attrs["neurodata_type"] = "ImagingVolume"
+        plane["grid_spacing"] = spacing
+        plane["grid_spacing"].attrs["unit"] = unit
+        position = file.create_group("processing/a/NeuronCentroids")
+        position.attrs["neurodata_type"] = "Position"
+        position["neuron_7/data"] = VOXELS[:1, ::-1]
+    found = read_identities(tmp_path / "it.nwb", Space())
+    np.testing.assert_allclose(found.position_um, VOXELS[:1] * SIZE)
+    assert found.told == told
+
+
+def test_which_places_of_a_table_count_is_said(tmp_path):
+    (tmp_path / "both.csv").write_text("t,neuron,z,y,x,z_um,y_um,x_um\n0,7,1,4,8,2,2,2\n")
+    found = read_identities(tmp_path / "both.csv", SPACE)
+    assert found.position_um.tolist() == [[2, 2, 2]]
+    assert found.told == ("places are taken from z_um, y_um, x_um; z, y, x are not read",)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "truth.csv")
+    with pytest.raises(InputError, match="expected a file or folder, got neither"):
+        read_identities(tmp_path / "truth.csv", SPACE)

@@ -180,3 +180,23 @@ def test_what_is_not_installed_is_refused_by_name(film):
         made_by("mine")
     with pytest.raises(InputError, match="mine"):
         prepared(film, made(film, deconvolution=Deconvolution("mine", "mine 1.0", (1, 1), 1)))
+
+
+def test_two_preparations_are_alike_where_they_put_things_alike():
+    jitter = np.zeros((2, 4, 2))
+    shape = (2, 4, 8, 8)
+    alike = [Preparation(), Preparation(shape, offset=np.ones(2)), Preparation(shape, planes=(0, 3))]
+    others = [
+        Preparation(shape, mirror="x"),
+        Preparation(shape, mirror="y"),
+        Preparation(shape, mirror="z"),
+        Preparation(shape, mirror="z", planes=(0, 3)),
+        Preparation(shape, planes=(1, 4)),
+        Preparation(shape, jitter=jitter),
+        Preparation(shape, jitter=jitter + 1),
+        Preparation(shape, drift=np.ones((2, 3))),
+    ]
+    assert all(one.places_as(other) for one in alike for other in alike)
+    assert all(one.places_as(other) == (i == k) for i, one in enumerate(others) for k, other in enumerate(others))
+    assert not any(one.places_as(other) or other.places_as(one) for one in alike for other in others)
+    assert Preparation(shape, jitter=jitter).places_as(Preparation(shape, jitter=jitter.copy(), offset=np.ones(2)))
