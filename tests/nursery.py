@@ -9,7 +9,9 @@ import os
 import resource
 import shutil
 import signal
+import subprocess
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -57,6 +59,27 @@ def call(*arguments: Any, said: Path | None = None) -> None:
         sys.stdout = sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
     sys.argv = ["barlowtrack", *map(str, arguments)]
     main()
+
+
+def typed(*arguments: Any, cwd: Path | str | None = None) -> subprocess.CompletedProcess[str]:
+    """Calls the command line as if it was typed in a folder, without waiting for what every run imports."""
+    with tempfile.TemporaryDirectory() as kept:
+        out, err = Path(kept) / "out", Path(kept) / "err"
+        code = end_of(_in_folder, cwd, out, err, *map(str, arguments), seconds=600)
+        return subprocess.CompletedProcess(["barlowtrack", *map(str, arguments)], code, out.read_text(), err.read_text())
+
+
+def _in_folder(cwd: Path | str | None, out: Path, err: Path, *arguments: str) -> None:
+    for place, number in ((out, 1), (err, 2)):
+        os.dup2(os.open(place, os.O_CREAT | os.O_TRUNC | os.O_WRONLY), number)
+    sys.stdout, sys.stderr = (open(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))  # noqa: SIM115
+    if cwd is not None:
+        os.chdir(cwd)
+    try:
+        call(*arguments)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
 
 
 def killed_before_write(number: int, folder: Path, *arguments: Any) -> None:

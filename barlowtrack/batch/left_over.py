@@ -158,10 +158,11 @@ def _queued(runs: Sequence[str], state: Path) -> list[str]:
 
 
 def _began(pid: int) -> str:
-    """Returns when a process of this machine began; nothing where there is none."""
+    """Returns when a process of this machine began; nothing where there is none, or it is over and nobody has asked how it ended."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
+        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "" if state in "ZX" else rest[18]
+    except (OSError, IndexError, ValueError):
         return ""
 
 

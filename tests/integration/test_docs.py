@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from barlowtrack import config
+from tests import nursery
 from tests.conftest import ROOT, SAMPLE
 
 PAGES = sorted([ROOT / "README.md", SAMPLE / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
@@ -57,7 +58,7 @@ def test_every_command_works(place, text, request):
             subprocess.run([sys.executable, str(ROOT / words[1]), "--help"], cwd=place.folder, check=True, capture_output=True)
             continue
         assert words[0] in ("barlowtrack", ".venv/bin/barlowtrack"), f"this test does not know how to try: {line}"
-        done = subprocess.run([sys.executable, "-m", "barlowtrack", *words[1:]], cwd=place.folder, capture_output=True, text=True)
+        done = nursery.typed(*words[1:], cwd=place.folder)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
 
 

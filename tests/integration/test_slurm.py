@@ -105,7 +105,7 @@ def test_jobs_that_the_cluster_kills_are_repeated_and_a_killed_batch_goes_on(sea
         said = CliRunner().invoke(cli, words)
     finally:
         fake_slurm.stop_all(cluster)
-    assert said.exit_code == 0, said.output
+    assert said.exit_code == 0, (said.output, str(said.exception))
     assert "cancelled what a batch that was killed left on the cluster: jobs 1" in said.output
     asked = fake_slurm.submitted(cluster)
     assert [(job["rule"], job["state"]) for job in asked] == [

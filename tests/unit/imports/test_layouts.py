@@ -315,12 +315,12 @@ def test_columns_of_zephir_that_are_no_numbers_are_refused(tmp_path, name, value
         (
             (0.25, 0.5, 2.0),
             "meters",
-            ("grid_spacing: voxels of 2e+06 um cannot be; its numbers are taken as um, though the file says meters",),
+            ("grid_spacing is said to be in meters, which 2 cannot be; taken as um",),
         ),
         (
             (0.25e-6, 0.5e-6, 2e-6),
             "micrometers",
-            ("grid_spacing: voxels of 2e-06 um cannot be; its numbers are taken as metres, though the file says micrometers",),
+            ("grid_spacing is said to be in micrometers, which 2e-06 cannot be; taken as metres",),
         ),
     ],
 )

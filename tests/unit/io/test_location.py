@@ -1,8 +1,10 @@
 """Addresses: what opens them is neither kept nor shown."""
 
 import functools
+import gc
 import http.server
 import threading
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,6 +68,9 @@ def server(tmp_path: Path) -> Iterator[str]:
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{running.server_port}"
         running.shutdown()
+    with warnings.catch_warnings():  # zarr and fsspec leave their sessions to the collector, which complains of it in any later test
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")

@@ -1,7 +1,9 @@
 """zarr beyond OME-Zarr: arrays of a group, chunks that are not there, and images on a server."""
 
 import contextlib
+import gc
 import threading
+import warnings
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -92,6 +94,9 @@ def served(folder: Path) -> Iterator[tuple[str, list[str]]]:
         server.shutdown()
         thread.join()
         server.server_close()
+        with warnings.catch_warnings():  # zarr and fsspec leave their sessions to the collector, which complains of it in any later test
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
 
 
 @pytest.mark.parametrize("version", [2, 3])
