@@ -15,7 +15,7 @@ from barlowtrack.identity.heed import heed
 from barlowtrack.identity.review import Question, review
 from barlowtrack.identity.rulings import Rulings, place_of, rule, witnesses_of
 from barlowtrack.identity.statements import Clash, merge_corrections
-from barlowtrack.pipeline import read
+from barlowtrack.pipeline import preparation_of, read
 from barlowtrack.seen import Edition, Seen, astray, left_out
 from barlowtrack.storage import RunFolder, append_corrections, read_corrections
 from barlowtrack.storage.corrections import NAME as TABLE
@@ -76,6 +76,7 @@ def give(folder: RunFolder, answer: Answer, who: str | None = None) -> Correctio
 
 def give_all(folder: RunFolder, answers: Sequence[Answer], who: str | None = None) -> tuple[Correction, ...]:
     """Writes several answers down, all of them or none, as where two neurons are exchanged; see give."""
+    preparation_of(folder)  # refused where the pictures are not those any more in which somebody saw what they say
     seen, known = Seen(folder), read_corrections(folder.path)
     before = seen.edition(known)
     detections, identities = before.detections, before.identities
@@ -236,8 +237,12 @@ def take_over(folder: RunFolder, other: Path, *, yielding: Collection[int] = (),
         How many came over.
 
     Raises:
-        InputError: there is no other table, or the two clash; nothing was written. Or somebody else wrote meanwhile.
+        InputError: there is no other table, or the two clash, or the pictures were prepared so that nuclei lie elsewhere there; nothing
+            was written. Or somebody else wrote meanwhile.
+        StorageError: the pictures have been prepared in another way since nuclei were found in them.
     """
+    if (other / "run.json").is_file() and not preparation_of(folder).places_as(preparation_of(RunFolder(other))):
+        raise InputError(f"{other}: its pictures are prepared in another way: nuclei lie elsewhere there (nothing was written)")
     ours, both, clashes = put_together(folder, other)
     left = [clash for clash in clashes if not set(clash.lines) & set(yielding)]
     if left:

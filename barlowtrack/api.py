@@ -27,19 +27,25 @@ if TYPE_CHECKING:
         Labels,
         Light,
         Places,
+        Preparation,
         Progress,
         Recording,
         Swaps,
         Traces,
         Tracks,
+        Truth,
         VolumeLooks,
     )
+    from barlowtrack.exports.content import Content
     from barlowtrack.identity.estimate import ErrorEstimate
     from barlowtrack.identity.learned import Learned
     from barlowtrack.identity.review import Question
+    from barlowtrack.storage import RunFolder
+    from barlowtrack.taking import Taken
 
 SUFFIX = ".barlowtrack"
 _TABLES = ("detections", "volumes", "light", "places", "tracks", "candidates", "neurons", "absences", "traces", "swaps", "bleaching")
+_EXPORTED = ("detections", "tracks", "neurons", "candidates", "absences", "volumes", "traces", "swaps", "labels", "corrections")
 
 
 @dataclass(frozen=True)
@@ -63,8 +69,10 @@ class Job:
             InputError: it cannot be used.
         """
         from barlowtrack.io import open_recording
+        from barlowtrack.storage import RunFolder
 
-        return open_recording(self.location, self.config.recording)
+        known = RunFolder(self.folder).about()["card"] if (self.folder / "run.json").is_file() else None
+        return open_recording(self.location, self.config.recording, known=known)
 
     def plan(self) -> list[pipeline.PlannedStage]:
         """Says what a run would do; touches nothing. A recording that is not at hand is taken as last seen.
@@ -75,7 +83,7 @@ class Job:
         from barlowtrack.storage import RunFolder
 
         folder = RunFolder(self.folder, create=True) if self.folder.exists() else None
-        if folder is not None and not folder.is_new and not self.location.exists():
+        if folder is not None and self._is_away(folder):
             return pipeline.plan(folder, folder.about()["card"], self.config)
         card = pipeline.recording_card(self.recording())
         if folder is not None:
@@ -83,16 +91,53 @@ class Job:
         return pipeline.plan(folder, card, self.config)
 
     def run(
-        self, *, only: str | None = None, upto: str | None = None, listener: pipeline.Listener | None = None
+        self,
+        *,
+        only: str | None = None,
+        upto: str | None = None,
+        listener: pipeline.Listener | None = None,
+        look: Callable[[Job, Recording], None] | None = None,
     ) -> list[pipeline.PlannedStage]:
-        """Does what the plan says; see pipeline.run."""
+        """Does what the plan says; see pipeline.run. A recording that is not at hand is taken as last seen, where none of it is read.
+
+        Args:
+            only: This stage alone.
+            upto: End after this stage.
+            listener: Hears of progress.
+            look: Called with a recording of which no nuclei have been found yet, before anything is written; may raise.
+        """
         from barlowtrack.storage import RunFolder
 
-        recording = self.recording()
+        recording = self._last_seen() or self.recording()
         if not self.folder.exists():
             pipeline.refuse_before(recording, self.config, only=only, upto=upto)
+        else:
+            RunFolder(self.folder, create=True)  # refuses what is not ours before minutes of looking
+        if look is not None and not (self.folder / "keys" / "segment.json").exists():
+            look(self, recording)
         folder = RunFolder(self.folder, create=True)
         return pipeline.run(recording, self.location, folder, self.config, only=only, upto=upto, listener=listener)
+
+    def _last_seen(self) -> Recording | None:
+        """Returns what the run folder knows of a recording that is not at hand; None where it is, or has to be read in another way."""
+        from barlowtrack.config import load
+        from barlowtrack.storage import RunFolder
+
+        stored = self.folder / "settings.toml"
+        if not stored.exists():
+            return None
+        folder = RunFolder(self.folder, create=True)
+        if not self._is_away(folder) or load(stored, ()).recording != self.config.recording:
+            return None
+        return pipeline.recording_away(folder.about()["card"], self.location)
+
+    def _is_away(self, folder: RunFolder) -> bool:
+        """Says whether this is the recording of the run folder, and not at hand; of any other place the folder knows nothing."""
+        from barlowtrack.io.location import is_there
+
+        if folder.is_new or is_there(self.location):
+            return False
+        return self.location == folder.location or folder.relative(self.location) == folder.about()["recording"]
 
     def run_piece(self, stage: str, volumes: range, listener: pipeline.Listener | None = None) -> pipeline.PlannedStage:
         """Makes some volumes of one stage, beside other jobs that make others; see pipeline.run_piece."""
@@ -123,6 +168,7 @@ def prepare(
     """
     from barlowtrack.config import Config, load
     from barlowtrack.io import recording_name
+    from barlowtrack.io.location import beside
     from barlowtrack.storage import RunFolder
     from barlowtrack.storage.outputs import is_zarr, refuse_file_name
 
@@ -131,12 +177,13 @@ def prepare(
         if out is not None:
             raise StorageError(f"{target} is a run folder already; --out {out} would be a second one")
         folder = target
-        location = Path(os.path.normpath(folder / RunFolder(folder).about()["recording"]))
+        location = RunFolder(folder).location
     else:
         location = target
-        folder = Path(out) if out is not None else Path(os.path.abspath(location)).parent / f"{recording_name(location)}{SUFFIX}"
+        folder = Path(out) if out is not None else beside(location) / f"{recording_name(location)}{SUFFIX}"
         refuse_file_name(folder)
-    if location.resolve() in folder.resolve().parents and is_zarr(location):
+    real, its_folder = (Path(os.path.realpath(path)) for path in (location, folder))  # unlike resolve, it bears links in a circle
+    if real in its_folder.parents and is_zarr(location):
         raise StorageError(f"{folder}: lies inside the recording, which would change with every run; give another --out")
     stored = folder / "settings.toml"
     if isinstance(config, Config):
@@ -169,7 +216,7 @@ def run(
     """Runs the whole pipeline on a recording; what is done already is left alone.
 
     Args:
-        recording: A folder of TIFFs, a TIFF, an OME-Zarr; or a run folder, to bring it up to date.
+        recording: Whatever open_recording reads; or a run folder, to bring it up to date.
         out: Run folder; beside the recording where not given.
         config: Settings, or a TOML file.
         overrides: Such as "track.min_probability=0.5".
@@ -201,6 +248,28 @@ class Run:
 
         self.folder = RunFolder(Path(path))
         self.path = self.folder.path
+
+    @property
+    def recording(self) -> Recording:
+        """The recording as this run sees it: put right as `prepare` says. All places that the run tells hold in it.
+
+        Raises:
+            InputError: it is not at hand, or has changed since its nuclei were found.
+        """
+        return pipeline.recording_of(self.folder)
+
+    @property
+    def preparation(self) -> Preparation:
+        """How the pictures are put right before anybody looks at them; takes places from the disk to where the run has them, and back."""
+        return pipeline.preparation_of(self.folder)
+
+    def as_prepared(self, truth: Truth) -> Truth:
+        """Takes a truth from the recording as it lies on the disk to where this run has it, as `evaluate` does; see Preparation."""
+        from barlowtrack.preparing.truth import prepared_truth
+
+        card = self.folder.about()["card"]
+        z, y, x = (float(size) for size in card["voxel_size_um"])
+        return prepared_truth(truth, self.preparation, int(card["shape"][0]), (z, y, x))
 
     @property
     def detections(self) -> Detections:
@@ -359,6 +428,19 @@ class Run:
 
         return take_over(self.folder, Path(other))
 
+    def take_identities(
+        self,
+        path: Path | str,
+        *,
+        voxel_size_um: tuple[float, float, float] | None = None,
+        within_um: float | None = None,
+        who: str | None = None,
+    ) -> Taken:
+        """Takes identities from a file of another program as corrections: NWB, CTC, ZephIR, wbfm, CSV; see taking.take_identities."""
+        from barlowtrack.taking import take_identities
+
+        return take_identities(self.folder, Path(path), voxel_size_um=voxel_size_um, within_um=within_um, who=who)
+
     def review_queue(self, n: int = 20) -> tuple[Question, ...]:
         """Returns the n questions whose answers promise to put most identities right, best first."""
         from barlowtrack.answers import queue
@@ -403,10 +485,7 @@ class Run:
         refuse_file(Path(path))  # said before anything is read
         refuse_output(Path(path))
         detections, tracks = self.detections, self.tracks
-        recording = prepare(self.path).recording()
-        made = self.folder.record("segment")
-        if made is None or made.recording.get("content") != recording.fingerprint:
-            raise InputError(f"{self.path}: the recording changed since its nuclei were found; run 'barlowtrack run {self.path}' first")
+        recording = self.recording
         plain = Names([name if isinstance(name, str) else "" for name in self.neurons["name"]]) if names else None
         called = [plain.short(k) for k in range(tracks.n_neurons)] if plain else None
         with writing(Path(path)):
@@ -422,6 +501,103 @@ class Run:
                 names=called,
                 progress=progress or silent,
             )
+
+    def export(
+        self,
+        to: str,
+        path: Path | str | None = None,
+        *,
+        images: bool = False,
+        metadata: Path | str | None = None,
+        overwrite: bool = False,
+        progress: Progress | None = None,
+    ) -> Path:
+        """Writes the run as files of other programs.
+
+        Args:
+            to: nwb, ctc, geff, csv, parquet, mat or napari; see exports.FORMATS.
+            path: File or folder; beside the run folder where not given.
+            images: Copy the recording's images too, which must be at hand; of nwb and napari.
+            metadata: TOML file of what no recording knows: animal, lab, wavelengths; of nwb.
+            overwrite: Replace an older export.
+            progress: Told after every volume.
+
+        Returns:
+            Where it lies.
+
+        Raises:
+            InputError: no such format, or one that lacks what it needs or has no room for what was asked.
+            StorageError: the run is not finished or not up to date, or the place is taken.
+            ConfigError: metadata that are none.
+        """
+        from barlowtrack.data import silent
+        from barlowtrack.exports import FORMATS, format_named
+        from barlowtrack.exports.formats import MARK, Options, is_export
+        from barlowtrack.storage.outputs import arriving, put_back, refuse_target, writing
+
+        row = format_named(to)
+        for given, able, flag in ((images, [f.name for f in FORMATS if f.images], "images"), (metadata, ["nwb"], "metadata")):
+            if given and to not in able:
+                raise InputError(f"export --to {to}: has no room for --{flag}; {' and '.join(able)} have")
+        writer = row.writer()
+        target = row.target(self.path) if path is None else Path(path)
+        job = prepare(self.path)
+        put_back(target)
+        refuse_target(target, job.location, is_export, overwrite=overwrite)
+        self._refuse_unfinished(job)
+        content = self._content(self.recording if images else None)
+        options = Options(to, None if metadata is None else Path(metadata), progress or silent)
+        with arriving(target) as temporary, writing(target):
+            writer(content, temporary, options)
+            if temporary.is_dir():
+                (temporary / MARK).write_text(content.about_json, encoding="utf-8")
+        return target
+
+    def _refuse_unfinished(self, job: Job) -> None:
+        """Refuses a run of which a result that goes out is missing or older than what it is made of."""
+        for item in job.plan():
+            idle = item.stage.amends and item.record.inputs["edits"] == pipeline.UNAMENDED
+            if item.state != "cached" and item.stage.name != "report" and not idle:
+                why = "; ".join(item.reasons)
+                raise StorageError(f"{self.path}: {item.stage.name} is {item.state} ({why}); run 'barlowtrack run {self.path}' first")
+
+    def _content(self, recording: Recording | None) -> Content:
+        """Puts together all that goes out."""
+        from importlib.metadata import version
+
+        from barlowtrack.exports.content import Content
+
+        card = self.folder.about()["card"]
+        if recording is not None and recording.fingerprint != card["content"]:
+            raise InputError(f"{self.path}: the recording changed since this run; run 'barlowtrack run {self.path}' first")
+        preparation = self.preparation
+        planes = card["shape"][2] if preparation.shape is None else preparation.kept[1] - preparation.kept[0]
+        records = [self.folder.record(stage.name) for stage in pipeline.STAGES]
+        stages = {
+            record.stage: {
+                "key": record.key,
+                "version": record.version,
+                "seed": record.seed,
+                "settings": record.settings,
+                "inputs": record.inputs,
+            }
+            for record in records
+            if record is not None
+        }
+        return Content(
+            name=card["name"],
+            shape=(*card["shape"][:2], planes, *card["shape"][3:]),
+            voxel_size_um=tuple(card["voxel_size_um"]),
+            rate_hz=card["rate_hz"],
+            channel_names=tuple(card["channel_names"]),
+            reference=card["reference"],
+            signal=card["signal"],
+            recording=recording,
+            preparation=preparation,
+            about={"software": "barlowtrack", "version": version("barlowtrack"), "recording": card, "stages": stages},
+            settings=(self.path / "settings.toml").read_text(encoding="utf-8"),
+            **{name: getattr(self, name) for name in _EXPORTED},
+        )
 
     def write_csv(self, *, always: bool = True) -> list[Path]:
         """Writes the tables as CSV beside their parquet files; those of detections with what people added and divided.

@@ -12,15 +12,32 @@ import numpy as np
 from barlowtrack.config import Config
 from barlowtrack.data import Recording, VoxelArray
 from barlowtrack.errors import InputError
+from barlowtrack.first_look import Sight, look_at_nuclei
+from barlowtrack.io.channels import constant_channel
+from barlowtrack.io.metadata import SEEN
+from barlowtrack.io.segmenter import open_segmenter
 from barlowtrack.io.start import refuse_misfit
+from barlowtrack.needs import USUAL_NUCLEI, stage_needs
+from barlowtrack.preparing.advice import advise
 
 log = logging.getLogger(__name__)
 
 N_SAMPLES = 8
+CHANNEL_RUNS = 3
+"""Runs of volumes that are read to see which channel is constant."""
 SATURATED_SHARE = 0.001
 """More voxels than this at the largest value of the type: the camera was overexposed."""
 MIN_RADIUS_VOX = 1.0
 """A nucleus must be at least two voxels wide in the plane; below, a detector sees single bright voxels."""
+FEWEST_NUCLEI = 10
+MUCH_MOTION = 0.5
+"""Of the distance of neighbours: beyond, the nearest nucleus of the next volume is often another one."""
+LEAST_FOLLOWED = 0.5
+FAINT_REFERENCE, FAINT_SIGNAL = 3.0, 1.0
+"""Times the noise of one voxel; a nucleus has about a hundred."""
+BRIGHTEST = 1e30
+"""Beyond, sums of squares overflow."""
+HARD_TO_FOLLOW = "more volumes a second make identities surer; without, look at the report's estimate of errors first"
 _COPY_AGAIN = "copy the file again, or leave the volume out"
 
 Level = Literal["ok", "warn", "stop"]
@@ -54,15 +71,30 @@ def check(recording: Recording, *, config: Config, free_bytes: int | None = None
     """Samples a few volumes and says what would go wrong, or make results poor.
 
     Args:
-        recording: To look at; at most N_SAMPLES volumes and their successors are read, one pair at a time in memory.
+        recording: To look at; at most N_SAMPLES volumes and their successors are read, one pair at a time in memory, and CHANNEL_RUNS
+            runs of volumes to see which channel is constant.
         config: The settings the run would have.
         free_bytes: Space on the disk of the run folder, if known.
 
     Returns:
         Findings, the worst first.
     """
-    looks = (_metadata(recording), _sizes(recording, config), _start(config), _disk(recording, config, free_bytes), _volumes(recording))
+    looks = (
+        _metadata(recording),
+        _sizes(recording, config),
+        _models(config),
+        _disk(recording, config, free_bytes),
+        _volumes(recording),
+    )
     findings = [finding for look in looks for finding in look]
+    n_nuclei = None
+    if all(finding.level != "stop" for finding in findings):  # else nothing that is seen in the volumes means anything
+        sight = look_at_nuclei(recording, config.segment)
+        n_nuclei = sight.nuclei if sight is not None and sight.nuclei else None
+        findings += [*_nuclei(sight), *_light(recording, sight)]
+        findings += _channels(recording)
+        findings += [Finding("warn", *needed) for needed in advise(recording, config)]
+    findings += _cost(recording, config, n_nuclei)
     order: list[Level] = ["stop", "warn", "ok"]
     return sorted(findings, key=lambda finding: order.index(finding.level))
 
@@ -124,26 +156,92 @@ def _sizes(recording: Recording, config: Config) -> Iterator[Finding]:
         yield Finding("warn", f"{recording.volume_shape[0]} planes of a small picture: is that axis time?", "give [recording] axes")
 
 
-def _start(config: Config) -> Iterator[Finding]:
+def _models(config: Config) -> Iterator[Finding]:
+    """Says what is wrong with the encoder and the star-convex model of the settings; ours need no look."""
     try:
         refuse_misfit(config.train, config.crop)
+        if config.segment.method == "stardist" and config.segment.model:
+            open_segmenter(config.segment)
     except InputError as error:
         what, _, fix = str(error).partition("; ")
         yield Finding("stop", what, fix)
 
 
-def _disk(recording: Recording, config: Config, free_bytes: int | None) -> Iterator[Finding]:
-    """Labels compress about tenfold; training crops do not compress."""
+def bytes_on_disk(recording: Recording, config: Config) -> float:
+    """Returns about what a run takes: labels compress about tenfold, training crops do not compress."""
     labels = 0.1 * 2 * float(np.prod(recording.volume_shape)) * recording.n_volumes
     crop_voxels = float(np.prod(config.crop.grid)) * config.crop.margin**3
     crops = 2 * 150 * crop_voxels * min(config.crop.training_volumes, recording.n_volumes)
-    need = labels + crops
+    return labels + crops
+
+
+def _disk(recording: Recording, config: Config, free_bytes: int | None) -> Iterator[Finding]:
+    need = bytes_on_disk(recording, config)
     if free_bytes is not None and need > free_bytes:
         yield Finding("stop", f"the run needs about {_gb(need / 1e9)} GB, {_gb(free_bytes / 1e9)} GB are free", "make room, or give --out")
     elif free_bytes is not None and need > 0.5 * free_bytes:
         yield Finding("warn", f"the run needs about {_gb(need / 1e9)} GB of the {_gb(free_bytes / 1e9)} GB that are free", "make room")
     else:
         yield Finding("ok", f"the run needs about {_gb(need / 1e9)} GB on disk")
+
+
+def _cost(recording: Recording, config: Config, n_nuclei: float | None) -> Iterator[Finding]:
+    stages = stage_needs(recording.shape, config, None if n_nuclei is None else n_nuclei * recording.n_volumes)
+    seconds = sum(needs.seconds for needs in stages.values())
+    longest = max(stages, key=lambda name: stages[name].seconds)
+    share = stages[longest].seconds / seconds
+    memory = _gb(max(needs.mem_mb for needs in stages.values()) / 1000)
+    said = f"the run takes about {_duration(seconds)} of one core ({longest} {share:.0%} of it), and {memory} GB of memory"
+    yield Finding("ok", f"{said}, with {n_nuclei or USUAL_NUCLEI:.0f} nuclei in a volume")
+
+
+def _nuclei(sight: Sight | None) -> Iterator[Finding]:
+    """Says what the nuclei of a few volumes tell: how many, and how far they move; see _light for how well they are seen."""
+    if sight is None:
+        yield Finding("ok", "nuclei were not looked for: the volumes are too large for a quick look")
+        return
+    where = f"volume{'s' * (len(sight.times) > 1)} {', '.join(str(t) for t in sight.times)}"
+    if sight.nuclei < 1:
+        yield Finding("warn", f"no nucleus was found in {where}", "check the voxel size, the reference channel, [segment] radius_um")
+        return
+    if sight.nuclei < FEWEST_NUCLEI:
+        few = f"about {sight.nuclei:.0f} nuclei in a volume: too few to know each by its neighbours"
+        yield Finding("warn", few, "check the voxel size, the reference channel, [segment] radius_um")
+    else:
+        yield Finding("ok", f"expect about {sight.nuclei:.0f} neurons in a volume (a quick look at {where} and the next ones)")
+    if not np.isfinite(sight.spacing_um):
+        return
+    apart = f"neighbours lie {sight.spacing_um:.1f} um apart"
+    if sight.followed < LEAST_FOLLOWED:
+        what = f"nuclei jump too far to be followed from one volume to the next ({sight.followed:.0%} could be); {apart}"
+        yield Finding("warn", what, HARD_TO_FOLLOW)
+    elif sight.moved_um > MUCH_MOTION * sight.spacing_um:
+        yield Finding("warn", f"nuclei move {sight.moved_um:.1f} um or more from one volume to the next, and {apart}", HARD_TO_FOLLOW)
+    else:
+        yield Finding("ok", f"nuclei move about {sight.moved_um:.1f} um from one volume to the next, and {apart}")
+
+
+def _light(recording: Recording, sight: Sight | None) -> Iterator[Finding]:
+    """Says how far nuclei stand out of the noise."""
+    if sight is None or sight.nuclei < 1:
+        return
+    faint = {
+        recording.reference: (FAINT_REFERENCE, "nuclei will be missed; more light, or longer exposure"),
+        recording.signal: (FAINT_SIGNAL, "traces will be noisy; more light, or longer exposure"),
+    }
+    for channel, (least, fix) in faint.items():
+        if channel is None or not np.isfinite(contrast := sight.contrast[channel]):
+            continue
+        name = recording.channel_names[channel]
+        said = f"{name}: the median nucleus stands {contrast:.1f} times the noise of a voxel above what is around it"
+        yield Finding("warn", said, fix) if contrast < least else Finding("ok", said)
+
+
+def _duration(seconds: float) -> str:
+    """Returns seconds as a person says them beforehand."""
+    if seconds < 90 * 60:
+        return f"{max(1, round(seconds / 60))} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 36 * 3600 else f"{seconds / 86400:.1f} days"
 
 
 def _gb(size_gb: float) -> str:
@@ -154,19 +252,45 @@ def _gb(size_gb: float) -> str:
 def _volumes(recording: Recording) -> Iterator[Finding]:
     times = np.unique(np.linspace(0, recording.n_volumes - 1, N_SAMPLES).round().astype(int)).tolist()
     seen: dict[Finding, list[int]] = {}
+    peaks: list[float] = []
     for t in times:
         sample = _read(recording, t)
         if sample.volume is None:
             yield Finding("stop", sample.error, _COPY_AGAIN)
             continue
+        peaks.append(float(sample.volume[recording.reference].max()))
         for finding in _contents(recording, sample.volume):
             seen.setdefault(finding, []).append(t)
         yield from _repeated(recording, t, sample.volume)
+    reference = recording.channel_names[recording.reference]
+    for finding, where in seen.items():
+        if finding.what == _dark(reference) and len(where) == len(times):
+            said = f"the reference channel, {reference}, is empty or of one value ({peaks[0]:g}) in all volumes that were looked at"
+            yield Finding("stop", said, "overexposed, dark, or the wrong channel? give --reference-channel")
     for finding, where in seen.items():  # the same fault in many volumes is one finding
         said = f"volume {where[0]}" if len(where) == 1 else f"{len(where)} of {len(times)} sampled volumes ({where[0]}, {where[1]}, ...)"
         yield Finding(finding.level, f"{said}, {finding.what}", finding.fix)
     if not seen:
         yield Finding("ok", f"{len(times)} of {recording.n_volumes} volumes looked at: no plane empty, no voxel NaN, none saturated")
+
+
+def _channels(recording: Recording) -> Iterator[Finding]:
+    """Holds what names or settings say of two channels against what is seen in them."""
+    if recording.shape[1] != 2 or any(said.startswith(("reference channel: ", SEEN)) for said in recording.assumptions):
+        return
+    try:
+        verdict = constant_channel(recording.source, recording.shape, recording.voxel_size_um, CHANNEL_RUNS)
+    except InputError:
+        return  # a volume that cannot be read is said elsewhere
+    reference = recording.channel_names[recording.reference]
+    if verdict.constant is None:
+        yield Finding("ok", f"{reference} is taken for the constant channel; a look at the volumes does not tell ({verdict.reason})")
+    elif verdict.constant == recording.reference:
+        yield Finding("ok", f"{reference} is the constant channel, as it should be ({verdict.reason})")
+    else:
+        other = recording.channel_names[verdict.constant]
+        what = f"channels swapped? {other} is the constant one, and {reference} is taken for it ({verdict.reason})"
+        yield Finding("warn", what, f"give --reference-channel {verdict.constant} if {other} is the marker of nuclei")
 
 
 def _read(recording: Recording, t: int) -> _Sample:
@@ -183,11 +307,13 @@ def _contents(recording: Recording, volume: VoxelArray) -> Iterator[Finding]:
             bad = int(np.sum(~np.isfinite(values)))
             yield Finding("stop", f"{name}: {bad} voxels are no number", "replace NaN and infinity before")
             continue
+        if values.dtype.kind == "f" and float(np.abs(values).max()) > BRIGHTEST:
+            yield Finding("stop", f"{name}: voxels beyond {BRIGHTEST:g}", "give brightness in another unit")
+            continue
         lowest, highest = values.min(axis=(1, 2)), values.max(axis=(1, 2))
         constant = np.flatnonzero(lowest == highest)
         if len(constant) == len(values):
-            level: Level = "stop" if channel == recording.reference and recording.n_volumes == 1 else "warn"
-            yield Finding(level, f"{name}: every plane is empty or of one value", "leave the volume out if it is not real")
+            yield Finding("warn", _dark(name), "leave the volume out if it is not real")
         elif len(constant):
             said = ", ".join(str(plane) for plane in constant[:5])
             yield Finding(
@@ -195,6 +321,10 @@ def _contents(recording: Recording, volume: VoxelArray) -> Iterator[Finding]:
             )
         if values.dtype.kind in "ui":
             yield from _saturation(name, values)
+
+
+def _dark(name: str) -> str:
+    return f"{name}: every plane is empty or of one value"
 
 
 def _saturation(name: str, values: VoxelArray) -> Iterator[Finding]:

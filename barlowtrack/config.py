@@ -24,6 +24,7 @@ Length = Annotated[float, Field(ge=0.001, le=1000)]
 """In um; beyond lies a mistake of units, and numbers that overflow."""
 Lengths = tuple[Length, Length, Length]
 Place = Annotated[float, Field(ge=-1e6, le=1e6)]
+NameOrIndex = Annotated[str, Field(min_length=1)] | Annotated[int, Field(strict=True, ge=0)]
 LARGEST_MARGIN = 3.0
 """Of crop.margin: crops grow with its square."""
 
@@ -32,7 +33,7 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=False, validate_default=True)
 
 
-Section = TypeVar("Section", bound=_Section)
+Section = TypeVar("Section", bound=BaseModel)
 
 
 class RecordingConfig(_Section):
@@ -43,9 +44,37 @@ class RecordingConfig(_Section):
     axes: str | None = Field(
         None, pattern="^[TCZYX]{2,5}$", description="Order of the axes of each file, such as ZCYX; empty: from the metadata."
     )
+    dataset: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Where a file holds several images, the one that is meant, such as images/red in HDF5; or one for each channel.",
+    )
+    planes: int | None = Field(
+        None, ge=1, le=100_000, description="Planes a volume, where a TIFF holds nothing but planes, one volume after another."
+    )
     channel_names: tuple[str, ...] | None = Field(None, description="A name for every channel; empty: from the metadata.")
-    reference_channel: str | int | None = Field(None, description="Name or index of the channel that shows where the neurons are (red).")
-    signal_channel: str | int | None = Field(None, description="Name or index of the channel that shows their activity (green).")
+    reference_channel: NameOrIndex | None = Field(None, description="Name or index of the channel that shows where the neurons are (red).")
+    signal_channel: NameOrIndex | None = Field(None, description="Name or index of the channel that shows their activity (green).")
+
+    @field_validator("dataset", mode="before")
+    @classmethod
+    def _one_or_several(cls, dataset: object) -> object:
+        return (dataset,) if isinstance(dataset, str) else dataset
+
+    @field_validator("dataset")
+    @classmethod
+    def _no_zeros_inside(cls, dataset: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if any(not name or "\0" in name for name in dataset or ()):
+            raise ValueError("expected names that are not empty")
+        return dataset
+
+    @field_validator("channel_names")
+    @classmethod
+    def _names_apart(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        plain = [name.strip().lower() for name in names or ()]
+        if names is not None and (not names or not all(plain) or len(set(plain)) < len(plain)):
+            raise ValueError("expected a name for every channel, each another")
+        return names
 
 
 class ComputeConfig(_Section):
@@ -54,6 +83,68 @@ class ComputeConfig(_Section):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where networks run; auto takes a GPU when there is one.")
     workers: int = Field(0, ge=0, le=256, description="Threads that work on volumes side by side; 0: one a core, at most 8.")
     memory_gb: Positive = Field(4.0, description="What a stage may hold beside its model, in GB.")
+
+
+class PrepareConfig(_Section):
+    """prepare: put the pictures right before anybody looks at them; as it comes, nothing is done."""
+
+    background: bool = Field(
+        False,
+        description="Take the camera's offset and stray light off every channel and volume: the level where there is no light, measured.",
+    )
+    offset: tuple[Annotated[float, Field(ge=-1e9, le=1e9)], ...] | None = Field(
+        None, description="Take this off instead, one number a channel; empty: nothing, or with background what is measured."
+    )
+    hot_pixels: bool = Field(False, description="Replace pixels of the cameras that are stuck bright or dark by their neighbours.")
+    jitter: bool = Field(
+        False, description="Put planes of a volume that jump against each other back, by what neighbouring planes have in common."
+    )
+    alignment: bool = Field(
+        False, description="Lay the camera of the signal channel over that of the reference: shifted, turned, scaled, sheared, as measured."
+    )
+    alignment_matrix: tuple[Place, Place, Place, Place, Place, Place] | None = Field(
+        None,
+        description="Or by these numbers a, b, c, d, e, f: what lies at (y, x) of the reference, in voxels, lies at (a y + b x + c,"
+        " d y + e x + f) of the signal.",
+    )
+    drift: bool = Field(False, description="Hold the picture still where the whole field drifts slowly; along z by whole planes.")
+    planes: tuple[Annotated[int, Field(ge=0, le=100_000)], Annotated[int, Field(ge=1, le=100_000)]] | None = Field(
+        None, description="Keep planes from the first of these to before the second, counted from 0; empty: all."
+    )
+    mirror: Literal["none", "z", "y", "x"] = Field("none", description="Turn the picture over along this axis, where optics mirror it.")
+    interpolation: Literal["linear", "cubic"] = Field(
+        "linear", description="Between voxels, where planes are moved: cubic keeps small nuclei sharper, and may ring beside bright ones."
+    )
+    deconvolution: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9_.-]*$",
+        description="Sharpen every volume: richardson-lucy, or the name of what you have installed for it; empty: no. Takes time whenever a"
+        " volume is read, and its light is no measure of the camera's any more.",
+    )
+    psf_um: tuple[Length, Length] = Field(
+        (0.8, 0.3), description="deconvolution: standard deviation of the point spread along z and in the plane, in um."
+    )
+    iterations: int = Field(10, ge=1, le=1000, description="deconvolution: how often; more is sharper, and noisier.")
+
+    @property
+    def asked(self) -> bool:
+        """Whether anything is to be done."""
+        switches = (self.background, self.hot_pixels, self.jitter, self.alignment, self.drift, self.mirror != "none", self.deconvolution)
+        return any(switches) or not all(given is None for given in (self.offset, self.alignment_matrix, self.planes))
+
+    @field_validator("alignment_matrix")
+    @classmethod
+    def _can_be_undone(cls, matrix: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if matrix is not None and not 0.05 < abs(matrix[0] * matrix[4] - matrix[1] * matrix[3]) < 20:
+            raise ValueError("expected six numbers row by row, near 1 0 0 0 1 0")
+        return matrix
+
+    @field_validator("planes")
+    @classmethod
+    def _first_plane_first(cls, planes: tuple[int, int] | None) -> tuple[int, int] | None:
+        if planes is not None and planes[0] >= planes[1]:
+            raise ValueError("expected the first plane to keep, then the one after the last")
+        return planes
 
 
 class SegmentConfig(_Section):
@@ -296,6 +387,7 @@ class Config(_Section):
     seed: int = Field(0, ge=0, lt=2**32, description="Seed of everything random.")
     recording: RecordingConfig = RecordingConfig()
     compute: ComputeConfig = ComputeConfig()
+    prepare: PrepareConfig = PrepareConfig()
     segment: SegmentConfig = SegmentConfig()
     crop: CropConfig = CropConfig()
     train: TrainConfig = TrainConfig()
@@ -358,6 +450,26 @@ def load_section(section: type[Section], path: Path | None = None, overrides: Se
         return section.model_validate(values)
     except ValidationError as error:
         raise ConfigError("\n".join(_explain(where, problem) for problem in error.errors())) from None
+
+
+def load_recording(path: Path) -> RecordingConfig:
+    """Reads what a file beside a recording says of it: the settings of [recording], under that heading or without one.
+
+    Raises:
+        ConfigError: as load does.
+    """
+    values = _read_toml(path)
+    said = values.get("recording")
+    if isinstance(said, dict):
+        others = [name for name in values if name != "recording"]
+        if others:
+            raise ConfigError(f"{path}: {others[0]} does not belong here: expected nothing but [recording]; other settings go to --config")
+        values = said
+    _refuse_unknown(values, RecordingConfig, str(path), ())
+    try:
+        return RecordingConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(str(path), problem) for problem in error.errors())) from None
 
 
 def sections() -> Iterator[tuple[str, type[BaseModel]]]:

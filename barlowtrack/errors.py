@@ -19,3 +19,7 @@ class StorageError(BarlowtrackError):
 
 class InUseError(StorageError):
     """A run folder in which somebody else is at work; it can be used when they are done."""
+
+
+class MachineError(BarlowtrackError):
+    """A machine that has no room, no memory or no GPU left; what was done until then is kept."""

@@ -10,18 +10,18 @@ import importlib
 import inspect
 import json
 import logging
-import resource
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from barlowtrack.errors import BarlowtrackError, InputError, StorageError
+from barlowtrack.faults import is_of_the_machine
 
 if TYPE_CHECKING:
     from barlowtrack.config import Config
-    from barlowtrack.data import Amendments, Progress, Recording
+    from barlowtrack.data import Amendments, Preparation, Progress, Recording
+    from barlowtrack.data.arrays import VoxelArray
     from barlowtrack.storage import RunFolder, Sink, StageRecord
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,9 @@ class Stage:
         amends: Artefacts of which it makes another edition, by what it makes: whoever comes later, and everybody outside, gets that one;
             whoever comes before gets what was made first. Where nobody edits, it does nothing, and there is one edition.
         whole: Whether what it needs is read through before, and held against what was made; not where it looks at a few volumes.
+        voxels: Whether it reads the recording, if it needs it; else it takes of it what the run folder knows, too.
+        prepares: Whether all others see the recording through what it makes. Where its section asks for nothing, it does nothing, and keys
+            are as if it were not there.
     """
 
     name: str
@@ -57,6 +60,8 @@ class Stage:
     by_volume: bool = False
     amends: tuple[str, ...] = ()
     whole: bool = True
+    voxels: bool = True
+    prepares: bool = False
 
     def function(self) -> Callable[..., Any]:
         """Imports the stage's function."""
@@ -65,6 +70,14 @@ class Stage:
 
 
 STAGES = (
+    Stage(
+        "prepare",
+        needs=("recording", "deconvolver"),
+        makes=("preparation",),
+        does="Put the pictures right, where the settings ask for it.",
+        sections=("prepare",),
+        prepares=True,
+    ),
     Stage(
         "segment",
         needs=("recording", "segmenter"),
@@ -143,6 +156,7 @@ STAGES = (
         version=3,
         aspects=("rate_hz",),
         sections=("trace",),
+        voxels=False,
     ),
     Stage(
         "report",
@@ -165,15 +179,15 @@ STAGES = (
         does="Write the page that says what came out and how far to trust it.",
         version=5,
         aspects=("rate_hz", "name", "channel_names", "assumptions"),
-        sections=("report", "recording", "segment", "crop", "train", "embed", "track", "measure", "trace"),
+        sections=("report", "recording", "prepare", "segment", "crop", "train", "embed", "track", "measure", "trace"),
         seeded=True,
     ),
 )
 
-GIVEN = ("recording", "segmenter", "start", "edits", "corrections", "costs")
-"""What stages need and no stage makes: the recording, the star-convex model of the settings, and the encoder that training starts from
-(each None where the settings ask for none), what people said in the run folder's corrections.csv, once the rows that change detections,
-once all of them, and what the stages cost, which is part of no key: the same result may cost more or less."""
+GIVEN = ("recording", "deconvolver", "segmenter", "start", "edits", "corrections", "costs")
+"""What stages need and no stage makes: the recording, who sharpens it, the star-convex model of the settings, and the encoder that
+training starts from (each None where the settings ask for none), what people said in the run folder's corrections.csv, once the rows that
+change detections, once all of them, and what the stages cost, which is part of no key: the same result may cost more or less."""
 
 MAKER = {artefact: stage.name for stage in STAGES for artefact in stage.makes}
 
@@ -181,6 +195,8 @@ AMENDMENTS = "amendments"
 _AMEND = next(stage for stage in STAGES if stage.amends)
 UNAMENDED = "none"
 """Edition of what was made first, and digest of no edits."""
+PREPARATION = "preparation"
+_PREPARE = next(stage for stage in STAGES if stage.prepares)
 
 
 @dataclass(frozen=True)
@@ -213,6 +229,7 @@ def plan(folder: RunFolder | None, card: Mapping[str, Any], config: Config) -> l
         raise StorageError(f"run.json does not say the recording's {', '.join(sorted(lacking))}; run it once with the recording at hand")
     planned: list[PlannedStage] = []
     keys = {
+        "deconvolver": _deconvolver(config),
         "segmenter": _segmenter_digest(folder, config),
         "start": _start_digest(folder, config),
         "edits": _edits_digest(folder),
@@ -261,10 +278,12 @@ def run(
     with folder.lock():
         card = recording_card(recording)
         refuse_another(folder, location, card)
+        _refuse_moving_what_was_said(folder, config)
         planned = _chosen(plan(folder, card, config), only, upto)
         listener.planned(planned)
+        _refuse_without_voxels(planned, recording, folder)
         _refuse_early(planned, config)
-        folder.describe(location, card, to_toml(config))
+        folder.describe(None if isinstance(recording.source, Away) else location, card, to_toml(config))
         for item in planned:
             if item.state != "cached":
                 _run_stage(item, recording, folder, config, listener)
@@ -367,6 +386,48 @@ def recording_card(recording: Recording) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class Away:
+    """Stands for the volumes of a recording that is not at hand.
+
+    Attributes:
+        location: Where it was expected.
+    """
+
+    location: Path
+
+    def read(self, t: int) -> VoxelArray:
+        raise InputError(f"{self.location}: volume {t} is wanted, and the recording is not there")
+
+
+def recording_away(card: Mapping[str, Any], location: Path) -> Recording:
+    """Returns what a run folder knows of a recording that is not at hand: enough for all that reads none of its volumes.
+
+    Args:
+        card: See recording_card.
+        location: Where it was expected.
+    """
+    import numpy as np
+
+    from barlowtrack.data import Recording
+
+    t, c, z, y, x = card["shape"]
+    size_z, size_y, size_x = card["voxel_size_um"]
+    return Recording(
+        name=card["name"],
+        source=Away(location),
+        shape=(t, c, z, y, x),
+        dtype=np.dtype(np.uint16),  # of nothing: no volume is read
+        voxel_size_um=(size_z, size_y, size_x),
+        rate_hz=card["rate_hz"],
+        channel_names=tuple(card["channel_names"]),
+        reference=card["reference"],
+        signal=card["signal"],
+        fingerprint=card["content"],
+        assumptions=tuple(card["assumptions"]),
+    )
+
+
 _ALWAYS = ("content", "shape", "voxel_size_um", "reference", "signal")
 
 
@@ -375,6 +436,8 @@ def _expected(stage: Stage, card: Mapping[str, Any], config: Config, keys: Mappi
 
     edited = keys["edits"] != UNAMENDED
     inputs = {name: keys[name] for name in stage.needs if name != "recording"}
+    if config.prepare.asked and not stage.prepares and "recording" in stage.needs:
+        inputs[PREPARATION] = keys[PREPARATION]
     if edited and AMENDMENTS in keys and set(stage.needs) & set(_AMEND.amends):  # where nobody edits, keys are as if nobody could
         inputs[AMENDMENTS] = keys[AMENDMENTS]
     record = StageRecord(
@@ -382,14 +445,27 @@ def _expected(stage: Stage, card: Mapping[str, Any], config: Config, keys: Mappi
         key="",
         version=stage.version,
         seed=config.seed if stage.seeded else None,
-        settings=json.loads(config.model_dump_json(include=_included(stage.sections))),
+        settings=json.loads(config.model_dump_json(include=_included(_sections(stage, config)))),
         recording={name: card[name] for name in (*_ALWAYS, *stage.aspects)} if "recording" in stage.needs else {},
         inputs=inputs,
         artefacts={},
     )
     if stage.amends and not edited:  # nothing is done, whatever the rest is
         record = replace(record, settings={}, recording={}, inputs={"edits": UNAMENDED})
+    if stage.prepares and not config.prepare.asked:
+        record = replace(record, settings={}, recording={}, inputs={})
     return replace(record, key=hashlib.blake2b(_keyed(stage, record).to_bytes(), digest_size=16).hexdigest())
+
+
+def _sections(stage: Stage, config: Config) -> tuple[str, ...]:
+    """Returns the sections that a stage reads: that of `prepare` only where it asks for something."""
+    return tuple(name for name in stage.sections if name != _PREPARE.name or config.prepare.asked)
+
+
+def _is_idle(record: StageRecord) -> bool:
+    """Says whether a stage has nothing to do: nobody edits, or nothing is to be prepared."""
+    stage = stage_named(record.stage)
+    return (bool(stage.amends) and record.inputs["edits"] == UNAMENDED) or (stage.prepares and not record.settings)
 
 
 def _included(sections: tuple[str, ...]) -> dict[str, Any]:
@@ -410,7 +486,17 @@ def _keyed(stage: Stage, record: StageRecord) -> StageRecord:
     for given, section, where in (("segmenter", "segment", "model"), ("start", "train", "start")):
         if given in stage.needs:
             settings[section] = {name: value for name, value in settings[section].items() if name != where}
+    if "recording" in settings:  # runs done before there were these go on as they are where nobody sets them
+        unset = {name for name in ("dataset", "planes") if settings["recording"].get(name) is None}
+        settings["recording"] = {name: value for name, value in settings["recording"].items() if name not in unset}
     return replace(record, settings=settings)
+
+
+def _deconvolver(config: Config) -> str:
+    """Returns who sharpens the volumes: package and version."""
+    from barlowtrack.preparing.deconvolution import made_by
+
+    return made_by(config.prepare.deconvolution) if config.prepare.deconvolution else "none"
 
 
 def _segmenter_digest(folder: RunFolder | None, config: Config) -> str:
@@ -460,6 +546,8 @@ def _compare(folder: RunFolder | None, stage: Stage, expected: StageRecord) -> P
     from barlowtrack.storage import ARTEFACTS
 
     record = folder.record(stage.name) if folder else None
+    if record is None and folder is not None and stage.prepares and _is_idle(expected) and folder.record("segment") is not None:
+        return PlannedStage(stage, "cached", (), expected)  # the folder is older than this stage, which has nothing to do
     if folder is None or record is None:
         done = folder.half_done(stage.name, expected.key) if folder else None
         reason = "never run" if done is None else f"half done, goes on after part {done}"
@@ -493,19 +581,58 @@ def _why(old: StageRecord, new: StageRecord) -> Iterator[str]:
     if UNAMENDED in (old.inputs.get("edits"), new.inputs.get("edits")):  # one of them did nothing, whatever the rest was
         yield _said_why(_SAID["edits"], old.inputs.get("edits", UNAMENDED), new.inputs["edits"])
         return
+    asked = differences(_with_all_prepared(old.settings, new.settings), _with_all_prepared(new.settings, old.settings))
+    if stage_named(new.stage).prepares and (_is_idle(old) or _is_idle(new)):  # likewise
+        yield from asked
+        return
     changed = differences(old.recording, new.recording, "recording ")
     yield from (text for text in changed if not text.startswith("recording content"))
     if old.recording.get("content") != new.recording.get("content"):
         yield "the recording's files changed"
-    yield from differences(old.settings, new.settings)
+    yield from asked
     for name, key in new.inputs.items():
-        if name != AMENDMENTS and old.inputs.get(name, key) != key:  # what an older version did not need has not changed
+        if name not in (AMENDMENTS, PREPARATION) and old.inputs.get(name, key) != key:  # what an older version did not need has not changed
             if name in _SAID:
                 yield _said_why(_SAID[name], old.inputs[name], key)
             else:
                 yield f"other {name} ({MAKER[name]})" if name in MAKER else _ANOTHER[name]
+    if old.inputs.get(PREPARATION) != new.inputs.get(PREPARATION):
+        yield f"pictures prepared in another way ({_PREPARE.name})"
     if old.inputs.get(AMENDMENTS) != new.inputs.get(AMENDMENTS):
         yield f"other detections ({_AMEND.name})"
+
+
+def _refuse_moving_what_was_said(folder: RunFolder, config: Config) -> None:
+    """Refuses settings that would put nuclei elsewhere than people saw them: what they said there would be taken for that of others.
+
+    Raises:
+        StorageError: there are corrections, and planes would be moved, cut or mirrored in another way than when they were said.
+    """
+    from barlowtrack.config import PrepareConfig, differences
+    from barlowtrack.storage import read_corrections
+
+    made = folder.record(_PREPARE.name)
+    if folder.record("segment") is None:
+        return
+    old = PrepareConfig() if made is None else PrepareConfig.model_validate(made.settings.get(_PREPARE.name, {}))
+    moving = ("jitter", "drift", "planes", "mirror")
+    before, after = ({name: getattr(one, name) for name in moving} for one in (old, config.prepare))
+    said = len(read_corrections(folder.path).in_force) if before != after else 0
+    if said:
+        changed = "; ".join(differences(before, after, "prepare."))
+        raise StorageError(
+            f"{folder.path}: corrections ({said}) hold where nuclei lie now, and would fall on others ({changed});"
+            " leave that setting as it was, or give another --out"
+        )
+
+
+def _with_all_prepared(settings: Mapping[str, Any], other: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns settings with a section for `prepare` where the others have one: left out, it is as it comes."""
+    from barlowtrack.config import PrepareConfig
+
+    if _PREPARE.name in settings or _PREPARE.name not in other:
+        return settings
+    return {**settings, _PREPARE.name: json.loads(PrepareConfig().model_dump_json())}
 
 
 def _said_why(what: str, old: str, new: str) -> str:
@@ -521,7 +648,11 @@ _OF_EVERY_RUN = "of every run"
 """Stands in keys for what a run cost: no key may hang on it, or no result would ever be found again."""
 
 _SAID = {"corrections": "corrections", "edits": "edits of detections"}
-_ANOTHER = {"segmenter": "another segmenter model", "start": "another encoder to start from"}
+_ANOTHER = {
+    "deconvolver": "another function that sharpens",
+    "segmenter": "another segmenter model",
+    "start": "another encoder to start from",
+}
 
 
 def refuse_another(folder: RunFolder, location: Path, card: Mapping[str, Any]) -> None:
@@ -550,6 +681,25 @@ def _chosen(planned: list[PlannedStage], only: str | None, upto: str | None) -> 
     return [chosen]
 
 
+def _refuse_without_voxels(planned: list[PlannedStage], recording: Recording, folder: RunFolder) -> None:
+    """Refuses to read a recording that is not at hand, before anything is done."""
+    if not isinstance(recording.source, Away):
+        return
+    wanting = [item.stage.name for item in planned if item.state != "cached" and _reads_voxels(item)]
+    if wanting:
+        before = planned[: [item.stage.name for item in planned].index(wanting[0])]
+        able = [item.stage.name for item in before if item.state != "cached"]
+        rest = f", or do what goes without it: barlowtrack run {folder.path} --to {able[-1]}" if able else ""
+        raise StorageError(
+            f"the recording of this run is not at {recording.source.location} any more, and {' and '.join(wanting)} would read it. "
+            f"Put it back there, say where it is now: barlowtrack run RECORDING --out {folder.path}{rest}"
+        )
+
+
+def _reads_voxels(item: PlannedStage) -> bool:
+    return "recording" in item.stage.needs and item.stage.voxels and not _is_idle(item.record)
+
+
 def _refuse_early(planned: list[PlannedStage], config: Config) -> None:
     """Refuses what a stage to come is sure to refuse, before hours are spent on those in front of it."""
     from barlowtrack.io.start import open_start, refuse_misfit
@@ -560,42 +710,50 @@ def _refuse_early(planned: list[PlannedStage], config: Config) -> None:
 
 
 def _run_stage(item: PlannedStage, recording: Recording, folder: RunFolder, config: Config, listener: Listener) -> None:
-    stage, began = item.stage, time.monotonic()
-    folder.event(stage.name, "start")
-    progress = listener.started(item)
-    idle = bool(stage.amends) and item.record.inputs["edits"] == UNAMENDED
-    inputs = {} if idle else _inputs(item, recording, folder, config, whole=stage.whole)
-    sink, resume = _open_sink(item, inputs, folder, config)
-    for span in () if idle else _spans(item, sink, folder, resume):
-        for part in _parts(stage, inputs, config, progress, span):
-            sink.add(part)
-    sizes = sink.finish()
-    for name in sizes:
-        if (folder.path / name).exists():
-            log.info("%s: replacing %s", stage.name, name)
-    folder.publish(replace(item.record, artefacts=sizes))
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    folder.event(stage.name, "finish", key=item.record.key, seconds=round(time.monotonic() - began, 3), peak_mb=round(peak_mb))
+    from barlowtrack.mishaps import told_in_a_line
+
+    stage = item.stage
+    with (
+        folder.journal.at_work(stage.name, item.record.key) as part_of_it,
+        told_in_a_line(stage.name, folder.path, recording, config),
+    ):
+        progress = part_of_it.follow(listener.started(item))
+        idle = _is_idle(item.record)
+        inputs = {} if idle else _inputs(item, recording, folder, config, whole=stage.whole)
+        sink, resume = _open_sink(item, inputs, folder, config)
+        for span in () if idle else _spans(item, sink, folder, resume):
+            for part in _parts(stage, inputs, config, progress, span):
+                sink.add(part)
+        sizes = sink.finish()
+        for name in sizes:
+            if (folder.path / name).exists():
+                log.info("%s: replacing %s", stage.name, name)
+        part_of_it.note()
+        folder.publish(replace(item.record, artefacts=sizes))
 
 
 def _make_piece(item: PlannedStage, volumes: range, recording: Recording, folder: RunFolder, config: Config, listener: Listener) -> None:
+    from barlowtrack.mishaps import told_in_a_line
     from barlowtrack.storage.sinks import open_piece
 
-    stage, key, began = item.stage, item.record.key, time.monotonic()
-    inputs = _inputs(item, recording, folder, config, whole=False)  # whoever puts the pieces together looks whether they are whole
-    with folder.piece(stage.name, key, volumes) as partial:
+    stage, key = item.stage, item.record.key
+    with (
+        folder.piece(stage.name, key, volumes) as partial,
+        folder.journal.at_work(stage.name, key, volumes) as part_of_it,
+        told_in_a_line(stage.name, folder.path, recording, config),
+    ):
+        inputs = _inputs(item, recording, folder, config, whole=False)  # whoever puts the pieces together looks whether they are whole
         try:
             sink = open_piece(stage.name, partial, inputs, config, volumes)
         except _DAMAGED as error:
+            _refuse_fault(error)
             log.warning("%s: half-made work cannot be used (%s); starting over", partial, error)
             folder.empty(partial, key)
             sink = open_piece(stage.name, partial, inputs, config, volumes)
         resume = sink.resume()
         if resume["start"] < resume["stop"]:
-            for part in _parts(stage, inputs, config, listener.started(item), resume):
+            for part in _parts(stage, inputs, config, part_of_it.follow(listener.started(item)), resume):
                 sink.add(part)
-        peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        folder.event(stage.name, "piece", key=key, seconds=round(time.monotonic() - began, 3), peak_mb=round(peak_mb))
 
 
 def _spans(item: PlannedStage, sink: Sink, folder: RunFolder, resume: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -618,6 +776,7 @@ def _spans(item: PlannedStage, sink: Sink, folder: RunFolder, resume: Mapping[st
             if sink.next == safe:
                 raise StorageError("it does not hold what it says")
         except _DAMAGED as error:
+            _refuse_fault(error)
             log.warning("%s: cannot be used (%s); its volumes are made again", here.path, error)
             pieces.remove(here)
 
@@ -633,7 +792,11 @@ def _inputs(item: PlannedStage, recording: Recording, folder: RunFolder, config:
 
 def _given(name: str, recording: Recording, config: Config, item: PlannedStage, folder: RunFolder) -> Any:
     if name == "recording":
-        return recording
+        from barlowtrack.preparing.view import prepared
+
+        return prepared(recording, _preparation(folder, item.record.inputs.get(PREPARATION)))
+    if name == "deconvolver":
+        return item.record.inputs[name]
     if name in _SAID:
         from barlowtrack.data.corrections import edits_digest
         from barlowtrack.storage import read_corrections
@@ -657,6 +820,69 @@ def _given(name: str, recording: Recording, config: Config, item: PlannedStage, 
 
 _DAMAGED = (BarlowtrackError, ValueError, TypeError, KeyError, IndexError, EOFError)
 """What opening half-made work ends with that is not what it should be."""
+
+
+def _refuse_fault(error: Exception) -> None:
+    """Raises what the machine is to blame for, and not the half-made work, which is worth keeping."""
+    if is_of_the_machine(error):
+        raise error
+
+
+def as_seen(recording: Recording, folder: RunFolder) -> Recording:
+    """Returns a recording as the run of a folder sees it: prepared as it was when its nuclei were found, or will be.
+
+    Detections, labels and all else that a run says of places hold in what is read here.
+
+    Raises:
+        StorageError: the pictures have been prepared in another way since nuclei were found in them.
+    """
+    from barlowtrack.preparing.view import prepared
+
+    return prepared(recording, preparation_of(folder))
+
+
+def preparation_of(folder: RunFolder) -> Preparation:
+    """Returns how the run of a folder puts its pictures right; see as_seen.
+
+    Raises:
+        StorageError: the pictures have been prepared in another way since nuclei were found in them.
+    """
+    found, made = folder.record("segment"), folder.record(_PREPARE.name)
+    if found is not None:
+        return _preparation(folder, found.inputs.get(PREPARATION))
+    return _preparation(folder, None if made is None else made.key)
+
+
+def _preparation(folder: RunFolder, key: str | None) -> Preparation:
+    """Reads the preparation of that key; None: nothing is prepared."""
+    from barlowtrack.data import Preparation
+
+    if key is None:
+        return Preparation()
+    made = folder.record(_PREPARE.name)
+    if made is None or made.key != key:
+        raise StorageError(f"{folder.path}: its pictures are prepared in another way now; run 'barlowtrack run {folder.path}' first")
+    found: Preparation = _read(PREPARATION, folder, whole=True)
+    return found
+
+
+def recording_of(folder: RunFolder) -> Recording:
+    """Opens the recording of a run folder, as the run sees it; see as_seen.
+
+    Raises:
+        InputError: it is not at hand, or has changed since nuclei were found in it.
+        StorageError: as as_seen does.
+    """
+    from barlowtrack.config import load
+    from barlowtrack.io import open_recording
+
+    settings = folder.path / "settings.toml"
+    known = folder.about()["card"]
+    recording = open_recording(folder.location, load(settings if settings.exists() else None).recording, known=known)
+    found = folder.record("segment")
+    if found is not None and found.recording.get("content") != recording.fingerprint:
+        raise InputError(f"{folder.path}: the recording changed since its nuclei were found; run 'barlowtrack run {folder.path}' first")
+    return as_seen(recording, folder)
 
 
 def edition(folder: RunFolder) -> str:
@@ -762,6 +988,7 @@ def _open_sink(item: PlannedStage, inputs: Mapping[str, Any], folder: RunFolder,
         sink = open_sink(name, folder.partial(name, key), inputs, config)
         return sink, sink.resume()
     except _DAMAGED as error:
+        _refuse_fault(error)
         log.warning("%s: half-made work cannot be used (%s); starting over", name, error)
     sink = open_sink(name, folder.start_over(name, key), inputs, config)
     return sink, sink.resume()
@@ -776,7 +1003,7 @@ def _parts(stage: Stage, inputs: Mapping[str, Any], config: Config, progress: Pr
         "config": getattr(config, stage.sections[0].partition(".")[0]),
         "compute": config.compute,
         "seed": config.seed,
-        "settings": to_toml(config, empty=True, only=stage.sections),
+        "settings": to_toml(config, empty=True, only=_sections(stage, config)),
         "progress": progress,
         **resume,
     }

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from os.path import normpath
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +31,8 @@ from barlowtrack.detect.volume import mend_planes
 from barlowtrack.errors import ConfigError, InputError, StorageError
 from barlowtrack.identity.rulings import clicks_of, locate, number, place_of
 from barlowtrack.identity.volumes import neighbour_distance_um
-from barlowtrack.pipeline import AMENDMENTS, UNAMENDED, edition, read
+from barlowtrack.io.location import is_there
+from barlowtrack.pipeline import AMENDMENTS, UNAMENDED, as_seen, edition, read
 from barlowtrack.storage import RunFolder
 
 
@@ -156,20 +157,32 @@ class Seen:
 def at_hand(folder: RunFolder) -> Recording | None:
     """Opens the recording whose nuclei a run found; None where it is away, or another one by now."""
     record = folder.record("segment")
-    location = Path(normpath(folder.path / folder.about()["recording"]))
-    if record is None or not location.exists():
+    location = folder.location
+    if record is None or not is_there(location):
         return None
-    return _opened(location, folder.path / "settings.toml", str(record.recording.get("content")))
+    known = json.dumps(folder.about()["card"], sort_keys=True)
+    recording = _opened(location, folder.path / "settings.toml", str(record.recording.get("content")), known)
+    try:
+        return None if recording is None else as_seen(recording, folder)
+    except (InputError, StorageError):
+        return None
 
 
 @lru_cache(maxsize=2)
-def _opened(location: Path, settings: Path, content: str) -> Recording | None:
-    """Opens a recording once: that looks into all its files."""
+def _opened(location: Path, settings: Path, content: str, known: str) -> Recording | None:
+    """Opens a recording once: that looks into all its files.
+
+    Args:
+        location: Where it lies.
+        settings: File of those that say how to read it.
+        content: Its hash: another one by now is none.
+        known: What the run folder knows of it, as JSON: which channel is which is not decided anew.
+    """
     from barlowtrack.config import load
     from barlowtrack.io import open_recording
 
     try:
-        recording = open_recording(location, load(settings if settings.exists() else None, ()).recording)
+        recording = open_recording(location, load(settings if settings.exists() else None, ()).recording, known=json.loads(known))
     except (InputError, StorageError, ConfigError):
         return None
     return recording if recording.fingerprint == content else None

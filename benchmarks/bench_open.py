@@ -70,27 +70,49 @@ class Window:
         self.viewer = napari.Viewer(show=True)
         self.viewer.window.resize(1400, 900)
         self.application = napari.qt.get_qapp()
-        self.drawn, self.longest = 0, 0.0
+        self.drawn, self.whole, self.longest = 0, 0, 0.0
         self.viewer.window._qt_viewer.canvas._scene_canvas.events.draw.connect(self._count)
         for _ in range(20):
             self.application.processEvents()
 
+    @property
+    def loaded(self):
+        return all(layer.loaded for layer in self.viewer.layers if layer.visible)
+
     def _count(self, event):
         self.drawn += 1
+        if self.loaded:
+            self.whole = self.drawn
 
     def turn(self):
         before = time.perf_counter()
         self.application.processEvents()
         self.longest = max(self.longest, time.perf_counter() - before)
 
-    def wait_for_picture(self):
-        """Turns the loop until all layers have their slice, and all was drawn once more with it, which may be once too often."""
-        while not all(layer.loaded for layer in self.viewer.layers if layer.visible):
+    def wait_for_picture(self, since=None):
+        """Turns the loop until all was drawn with the slices of all layers.
+
+        Args:
+            since: How often it had been drawn when somebody asked for the picture; where not given, all is drawn once more.
+        """
+        if since is None:
+            while not self.loaded:
+                self.turn()
+            since = self.drawn
+            self.viewer.window._qt_viewer.canvas._scene_canvas.update()
+        end = time.perf_counter() + 60
+        while self.whole <= since or not self.loaded:
             self.turn()
-        drawn, end = self.drawn, time.perf_counter() + 1
-        self.viewer.window._qt_viewer.canvas._scene_canvas.update()
-        while self.drawn == drawn and time.perf_counter() < end:
-            self.turn()
+            if time.perf_counter() > end:
+                raise TimeoutError("no picture after a minute")
+
+    def close(self):
+        """Closes the window, once what works beside it is done: else it would tell a window that is gone."""
+        from qtpy.QtCore import QThreadPool
+
+        QThreadPool.globalInstance().waitForDone()
+        self.application.processEvents()
+        self.viewer.close()
 
 
 def rss_mb():
@@ -116,21 +138,22 @@ def open_in(window, path):
 def scrub(window, n, folder, cold):
     last = int(window.viewer.dims.nsteps[0])
     window.longest = 0.0
-    before, cpu = time.perf_counter(), time.process_time()
+    before, cpu, first = time.perf_counter(), time.process_time(), window.drawn
     marks = [mark for mark in (50, 200, 2000) if mark <= n]
     for i in range(n):
         if cold and i % DISTINCT == 0:
             forget(folder)
-        start = time.perf_counter()
-        window.viewer.dims.set_current_step(0, i % last)
+        start, drawn = time.perf_counter(), window.drawn
+        window.viewer.dims.set_current_step(0, (1 + i) % last)
         window.longest = max(window.longest, time.perf_counter() - start)
-        window.wait_for_picture()
+        window.wait_for_picture(drawn)
         if (done := i + 1) in marks:
             took = time.perf_counter() - before
             used = (time.process_time() - cpu) / done
             print(
                 f"{done} volumes: {done / took:.1f}/s, {1000 * used:.0f} ms of processor each, resident {rss_mb():.0f} MB, "
-                f"longest without an answer {1000 * window.longest:.0f} ms, load {os.getloadavg()[0]:.1f}",
+                f"longest without an answer {1000 * window.longest:.0f} ms, {(window.drawn - first) / done:.2f} pictures a volume, "
+                f"load {os.getloadavg()[0]:.1f}",
                 flush=True,
             )
 
@@ -174,7 +197,7 @@ def main():
         scrub(window, given.volumes, given.folder, given.cold)
     if given.what == "slow":
         slow(window, 0.3)
-    window.viewer.close()
+    window.close()
 
 
 if __name__ == "__main__":

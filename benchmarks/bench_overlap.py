@@ -4,6 +4,10 @@ Two processes share nothing, so no pool of them can do better. Rounds alternate 
 hand: how long a thread that wants the interpreter, as one does that feeds a GPU, is kept waiting while another suppresses and draws.
 
     OMP_NUM_THREADS=1 python benchmarks/bench_overlap.py --volumes 8
+
+With --disk-s only how reading, finding and writing overlap: the disk takes so long to read a volume, and as long to write what was found.
+
+    OMP_NUM_THREADS=1 python benchmarks/bench_overlap.py --disk-s 1 --volumes 12 --shape 12 96 192
 """
 
 from __future__ import annotations
@@ -41,12 +45,13 @@ def the_model(filters: int) -> SegmentationModel:
 
 
 class InMemory:
-    """So that no volume is rendered or read while the clock runs."""
+    """So that no volume is rendered or read while the clock runs, but for the seconds that a disk is said to take."""
 
-    def __init__(self, volumes: list[VoxelArray]) -> None:
-        self.volumes = volumes
+    def __init__(self, volumes: list[VoxelArray], disk_s: float = 0.0) -> None:
+        self.volumes, self.disk_s = volumes, disk_s
 
     def read(self, t: int) -> VoxelArray:
+        time.sleep(self.disk_s)
         return self.volumes[t]
 
 
@@ -55,13 +60,13 @@ def worm(n_volumes: int, shape: tuple[int, ...]) -> Recording:
     return replace(film, source=InMemory([film.read(t) for t in range(n_volumes)]))
 
 
-def seconds(recording: Recording, filters: int, workers: int) -> float:
-    """Of segmenting all volumes in this process; one thread of arithmetic a worker."""
+def seconds(recording: Recording, filters: int, workers: int, write_s: float = 0.0) -> float:
+    """Of segmenting all volumes in this process, and of writing them; one thread of arithmetic a worker."""
     model, config = the_model(filters), SegmentConfig()
     torch.set_num_threads(workers)
     started = time.perf_counter()
     for _ in segment(recording, model, config=config, compute=ComputeConfig(device="cpu", workers=workers)):
-        pass
+        time.sleep(write_s)
     return time.perf_counter() - started
 
 
@@ -119,6 +124,16 @@ def waiting(arguments: argparse.Namespace) -> tuple[float, float, float]:
     return took, max(gaps), sum(gaps)
 
 
+def show_disk(recording: Recording, arguments: argparse.Namespace) -> None:
+    """Prints the seconds with a disk that costs nothing, beside those with a slow one, and what they would be one after the other."""
+    slow = replace(recording, source=InMemory(recording.source.volumes, arguments.disk_s))
+    waits = 2 * arguments.disk_s * arguments.volumes
+    for workers in (1, 2, 4):
+        free = seconds(recording, arguments.filters, workers)
+        took = seconds(slow, arguments.filters, workers, arguments.disk_s)
+        print(f"{workers} workers: {free:.1f} s, with the disk {took:.1f} s; one after the other {free + waits:.1f} s", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--volumes", type=int, default=8)
@@ -127,6 +142,7 @@ def main() -> None:
         "--filters", type=int, default=16, help="of the first level: 16 is the model that comes along, 32 StarDist's default"
     )
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--disk-s", type=float, help="seconds that reading takes, and writing; then nothing else is measured")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
@@ -136,6 +152,9 @@ def main() -> None:
         seconds(recording, arguments.filters, 1)
         return
     n, recording = len(os.sched_getaffinity(0)), worm(arguments.volumes, arguments.shape)
+    if arguments.disk_s is not None:
+        show_disk(recording, arguments)
+        return
     ways = {
         "one thread": lambda: seconds(recording, arguments.filters, 1),
         f"{n} threads": lambda: seconds(recording, arguments.filters, n),

@@ -1,4 +1,4 @@
-"""Writes the reference pages that are made from the code: commands, settings, tables, the table of stages."""
+"""Writes the reference pages that are made from the code: commands, settings, tables, stages, exports."""
 
 from __future__ import annotations
 
@@ -8,14 +8,20 @@ import click
 
 from barlowtrack import config
 from barlowtrack.cli.main import cli
+from barlowtrack.exports import FORMATS
+from barlowtrack.exports.content import COLUMNS
+from barlowtrack.imports import LAYOUTS
 from barlowtrack.io.columns import TABLES
+from barlowtrack.io.readers import READERS
+from barlowtrack.io.readers.names import KEYS, WORDS
 from barlowtrack.pipeline import STAGES
 from barlowtrack.storage import ARTEFACTS
 
 
 def write(folder: Path) -> None:
     """Writes every generated page into the folder; a page that is right already is not touched."""
-    pages = {"commands.md": commands(), "settings.md": settings(), "tables.md": tables(), "stages.md": stages()}
+    made = (commands, settings, tables, stages, formats, exports)
+    pages = {f"{page.__name__}.md": page() for page in made}
     for name, text in pages.items():
         path = folder / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:
@@ -76,6 +82,46 @@ def stages() -> str:
         if s.amends
     ]
     parts = ["# Stages and the run folder", "\n".join(rows), "## What lies in a run folder", "\n".join(files), *amended]
+    return "\n\n".join(parts) + "\n"
+
+
+def formats() -> str:
+    """Returns the page of formats: the table that open_recording walks, and what names of files are understood to say."""
+    rows = ["| format | what is read | recognised by | needs | `--dataset` names |", "|---|---|---|---|---|"]
+    for reader in READERS:
+        signs = [f"a folder with {reader.looks}"] if reader.looks else []
+        signs += [", ".join(f"`{suffix}`" for suffix in reader.suffixes)] if reader.suffixes else []
+        needs = f"`barlowtrack[{reader.extra}]`" if reader.extra else "–"
+        needs += "; on a server: `barlowtrack[remote]`" if reader.afar else ""
+        rows.append(f"| {reader.name} | {reader.does} | {'; '.join(signs)} | {needs} | {reader.dataset or '–'} |")
+    keys = ["| counts | letters before the number |", "|---|---|"]
+    keys += [f"| {WORDS[axis]} | {', '.join(f'`{key}`' for key in sorted(letters))} |" for axis, letters in KEYS.items()]
+    parts = [
+        "# Formats",
+        "The first row that fits reads. Recognising looks at names alone. "
+        "[How each layout is opened](../howto/own_recording.md), with examples.",
+        "\n".join(rows),
+        '`pip install "barlowtrack[readers]"` brings the extras of all rows.',
+        "## Names of files in a folder of TIFFs",
+        "Upper and lower case count alike. A number that varies without such letters counts times, if it is the only one. Words that "
+        "name a channel (`red`, `GFP`, `mCherry` ...) and wavelengths of lasers (`488`, `561`) count channels.",
+        "\n".join(keys),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def exports() -> str:
+    """Returns the page of exports: formats, what each cannot hold, columns of tables; and the layouts that identities are read from."""
+    rows = ["| `--to` | writes | cannot hold | images | extra |", "|---|---|---|---|---|"]
+    for row in FORMATS:
+        images, extra = "with `--images`" if row.images else "no", f"`{row.extra}`" if row.extra else "-"
+        rows.append(f"| `{row.name}` | {row.writes} | {row.loses} | {images} | {extra} |")
+    read = ["| layout | what is read |", "|---|---|", *(f"| {row.name} | {row.reads} |" for row in LAYOUTS)]
+    parts = ["# Exports and imports", "\n".join(rows), "## Identities that can be read", "\n".join(read), "## Columns of exported tables"]
+    for table, columns in COLUMNS.items():
+        lines = ["| column | unit | meaning |", "|---|---|---|"]
+        lines += [f"| `{name}` | {unit or '-'} | {said} |" for name, (unit, said) in columns.items()]
+        parts += [f"### {table}", "\n".join(lines)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -1,48 +1,79 @@
-# Many recordings, stage by stage, each stage a verb of barlowtrack's CLI. `barlowtrack batch FOLDER` drives it; by hand:
+# Many recordings, each job a verb of barlowtrack's CLI. `barlowtrack batch FOLDER` drives it; by hand:
 #
 #     barlowtrack batch FOLDER --dry-run          # writes FOLDER/barlowtrack-batch/work.json
 #     snakemake -s recordings.smk --directory FOLDER/barlowtrack-batch --cores 2 --keep-going
 #
-# What is done is known by the run folders alone: files in done/ only tell Snakemake what this batch has finished. A job that is started again
-# goes on where it was. Stages that work volume by volume may be cut into jobs of some volumes each ("spans"), which the next rule puts together.
+# What is done is known by the run folders alone ("left": stages that are not): files in done/ only tell Snakemake what this batch has finished.
+# A job that is started again goes on where it was. A recording is two jobs: `learn` (all that a GPU makes faster) and `finish`. One that is cut into pieces ("spans") has
+# a job a piece for the stages that work volume by volume, and the next rule puts them together.
 import json
 import shlex
 from pathlib import Path
 
 WORK = json.loads(Path(config.get("work", "work.json")).read_text())
 RECORDINGS = WORK["recordings"]
+ENCODER = WORK["encoder"]  # that all recordings take, and how it is trained; nothing where each has its own, or it is there
 
 
-def verb(*words):
-    """The command line of a verb: words, in which {name} stands for the recording."""
-
-    def line(wildcards):
-        span = [part.replace("-", ":") for part in [getattr(wildcards, "span", "")] if part]
-        first, *more = words
-        target = RECORDINGS[wildcards.name]["target"]
-        command = shlex.join([*WORK["command"], first, *target, *more, *(["--volumes", *span] if span else []), "--quiet"])
-        return f"(cd {shlex.quote(WORK['folder'])} && {command})"
-
-    return line
+def line(*words):
+    """A command line of the CLI, with paths as they were seen when the list of work was written."""
+    return f"(cd {shlex.quote(WORK['folder'])} && {shlex.join([*WORK['command'], *words, '--quiet'])})"
 
 
-def pieces(rule):
-    """The pieces that go before a rule; none where one job does all."""
-    return lambda wildcards: [f"done/{wildcards.name}.{rule}.{span}" for span in RECORDINGS[wildcards.name]["spans"]]
+def verb(*words, cut=None, taking=True):
+    """The command line of a verb for a recording; `cut`: that of one that is cut into pieces, where it differs; `taking` an encoder of all."""
+
+    def said(wildcards):
+        job = RECORDINGS[wildcards.name]
+        first, *more = cut if cut and job["spans"] else words
+        span = getattr(wildcards, "span", "")
+        return line(first, *job["target"], *(job["taking"] if taking else []), *more, *(["--volumes", span.replace("-", ":")] if span else []))
+
+    return said
 
 
-def wants(rule, what):
-    """What a job wants of a machine; time of a piece is its share of the whole, and a job that failed gets more."""
+def pieces(stage):
+    """The pieces that go before a rule; none where one job does all, or the stage is done."""
+
+    def found(wildcards):
+        job = RECORDINGS[wildcards.name]
+        return [f"done/{wildcards.name}.{stage}.{span}" for span in job["spans"] if stage in job["left"]]
+
+    return found
+
+
+def after(rule, *stages, whole=()):
+    """The job that goes before another one; none where nothing of its stages is left. `whole`: further ones, of a recording in one piece."""
+
+    def found(wildcards):
+        job = RECORDINGS[wildcards.name]
+        mine = [*stages, *([] if job["spans"] else whole)]
+        return [f"done/{wildcards.name}.{rule}"] if set(mine) & set(job["left"]) else []
+
+    return found
+
+
+def prepared(wildcards):
+    """The job that goes before all others of a recording that is cut into pieces, where its pictures are to be put right."""
+    return [f"done/{wildcards.name}.prepare"] if RECORDINGS[wildcards.name]["prepares"] else []
+
+
+learned = after("learn", "segment", "crop", "train", whole=["embed"])
+
+
+def wants(what, rule, *also):
+    """What a job wants of a machine; time of a piece is its share of the whole, and a job that failed gets more of both.
+
+    `also`: rules whose work it does, too, where the recording is not cut into pieces.
+    """
 
     def amount(wildcards, attempt):
         job = RECORDINGS[wildcards.name]
-        needs, n = job["needs"][rule], max(len(job["spans"]), 1)
+        needs = [job["needs"][name] for name in ([rule] if job["spans"] else [rule, *also]) if name in job["needs"]]
         if what == "mem_mb":
-            return needs["mem_mb"] * attempt
-        if what == "gpu":
-            return int(needs["gpu"])
-        share = n if getattr(wildcards, "span", "") else 1
-        return max(15, -(-needs["minutes"] // share)) * attempt
+            return max(need["mem_mb"] for need in needs) * attempt
+        share = len(job["spans"]) if getattr(wildcards, "span", "") else 1
+        return max(WORK["least_minutes"], -(-sum(need["minutes"] for need in needs) // share)) * attempt
 
     return amount
 
@@ -62,37 +93,92 @@ rule all:
         expand("done/{name}.finish", name=RECORDINGS),
 
 
-# Nuclei of some volumes.
-rule segment:
+# What is wrong with the pictures, where the settings ask to put them right: pieces of all stages are made of pictures that are right.
+rule prepare:
     output:
-        touch("done/{name}.segment.{span}"),
+        touch("done/{name}.prepare"),
     params:
-        line=verb("segment"),
+        line=verb("run", "--to", "prepare", taking=False),
     log:
-        "logs/{name}.segment.{span}.log",
+        "logs/{name}.prepare.log",
     resources:
-        mem_mb=wants("segment", "mem_mb"),
-        runtime=wants("segment", "minutes"),
-        gpu=wants("segment", "gpu"),
+        mem_mb=wants("mem_mb", "prepare"),
+        runtime=wants("minutes", "prepare"),
     shell:
         "{params.line} > {log:q} 2>&1"
 
 
-# The nuclei that are left, crops, and an encoder.
+# Nuclei of some volumes.
+rule segment:
+    input:
+        prepared,
+    output:
+        touch("done/{name}.segment.{span}"),
+    params:
+        line=verb("segment", taking=False),
+    log:
+        "logs/{name}.segment.{span}.log",
+    resources:
+        mem_mb=wants("mem_mb", "segment"),
+        runtime=wants("minutes", "segment"),
+        gpu=1,
+    shell:
+        "{params.line} > {log:q} 2>&1"
+
+
+# Crops of a recording that the encoder of all is trained on. One that fails is left out, and says why when its own turn comes.
+rule crops:
+    input:
+        prepared,
+        pieces("segment"),
+    output:
+        touch("done/{name}.crops"),
+    params:
+        line=verb("run", "--to", "crop", taking=False),
+    log:
+        "logs/{name}.crops.log",
+    resources:
+        mem_mb=wants("mem_mb", "segment", "prepare"),
+        runtime=wants("minutes", "segment", "prepare"),
+        gpu=1,
+    shell:
+        "{params.line} > {log:q} 2>&1 || echo left out >> {log:q}"
+
+
+# One encoder for all recordings.
+rule encoder:
+    input:
+        expand("done/{name}.crops", name=ENCODER["from"] if ENCODER else []),
+    output:
+        touch("done/encoder"),
+    params:
+        line=lambda wildcards: line(*ENCODER["line"]),
+    log:
+        "logs/encoder.log",
+    resources:
+        mem_mb=lambda wildcards, attempt: ENCODER["needs"]["mem_mb"] * attempt,
+        runtime=lambda wildcards, attempt: ENCODER["needs"]["minutes"] * attempt,
+        gpu=1,
+    shell:
+        "{params.line} > {log:q} 2>&1"
+
+
+# The nuclei that are left, crops, and an encoder; embeddings, too, where the recording is not cut into pieces.
 rule learn:
     input:
+        prepared,
         pieces("segment"),
+        ["done/encoder"] if ENCODER else [],
     output:
         touch("done/{name}.learn"),
     params:
-        line=verb("run", "--to", "train"),
+        line=verb("run", "--to", "embed", cut=("run", "--to", "train")),
     log:
         "logs/{name}.learn.log",
     resources:
-        mem_mb=wants("learn", "mem_mb"),
-        runtime=lambda wildcards, attempt: wants("learn", "minutes")(wildcards, attempt)
-        + (0 if RECORDINGS[wildcards.name]["spans"] else wants("segment", "minutes")(wildcards, attempt)),
-        gpu=wants("learn", "gpu"),
+        mem_mb=wants("mem_mb", "learn", "prepare", "segment", "embed"),
+        runtime=wants("minutes", "learn", "prepare", "segment", "embed"),
+        gpu=1,
     shell:
         "{params.line} > {log:q} 2>&1"
 
@@ -100,7 +186,8 @@ rule learn:
 # Embeddings of some volumes.
 rule embed:
     input:
-        "done/{name}.learn",
+        prepared,
+        learned,
     output:
         touch("done/{name}.embed.{span}"),
     params:
@@ -108,36 +195,19 @@ rule embed:
     log:
         "logs/{name}.embed.{span}.log",
     resources:
-        mem_mb=wants("embed", "mem_mb"),
-        runtime=wants("embed", "minutes"),
-        gpu=wants("embed", "gpu"),
+        mem_mb=wants("mem_mb", "embed"),
+        runtime=wants("minutes", "embed"),
+        gpu=1,
     shell:
         "{params.line} > {log:q} 2>&1"
 
 
-# The embeddings that are left.
-rule embedded:
-    input:
-        "done/{name}.learn",
-        pieces("embed"),
-    output:
-        touch("done/{name}.embedded"),
-    params:
-        line=verb("run", "--to", "embed"),
-    log:
-        "logs/{name}.embedded.log",
-    resources:
-        mem_mb=wants("embed", "mem_mb"),
-        runtime=wants("embed", "minutes"),
-        gpu=lambda wildcards, attempt: 0 if RECORDINGS[wildcards.name]["spans"] else wants("embed", "gpu")(wildcards, attempt),
-    shell:
-        "{params.line} > {log:q} 2>&1"
-
-
-# Who is who.
+# Embeddings put together, and who is who; only where light is measured in pieces, which need it.
 rule identify:
     input:
-        "done/{name}.embedded",
+        prepared,
+        learned,
+        pieces("embed"),
     output:
         touch("done/{name}.identify"),
     params:
@@ -145,9 +215,8 @@ rule identify:
     log:
         "logs/{name}.identify.log",
     resources:
-        mem_mb=wants("identify", "mem_mb"),
-        runtime=wants("identify", "minutes"),
-        gpu=0,
+        mem_mb=wants("mem_mb", "identify"),
+        runtime=wants("minutes", "identify"),
     shell:
         "{params.line} > {log:q} 2>&1"
 
@@ -155,7 +224,9 @@ rule identify:
 # Light of some volumes.
 rule measure:
     input:
-        "done/{name}.identify",
+        prepared,
+        learned,
+        after("identify", "embed", "identify"),
     output:
         touch("done/{name}.measure.{span}"),
     params:
@@ -163,17 +234,17 @@ rule measure:
     log:
         "logs/{name}.measure.{span}.log",
     resources:
-        mem_mb=wants("measure", "mem_mb"),
-        runtime=wants("measure", "minutes"),
-        gpu=0,
+        mem_mb=wants("mem_mb", "measure"),
+        runtime=wants("minutes", "measure"),
     shell:
         "{params.line} > {log:q} 2>&1"
 
 
-# Everything that is left: light, tracks, traces, the report.
+# Everything that is left: identities, light, tracks, traces, the report.
 rule finish:
     input:
-        "done/{name}.identify",
+        prepared,
+        learned,
         pieces("measure"),
     output:
         touch("done/{name}.finish"),
@@ -182,8 +253,7 @@ rule finish:
     log:
         "logs/{name}.finish.log",
     resources:
-        mem_mb=wants("finish", "mem_mb"),
-        runtime=lambda wildcards, attempt: wants("finish", "minutes")(wildcards, attempt) + wants("measure", "minutes")(wildcards, attempt),
-        gpu=0,
+        mem_mb=wants("mem_mb", "finish", "identify", "measure"),
+        runtime=wants("minutes", "finish", "identify", "measure"),
     shell:
         "{params.line} > {log:q} 2>&1"

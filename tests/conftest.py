@@ -1,7 +1,9 @@
 """What many tests share: a tiny worm on disk, and settings under which the whole pipeline takes seconds."""
 
 import os
+import shutil
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -78,3 +80,17 @@ def stardist_says():
             return SimpleNamespace(folder=folder / kind, model=read_model_folder(folder / kind), volume=volume["volume"], **said)
 
     return read
+
+
+@pytest.fixture(scope="session")
+def network(tmp_path_factory):
+    """The environment of a process whose disk is one."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler, with which the disk is made")
+    library = tmp_path_factory.mktemp("network") / "disk.so"
+    source = ROOT / "tests" / "data" / "network_disk.c"
+    made = subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source, "-ldl"], capture_output=True, text=True)
+    if made.returncode:
+        pytest.skip(f"the C compiler does not make the disk: {made.stderr}")
+    return {**os.environ, "LD_PRELOAD": str(library)}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,11 +14,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from barlowtrack.errors import InputError, StorageError
+from barlowtrack.batch import left_over
+from barlowtrack.batch.left_over import SAID
+from barlowtrack.errors import InputError
+from barlowtrack.storage.locks import locked
 
 RECIPES = Path(__file__).parent / "pipelines"
 WORKFLOW = RECIPES / "recordings.smk"
-WORK, DONE, LOGS, SAID = "work.json", "done", "logs", "snakemake.log"
+WORK, DONE, LOGS = "work.json", "done", "logs"
 _SECONDS = 0.5
 _PATIENCE = 30.0
 
@@ -36,12 +39,8 @@ def alone(state: Path) -> Iterator[int]:
         StorageError: another batch is under way.
     """
     state.mkdir(parents=True, exist_ok=True)
-    with (state / "lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StorageError(f"{state.parent}: another batch is at work here; wait for it") from None
-        yield file.fileno()
+    with locked(state / "lock", f"{state.parent}: another batch is at work here ({{holder}}); wait for it") as descriptor:
+        yield descriptor
 
 
 def find_profile(profile: str | None) -> Path | None:
@@ -52,10 +51,10 @@ def find_profile(profile: str | None) -> Path | None:
     """
     if profile is None:
         return None
-    path = Path(profile) if "/" in profile or Path(profile).is_dir() else RECIPES / "profiles" / profile
+    ours = sorted(child.name for child in (RECIPES / "profiles").iterdir())
+    path = RECIPES / "profiles" / profile if profile in ours else Path(profile)  # a folder that is called so: ./slurm
     if not (path / "config.yaml").is_file():
-        ours = ", ".join(sorted(child.name for child in (RECIPES / "profiles").iterdir()))
-        raise InputError(f"--profile {profile}: expected one of {ours}, or a folder with a config.yaml")
+        raise InputError(f"--profile {profile}: expected one of {', '.join(ours)}, or a folder with a config.yaml")
     return path.absolute()
 
 
@@ -84,16 +83,43 @@ def run_batch(state: Path, lock: int, *, jobs: int, profile: Path | None = None,
     """
     shutil.rmtree(state / DONE, ignore_errors=True)  # what is done is known by the run folders
     shutil.rmtree(state / LOGS, ignore_errors=True)
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(WORKFLOW), "--directory", str(state), "--keep-going", "--nolock"]
-    command += ["--rerun-incomplete", "--config", f"work={WORK}"]
-    command += ["--cores", str(jobs)] if profile is None else ["--workflow-profile", str(profile)]
+    command = _command(state, jobs, profile)
+    left_over.begin(state, os.getpid())
     with (state / SAID).open("wb") as said:
         engine = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, start_new_session=True, pass_fds=[lock])
         try:
-            return _watched(engine, state / DONE, told or _silent)
+            left_over.begin(state, os.getpid(), engine.pid)
+            code = _watched(engine, state / DONE, told or _silent)
         except BaseException:
             _stop(engine)
             raise
+    if code == 0:  # all jobs were waited for
+        left_over.end(state)
+    return code
+
+
+def _command(state: Path, jobs: int, profile: Path | None) -> list[str]:
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(WORKFLOW), "--directory", str(state), "--keep-going", "--nolock"]
+    command += ["--rerun-incomplete", "--config", f"work={WORK}"]
+    return command + (["--cores", str(jobs)] if profile is None else ["--workflow-profile", str(profile)])
+
+
+def plan_jobs(state: Path, *, jobs: int, profile: Path | None = None) -> dict[str, int]:
+    """Asks Snakemake which jobs it would start for work.json of a folder, of an empty done/; starts none.
+
+    Returns:
+        How many jobs of each rule.
+
+    Raises:
+        InputError: Snakemake cannot make a plan, as with a profile that it does not understand.
+    """
+    command = [*_command(state, jobs, profile), "--dry-run", "--quiet", "rules", "--forceall"]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    if said.returncode:
+        lines = [line.strip() for line in (said.stderr + said.stdout).splitlines() if line.strip()]
+        raise InputError(f"Snakemake cannot make a plan: {' '.join(lines[-3:])[:500]}")
+    table = (said.stderr + said.stdout).partition("Job stats:")[2]
+    return {rule: int(count) for rule, count in re.findall(r"^([a-z]+) +(\d+)$", table, re.MULTILINE) if rule not in ("all", "total")}
 
 
 def _silent(name: str, job: str) -> None:
@@ -116,6 +142,8 @@ def _watched(engine: subprocess.Popen[bytes], done: Path, told: Told) -> int:
 
 def _job(marker: str) -> tuple[str, str]:
     """A recording's name may hold points, a job's is the last word, or the last two: "segment.0-400"."""
+    if marker == "encoder":
+        return "all recordings", marker
     name, _, last = marker.rpartition(".")
     if last[:1].isdecimal():
         name, _, rule = name.rpartition(".")

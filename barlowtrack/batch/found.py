@@ -10,13 +10,12 @@ from pathlib import Path
 
 from barlowtrack.errors import InputError
 from barlowtrack.io import recording_name
+from barlowtrack.io.readers import expected, is_recording
 from barlowtrack.storage.folder import SUFFIX
 
 STATE = "barlowtrack-batch"
 """Folder of a batch, beside the recordings: what is to be done, logs, and how it went."""
 
-_FILES = (".tif", ".tiff", ".btf", ".tf8")
-_ZARR = ("zarr.json", ".zgroup", ".zarray")
 _TEMPORARY = re.compile(r"^[.~]|\.(part|partial|tmp)$")
 
 
@@ -36,7 +35,7 @@ class Found:
 
 
 def find_recordings(folder: Path | str, pattern: str = "*") -> list[Found]:
-    """Returns the recordings below a folder, in natural order: folders that hold TIFFs, TIFFs, OME-Zarrs.
+    """Returns the recordings below a folder, in natural order: whatever open_recording reads.
 
     Run folders, hidden files and what lies inside of a recording are left out. Nothing is opened.
 
@@ -56,7 +55,7 @@ def find_recordings(folder: Path | str, pattern: str = "*") -> list[Found]:
     if not found:
         seen = ", ".join(sorted(os.listdir(folder))[:3]) or "nothing"
         hint = "recordings one level down want --pattern '*/*'" if pattern == "*" else "see --pattern"
-        raise InputError(f"{folder}: expected recordings (folders of TIFFs, TIFFs, OME-Zarrs) at {pattern}, got {seen}; {hint}")
+        raise InputError(f"{folder}: expected recordings ({expected()}) at {pattern}, got {seen}; {hint}")
     names = _names([path.relative_to(folder) for path in found])
     recordings = [Found(name, path, path.parent / f"{recording_name(path)}{SUFFIX}") for name, path in zip(names, found, strict=True)]
     taken: dict[Path, Path] = {}
@@ -73,15 +72,7 @@ def _may_be(relative: Path) -> bool:
 
 
 def _is_recording(path: Path) -> bool:
-    if path.is_file():
-        return path.suffix.lower() in _FILES
-    try:
-        inside = os.listdir(path)
-    except OSError:
-        return False
-    if any(name in inside for name in _ZARR):
-        return True
-    return any(name.lower().endswith(_FILES) and not name.startswith(".") for name in inside)
+    return is_recording(path)
 
 
 def _names(relative: list[Path]) -> Iterator[str]:

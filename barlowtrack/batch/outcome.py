@@ -13,6 +13,7 @@ import numpy as np
 from barlowtrack.api import Run
 from barlowtrack.batch.drive import DONE, LOGS
 from barlowtrack.batch.found import Found
+from barlowtrack.batch.left_over import SAID
 from barlowtrack.batch.worklist import Work, make_work
 from barlowtrack.errors import BarlowtrackError
 
@@ -33,6 +34,7 @@ class Outcome:
         coverage: Share of the volumes in which a neuron is seen, on average; NaN where it is not done.
         error: Expected share of wrong identities, with its bounds: (share, low, high); NaN likewise.
         seconds: That the stages took, all jobs added up.
+        encoder: Which one it was embedded with; empty where it is not done.
     """
 
     found: Found
@@ -43,6 +45,7 @@ class Outcome:
     coverage: float
     error: tuple[float, float, float]
     seconds: float
+    encoder: str = ""
 
 
 def outcomes(works: Sequence[Work], state: Path, settings: Sequence[str] = ()) -> list[Outcome]:
@@ -59,7 +62,9 @@ def outcomes(works: Sequence[Work], state: Path, settings: Sequence[str] = ()) -
 def _outcome(now: Work, before: Work, state: Path) -> Outcome:
     nothing = (float("nan"),) * 3
     if now.error or now.stages:
-        reason = now.error or _last_words(state / LOGS, now.found.name)
+        reason = _last_words(state / LOGS, now.found.name) or now.error
+        if now.error and not before.error:  # it could be opened: what is missing now is the encoder that all were to take
+            reason = _last_words(state / LOGS, "", "encoder") or reason
         failed = bool(reason)
         reason = reason or f"left to do: {', '.join(now.stages)}"
         return Outcome(
@@ -73,14 +78,23 @@ def _outcome(now: Work, before: Work, state: Path) -> Outcome:
         coverage = float(known.sum() / max(neurons * detections.n_volumes, 1)) if neurons else float("nan")
         error = run.error
         share = (error.share, error.low, error.high) if neurons else nothing
-        return Outcome(now.found, "done", "", detections.n_volumes, neurons, coverage, share, _seconds(now.found))
+        used = _encoder(run)
+        return Outcome(now.found, "done", "", detections.n_volumes, neurons, coverage, share, _seconds(now.found), used)
     except BarlowtrackError as problem:
         return Outcome(now.found, "failed", str(problem)[:LONGEST], before.n_volumes, 0, float("nan"), nothing, _seconds(now.found))
 
 
-def _last_words(logs: Path, name: str) -> str:
+def _encoder(run: Run) -> str:
+    record = run.folder.record("train")
+    used = record.settings["train"] if record else {}
+    mode, start = used.get("mode"), Path(used.get("start") or "that of barlowtrack").name
+    return {"zero-shot": start, "fine-tune": f"its own, from {start}", "scratch": "its own"}.get(str(mode), "")
+
+
+def _last_words(logs: Path, name: str, rule: str = "") -> str:
     """What the job said that failed last: our own line of an error, or whatever came last; nothing where none failed."""
-    ours_only = re.compile(rf"{re.escape(name)}\.[a-z]+(\.\d+-\d+)?\.log")  # not those of a recording whose name begins like this one's
+    # not those of a recording whose name begins like this one's
+    ours_only = re.compile(rf"{rule}\.log" if rule else rf"{re.escape(name)}\.[a-z]+(\.\d+-\d+)?\.log")
     written = [path for path in logs.glob("*.log") if ours_only.fullmatch(path.name)]
     for path in sorted(written, key=lambda path: path.stat().st_mtime, reverse=True):
         if (logs.parent / DONE / path.name.removesuffix(".log")).exists():
@@ -90,8 +104,29 @@ def _last_words(logs: Path, name: str) -> str:
         if ours:
             return ours[-1]
         where = f"see {logs.name}/{path.name}"
+        stopped = _stopped_by_cluster(logs.parent / SAID, path.name)
+        if stopped:
+            return f"stopped by the cluster: {stopped} ({where}, and {SAID})"
         return f"{lines[-1]} ({where})" if lines else f"ended without a word; killed? ({where})"
     return ""
+
+
+def _stopped_by_cluster(said: Path, log: str) -> str:
+    """Returns the last state in which SLURM says the job with this log ended, such as "out of memory"; nothing where it says none."""
+    state, found = "", ""
+    try:
+        lines = said.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    for line in lines:
+        ended = re.search(r"SLURM status is: '([A-Z_]+)'", line)
+        if ended:
+            state = ended[1]
+        elif state and line.strip().startswith("log: "):
+            if f"{LOGS}/{log}" in re.split(r"[ ,]+", line):
+                found = state
+            state = ""
+    return "" if found == "FAILED" else found.replace("_", " ").lower()
 
 
 def _seconds(found: Found) -> float:

@@ -12,16 +12,17 @@ from barlowtrack.batch.outcome import Outcome
 from barlowtrack.stages.report import page
 from barlowtrack.stages.report.words import counted
 
-COLUMNS = ("recording", "state", "volumes", "neurons", "seen", "expected error", "time")
+COLUMNS = ("recording", "state", "volumes", "neurons", "seen", "expected error", "time", "encoder")
 
 
-def write_page(outcomes: Sequence[Outcome], folder: Path, title: str) -> str:
+def write_page(outcomes: Sequence[Outcome], folder: Path, title: str, note: str = "") -> str:
     """Returns the page; it stands alone, and finds reports by the way from its own folder.
 
     Args:
         outcomes: Of every recording.
         folder: Where the page will lie.
         title: Text.
+        note: A sentence more, for all recordings.
     """
     states = [outcome.state for outcome in outcomes]
     done = states.count("done")
@@ -31,6 +32,7 @@ def write_page(outcomes: Sequence[Outcome], folder: Path, title: str) -> str:
     said += "".join(f", {count} {what}" for count, what in ((failed, "failed"), (left, "not done")) if count)
     tone = "good" if done == len(outcomes) else "poor" if failed else "care"
     head = f'<h1>{escape(title)}</h1>\n<div class="verdict {tone}"><p class="headline">{escape(said)}.</p></div>'
+    head += f"<p>{escape(note)}</p>" if note else ""
     rows = "\n".join(_row(outcome, folder) for outcome in sorted(outcomes, key=_worst_first))
     titles = "".join(f"<th>{escape(column)}</th>" for column in COLUMNS)
     table = f'<div class="scroll"><table><thead><tr>{titles}</tr></thead><tbody>\n{rows}\n</tbody></table></div>'
@@ -55,6 +57,7 @@ def _row(outcome: Outcome, folder: Path) -> str:
         share(outcome.coverage),
         error_text(outcome.error),
         duration(outcome.seconds),
+        escape(outcome.encoder),
     ]
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 

@@ -8,11 +8,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from barlowtrack.api import prepare
 from barlowtrack.batch.found import Found
-from barlowtrack.batch.needs import Needs, needs_of
+from barlowtrack.batch.jobs import LEAST_MINUTES, Needs, needs_of
 from barlowtrack.errors import BarlowtrackError, InputError
+from barlowtrack.one_encoder import Box
 from barlowtrack.storage.atomic import write_bytes
 
 FORMAT = 1
@@ -28,6 +30,8 @@ class Work:
         n_volumes: Of the recording; 0 where it could not be opened.
         needs: What the jobs of each rule want of a machine.
         error: Why it cannot be worked on; empty where it can.
+        crops: Key that its crops will have, or have; empty where it could not be opened.
+        box: Voxels of its crops, and their size in um; None likewise.
     """
 
     found: Found
@@ -35,6 +39,8 @@ class Work:
     n_volumes: int
     needs: Mapping[str, Needs]
     error: str = ""
+    crops: str = ""
+    box: Box | None = None
 
 
 def make_work(found: Found, settings: Sequence[str] = ()) -> Work:
@@ -45,16 +51,27 @@ def make_work(found: Found, settings: Sequence[str] = ()) -> Work:
         settings: Options of the CLI that hold for all, such as ("--set", "seed=1").
     """
     try:
-        config, overrides = _given(settings)
+        config, overrides = given(settings)
         job = prepare(found.path, out=found.folder, config=config, overrides=overrides)
         recording = job.recording()
-        stages = tuple(item.stage.name for item in job.plan() if item.state != "cached")
-        return Work(found, stages, recording.n_volumes, needs_of(recording, job.config))
+        planned = job.plan()
+        stages = tuple(item.stage.name for item in planned if item.state != "cached")
+        crops = next(item.record.key for item in planned if item.stage.name == "crop")
+        box = (job.config.crop.grid, job.config.crop.size_um)
+        return Work(found, stages, recording.n_volumes, needs_of(recording, job.config), crops=crops, box=box)
     except BarlowtrackError as error:
         return Work(found, (), 0, {}, str(error))
 
 
-def make_worklist(works: Sequence[Work], path: Path, *, settings: Sequence[str] = (), volumes_a_job: int | None = None) -> None:
+def make_worklist(
+    works: Sequence[Work],
+    path: Path,
+    *,
+    settings: Sequence[str] = (),
+    volumes_a_job: int | None = None,
+    taking: Sequence[str] = (),
+    encoder: Mapping[str, Any] | None = None,
+) -> None:
     """Writes down what is to be done.
 
     Args:
@@ -62,6 +79,8 @@ def make_worklist(works: Sequence[Work], path: Path, *, settings: Sequence[str] 
         path: Of the list, JSON.
         settings: Options of the CLI that hold for all.
         volumes_a_job: Stages that work volume by volume are cut into jobs of so many; None: one job each.
+        taking: Further options for all, that make them take one encoder.
+        encoder: What is to be done for that one before; None: nothing.
 
     Raises:
         InputError: a job of no volumes.
@@ -71,14 +90,25 @@ def make_worklist(works: Sequence[Work], path: Path, *, settings: Sequence[str] 
     recordings = {}
     for work in works:
         if work.stages:
+            cut = spans(work.n_volumes, volumes_a_job)
             recordings[work.found.name] = {
                 "target": [str(work.found.path.absolute()), "--out", str(work.found.folder.absolute()), *settings],
-                "spans": spans(work.n_volumes, volumes_a_job),
+                "taking": list(taking),
+                "left": list(work.stages),
+                "spans": cut,
+                "prepares": bool(cut) and "prepare" in work.stages and "prepare" in work.needs,  # pieces want it done before
                 "needs": {rule: asdict(needs) for rule, needs in work.needs.items()},
             }
     # from here settings name files, not from where Snakemake works
     command = [sys.executable, "-m", "barlowtrack"]
-    said = {"format": FORMAT, "folder": os.getcwd(), "command": command, "recordings": recordings}
+    said = {
+        "format": FORMAT,
+        "folder": os.getcwd(),
+        "command": command,
+        "least_minutes": LEAST_MINUTES,
+        "encoder": encoder,
+        "recordings": recordings,
+    }
     write_bytes(path, (json.dumps(said, indent=1) + "\n").encode())
 
 
@@ -89,7 +119,7 @@ def spans(n_volumes: int, volumes_a_job: int | None) -> list[str]:
     return [f"{first}-{min(first + volumes_a_job, n_volumes)}" for first in range(0, n_volumes, volumes_a_job)]
 
 
-def _given(settings: Sequence[str]) -> tuple[Path | None, list[str]]:
+def given(settings: Sequence[str]) -> tuple[Path | None, list[str]]:
     """Returns what --config and --set say."""
     config, overrides = None, []
     for option, value in zip(settings[::2], settings[1::2], strict=True):

@@ -12,8 +12,19 @@ from barlowtrack.errors import InputError
 
 if TYPE_CHECKING:
     from barlowtrack.batch import Outcome, Work
+    from barlowtrack.batch.together import Together
 
 COLOURS = {"done": "green", "failed": "red", "not done": "yellow"}
+
+
+def _show_profile(context: click.Context, _: click.Parameter, name: str | None) -> None:
+    if name is not None:
+        from barlowtrack.batch.drive import find_profile
+
+        found = find_profile(name)
+        assert found is not None, "there is a name"
+        click.echo((found / "config.yaml").read_text(), nl=False)
+        context.exit()
 
 
 @click.command()
@@ -22,8 +33,16 @@ COLOURS = {"done": "green", "failed": "red", "not done": "yellow"}
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Recordings, or parts of one, side by side.")
 @click.option("--profile", metavar="NAME_OR_FOLDER", help="A profile of Snakemake: workstation, slurm, or a folder with a config.yaml.")
 @click.option("--volumes-a-job", type=click.IntRange(min=1), metavar="N", help="Cut long recordings into jobs of N volumes each.")
+@click.option(
+    "--one-encoder",
+    metavar="N|NAMES|all",
+    help="Train one encoder on N recordings, or on those named (a,b,c; 5, is one called 5), and let all take it; see train-encoder.",
+)
 @click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="TOML file of settings, for all of them.")
 @click.option("--set", "overrides", multiple=True, metavar="NAME=VALUE", help="One setting, for all of them; repeatable.")
+@click.option(
+    "--show-profile", metavar="NAME", is_eager=True, expose_value=False, callback=_show_profile, help="Print a profile, to change a copy."
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be done; writes the list of work, and nothing else.")
 @click.option("--quiet", is_flag=True, help="Say nothing but the table at the end.")
 def batch(
@@ -32,6 +51,7 @@ def batch(
     jobs: int,
     profile: str | None,
     volumes_a_job: int | None,
+    one_encoder: str | None,
     config_file: Path | None,
     overrides: tuple[str, ...],
     dry_run: bool,
@@ -42,9 +62,11 @@ def batch(
     Ends with a table, and the page FOLDER/barlowtrack-batch/batch.html. Stopped, or killed, it is simply started again.
     """
     from barlowtrack.batch import find_recordings, make_worklist, outcomes, run_batch
-    from barlowtrack.batch.drive import WORK, alone, find_profile, refuse_without_engine
+    from barlowtrack.batch.drive import WORK, alone, find_profile, plan_jobs, refuse_without_engine
     from barlowtrack.batch.found import STATE
+    from barlowtrack.batch.left_over import stop_left_over
     from barlowtrack.batch.page import write_page
+    from barlowtrack.batch.together import plan_together, told
     from barlowtrack.batch.worklist import make_work
     from barlowtrack.storage.atomic import write_bytes
 
@@ -55,17 +77,31 @@ def batch(
     found = find_recordings(folder, pattern)
     state = folder / STATE
     with alone(state) as lock:
-        works = [make_work(one, settings) for one in found]
-        make_worklist(works, state / WORK, settings=settings, volumes_a_job=volumes_a_job)
-        _show_plan(works, quiet=quiet and not dry_run)
+        if not dry_run:
+            _tell_stopped(stop_left_over(state), quiet=quiet)
+        together, encoder = None, None
+        if one_encoder is None:
+            works = [make_work(one, settings) for one in found]
+        else:
+            together, works = plan_together(one_encoder, found, state, settings, pattern)
+            encoder = told(together, works, settings)
+        taking = together.options if together else ()
+        make_worklist(works, state / WORK, settings=settings, volumes_a_job=volumes_a_job, taking=taking, encoder=encoder)
+        _show_plan(works, together, quiet=quiet and not dry_run)
         if dry_run:
+            _show_jobs(plan_jobs(state, jobs=jobs, profile=chosen) if any(work.stages for work in works) else {})
             return
+        if together:
+            together.remember()
         failed = 0
         if any(work.stages for work in works):
             failed = run_batch(state, lock, jobs=jobs, profile=chosen, told=None if quiet else _tell)
-        came = outcomes(works, state, settings)
-        write_bytes(state / "batch.html", write_page(came, state, folder.absolute().name).encode())
+        came = outcomes(works, state, [*settings, *taking])
+        note = together.note() if together else ""
+        write_bytes(state / "batch.html", write_page(came, state, folder.absolute().name, note).encode())
         _show_outcomes(came)
+        if note:
+            click.echo(note)
         click.echo(f"page: {state / 'batch.html'}")
     lost = [outcome for outcome in came if outcome.state != "done"]
     if lost:
@@ -74,11 +110,26 @@ def batch(
         raise InputError(f"{folder}: Snakemake ended with an error though all is done; see {state / 'snakemake.log'}")
 
 
-def _show_plan(works: Sequence[Work], *, quiet: bool) -> None:
+def _show_plan(works: Sequence[Work], together: Together | None, *, quiet: bool) -> None:
+    if together and not quiet:
+        said = "done already" if together.current else "to be trained"
+        click.echo(f"one encoder for all, on {', '.join(one.found.name for one in together.chosen)}: {said}", err=True)
+        for name, why in together.unlike.items():
+            click.echo(f"{name}: is not trained on, and cannot take that encoder: {why}", err=True)
     for work in works:
         if not quiet:
             said = f"cannot be used: {work.error}" if work.error else ", ".join(work.stages) or "done already"
             click.echo(f"{work.found.name}: {said}", err=True)
+
+
+def _show_jobs(counts: dict[str, int]) -> None:
+    said = ", ".join(f"{count} {rule}" for rule, count in counts.items())
+    click.echo(f"jobs: {said or 'none'}", err=True)
+
+
+def _tell_stopped(jobs: Sequence[str], *, quiet: bool) -> None:
+    if jobs and not quiet:
+        click.echo(f"cancelled what a batch that was killed left on the cluster: jobs {', '.join(jobs)}", err=True)
 
 
 def _tell(name: str, job: str) -> None:
@@ -89,9 +140,11 @@ def _show_outcomes(came: Sequence[Outcome]) -> None:
     from barlowtrack.batch.page import duration, error_text, share
 
     width = max(len(outcome.found.name) for outcome in came)
-    click.echo(f"{'recording':{width}}  {'state':8}  neurons  seen  {'expected error':24}  time")
+    click.echo(f"{'recording':{width}}  {'state':8}  neurons  seen  {'expected error':24}  {'time':7}  encoder")
     for outcome in came:
         state = click.style(f"{outcome.state:8}", fg=COLOURS[outcome.state])
         neurons = str(outcome.neurons) if outcome.state == "done" else ""
-        cells = f"{neurons:>7}  {share(outcome.coverage):>4}  {error_text(outcome.error):24}  {duration(outcome.seconds)}"
+        cells = (
+            f"{neurons:>7}  {share(outcome.coverage):>4}  {error_text(outcome.error):24}  {duration(outcome.seconds):7}  {outcome.encoder}"
+        )
         click.echo(f"{outcome.found.name:{width}}  {state}  {cells}  {outcome.reason}".rstrip())

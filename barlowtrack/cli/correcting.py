@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from barlowtrack.identity.review import Question
 
 _RUN = click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
-_ACTIONS = ("is_", "not_a_neuron", "absent", "name", "merge", "split", "add", "divide", "undo", "take", "list_")
+_ACTIONS = ("is_", "not_a_neuron", "absent", "name", "merge", "split", "add", "divide", "undo", "take", "identities", "list_")
 _FLAGS = {"is_": "--is", "not_a_neuron": "--not-a-neuron", "list_": "--list"}
 _COMPANY = {
     "t": "--volume", "label": "--label", "position": "--at", "new": "--new", "neuron": "--neuron", "since": "--from", "until": "--to",
-    "split_name": "--as",
+    "split_name": "--as", "within": "--within", "voxel_size": "--voxel-size",
 }  # fmt: skip
 _PLACE = "--label or --at"
 _NEEDS = {
@@ -29,7 +29,7 @@ _NEEDS = {
 }  # fmt: skip
 _SHOWN = 0.005
 """A candidate less likely reads 0.00."""
-_MAY = {"is_": {"--new"}, "split": {"--to", "--as"}, "divide": {"--label"}}
+_MAY = {"is_": {"--new"}, "split": {"--to", "--as"}, "divide": {"--label"}, "identities": {"--within", "--voxel-size"}}
 
 
 @click.command()
@@ -52,6 +52,9 @@ _MAY = {"is_": {"--new"}, "split": {"--to", "--as"}, "divide": {"--label"}}
 @click.option("--divide", nargs=6, type=float, metavar="Z Y X Z Y X", help="What was found as one is two nuclei; the place of each in um.")
 @click.option("--undo", type=click.IntRange(min=2), metavar="LINE", help="Take a line of the table back.")
 @click.option("--take", type=click.Path(path_type=Path), metavar="FOLDER", help="Append the rows of another run folder's table.")
+@click.option("--identities", type=click.Path(path_type=Path), metavar="FILE", help="Take identities from NWB, CTC, ZephIR, wbfm or CSV.")
+@click.option("--within", type=click.FloatRange(min=0, min_open=True), metavar="UM", help="See --identities: farthest a detection may be.")
+@click.option("--voxel-size", nargs=3, type=float, metavar="Z Y X", help="See --identities: in um, if not the recording's.")
 @click.option("--list", "list_", is_flag=True, help="Print what was said so far.")
 @click.option("--who", metavar="NAME", help="Who says it; default: whoever is logged in.")
 def correct(run_folder: Path, who: str | None, **given: Any) -> None:
@@ -67,6 +70,7 @@ def correct(run_folder: Path, who: str | None, **given: Any) -> None:
     barlowtrack correct RUN --split 5 --from 20 --as AVAR
     barlowtrack correct RUN --volume 7 --add 12.0 40.5 61.0
     barlowtrack correct RUN --volume 7 --divide 12.0 40.5 61.0 12.0 43.0 61.5
+    barlowtrack correct RUN --identities annotations.h5
     """  # noqa: D301 - click knows the mark of lines to be kept by its character
     action = _action(given)
     if who is not None and action in ("take", "list_"):
@@ -75,7 +79,9 @@ def correct(run_folder: Path, who: str | None, **given: Any) -> None:
     if action == "list_":
         click.echo(_listed(run.corrections), nl=False)
         return
-    if action == "take":
+    if action == "identities":
+        _take_identities(run, who, **{name: given[name] for name in ("identities", "within", "voxel_size")})
+    elif action == "take":
         taken = run.take_corrections(given["take"])
         click.echo(f"took {taken} row{'' if taken == 1 else 's'} over" + ("" if taken else ": all that was said there stands here already"))
     else:
@@ -100,6 +106,20 @@ def review(run_folder: Path, number: int) -> None:
     click.echo(f"{'gain':>6}{'volume':>8}{'label':>7}  question")
     for question in questions:
         click.echo(f"{question.gain:6.1f}{question.t:8d}{question.label:7d}  {_asked(question)}")
+
+
+def _take_identities(
+    run: Run, who: str | None, *, identities: Path, within: float | None, voxel_size: tuple[float, float, float] | None
+) -> None:
+    """Takes the file over, and says what of it was used and what was not."""
+    taken = run.take_identities(identities, voxel_size_um=voxel_size or None, within_um=within, who=who)
+    click.echo(f"{taken.matched} of {taken.points} points are a detection within {taken.within_um:.2f} um; {taken.agreed} are called alike")
+    if taken.lost:
+        click.echo(f"{taken.lost} points have none, and are left out; if nuclei are missing there: --volume T --add Z Y X")
+    click.echo(f"{taken.neurons} of its neurons are one of ours" + (f"; new: {', '.join(taken.fresh)}" if taken.fresh else ""))
+    for said in taken.told:
+        click.echo(said)
+    click.echo(f"wrote {len(taken.rows)} row{'' if len(taken.rows) == 1 else 's'}")
 
 
 def _open(path: Path) -> Run:

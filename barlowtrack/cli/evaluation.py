@@ -14,8 +14,9 @@ from barlowtrack.data import UNKNOWN, Source, Tracks, Truth
 from barlowtrack.errors import InputError
 from barlowtrack.evaluate import GATE_UM, STRANGE_RECALL, Evaluation, as_text, calibration, evaluate, evaluate_points, trace_correlation
 from barlowtrack.identity.volumes import neighbour_distance_um
+from barlowtrack.imports import Space, read_identities
 from barlowtrack.io.points import points_from_frame
-from barlowtrack.io.tables import read_columns, read_table, read_truth, tracks_from_frame, truth_from_frame
+from barlowtrack.io.tables import read_columns, read_table, tracks_from_frame, truth_from_frame
 from barlowtrack.pipeline import older_than
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def evaluate_run(
 
     Args:
         target: Run folder, recording that has one, folder of tracked points, or table.
-        truth_path: Table of the truth.
+        truth_path: The truth: a table, or one of imports.LAYOUTS.
         voxel_size: z, y, x of a truth in voxels; of tracked points in voxels too.
         gate_um: Farthest a detection may be from its true neuron; in the unit of the table where that is not um. Not given: GATE_UM, or
             GATE_NEIGHBOURS where the unit is unknown.
@@ -50,9 +51,14 @@ def evaluate_run(
     if frame is not None and not {"t", "z_um"} <= set(frame.columns):
         truth, rows = _score_points(target, frame, truth_path, voxel_size, gate_um)
     else:
-        truth = _something(read_truth(truth_path, voxel_size), truth_path)
+        truth = _something(_read_truth(target, truth_path, voxel_size, is_table=is_table), truth_path)
         gate_um = GATE_UM if gate_um is None else gate_um
-        rows = _score_table(target, truth, gate_um).summary() if is_table else _score_run(Run(prepare(target).folder), truth, gate_um)
+        if is_table:
+            rows = _score_table(target, truth, gate_um).summary()
+        else:
+            run = Run(prepare(target).folder)
+            truth = _something(run.as_prepared(truth), truth_path)
+            rows = _score_run(run, truth, gate_um)
     _doubt(dict(rows), truth, truth_path)
     if as_json:
         return json.dumps({name: _plain(value) for name, value in rows}, indent=1)
@@ -75,6 +81,18 @@ def _doubt(figures: dict[str, float | int | str], truth: Truth, truth_path: Path
             truth_path,
             100 * recall,
         )
+
+
+def _read_truth(target: Path, truth_path: Path, voxel_size: tuple[float, float, float] | None, *, is_table: bool) -> Truth:
+    """Reads the truth from whatever layout it is in; a run knows its voxels, and how large its volumes are."""
+    space = Space(voxel_size)
+    if not is_table:
+        card = Run(prepare(target).folder).folder.about()["card"]
+        space = Space(voxel_size or tuple(card["voxel_size_um"]), tuple(card["shape"][2:]))
+    found = read_identities(truth_path, space)
+    for said in found.told:
+        log.warning("%s: %s", truth_path, said)
+    return found.truth()
 
 
 def _something(truth: Truth, path: Path) -> Truth:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from barlowtrack import __version__
 from barlowtrack.cli.batching import batch
 from barlowtrack.cli.correcting import correct, review
+from barlowtrack.cli.encoder_training import train_encoder
+from barlowtrack.cli.exporting import export
+from barlowtrack.cli.looking import free_bytes, in_colour, look_first, refuse_stops
 from barlowtrack.cli.options import (
+    FAULTS,
     comparing_options,
+    fault_options,
     job_options,
     look_options,
     make_job,
@@ -27,9 +33,13 @@ from barlowtrack.cli.options import (
     settings_options,
 )
 from barlowtrack.cli.telling import JsonLines, make_teller, refuse_progress
-from barlowtrack.cli.terminal import STOPPED, Bars, in_a_line, show_plan
+from barlowtrack.cli.terminal import STOPPED, Bars, in_a_line, on_one_line
 from barlowtrack.errors import BarlowtrackError, InputError
 from barlowtrack.pipeline import STAGES, Stage
+
+if TYPE_CHECKING:
+    from barlowtrack.api import Job
+    from barlowtrack.data import Recording
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +68,7 @@ def cli(verbose: bool) -> None:
 
 
 def main() -> NoReturn:
-    """Runs the command line: 0 all went well, 2 wrong input or settings (one line says which), 130 stopped by hand."""
+    """Runs the command line: 0 all went well, 2 wrong input or settings, or a machine that failed (a line says which), 130 stopped."""
     # Threads of OpenMP wait for each other by spinning, long enough to starve a shared machine: see docs/decisions/0007.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
@@ -92,13 +102,18 @@ def main() -> NoReturn:
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--layout", type=click.Choice(LAYOUTS), default="ome-tiff", show_default=True, help="File format of the recording.")
 @click.option("--labels", is_flag=True, help="Write the true instance labels too.")
+@fault_options
 @click.option("--quiet", is_flag=True, help="No bars.")
 def simulate(folder: Path, preset: str, seed: int, layout: str, labels: bool, quiet: bool, **wishes: Any) -> None:
-    """Make a recording of a moving worm whose truth is known: FOLDER/recording and FOLDER/truth.csv."""
+    """Make a recording of a moving worm whose truth is known: FOLDER/recording and FOLDER/truth.csv.
+
+    With faults of the microscope, FOLDER/truth_faults.json says what they are.
+    """
     from barlowtrack.cli.simulation import write_simulation
 
     given = {name: value for name, value in wishes.items() if value is not None}
-    for path in write_simulation(folder, preset, seed, layout, labels, given, Bars(quiet=quiet)):  # type: ignore[arg-type]
+    faults = {name: given.pop(name) for name in FAULTS if name in given}
+    for path in write_simulation(folder, preset, seed, layout, labels, given, faults, Bars(quiet=quiet)):  # type: ignore[arg-type]
         click.echo(path)
 
 
@@ -111,16 +126,12 @@ def check(**given: Any) -> None:
 
     job = make_job(given)
     recording = job.recording()
-    click.echo(describe(recording))
-    there = next(place for place in job.folder.absolute().parents if place.is_dir())
-    findings = check_recording(recording, config=job.config, free_bytes=shutil.disk_usage(there).free)
-    colours = {"ok": "green", "warn": "yellow", "stop": "red"}
+    for line in describe(recording).split("\n"):
+        click.echo(on_one_line(line))
+    findings = check_recording(recording, config=job.config, free_bytes=free_bytes(job.folder))
     for finding in findings:
-        click.echo(
-            click.style(f"{finding.level:5}", fg=colours[finding.level]) + finding.what + (f" -> {finding.fix}" if finding.fix else "")
-        )
-    if any(finding.level == "stop" for finding in findings):
-        raise InputError(f"{job.location}: not ready to run; see the lines that say stop")
+        click.echo(in_colour(finding))
+    refuse_stops(job.location, findings)
 
 
 @cli.command()
@@ -128,18 +139,22 @@ def check(**given: Any) -> None:
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--to", "upto", type=click.Choice([stage.name for stage in STAGES]), help="Stop after this stage.")
 @click.option("--csv", is_flag=True, help="Write the tables as CSV too.")
+@click.option("--no-check", is_flag=True, help="Begin without the look that 'check' takes.")
 @progress_options
-def run(dry_run: bool, upto: str | None, csv: bool, quiet: bool, progress: str | None, **given: Any) -> None:
+def run(dry_run: bool, upto: str | None, csv: bool, no_check: bool, quiet: bool, progress: str | None, **given: Any) -> None:
     """Run the whole pipeline on a recording; what is done already is left alone.
 
-    RECORDING is a folder of TIFFs, a TIFF, an OME-Zarr, or a run folder.
+    Before a first run the recording is looked at, as 'check' does: what says stop stops it before anything is written.
+
+    RECORDING is a folder of TIFFs, a TIFF, an OME-Zarr, NDTiff, HDF5, NWB, ND2 or what bioio reads, or a run folder.
     """
-    _run(given, None, upto, dry_run=dry_run, csv=csv, teller=make_teller(quiet, progress))
+    look = None if no_check else partial(look_first, quiet=quiet)
+    _run(given, None, upto, dry_run=dry_run, csv=csv, teller=make_teller(quiet, progress), look=look)
 
 
 def _told(needs: tuple[str, ...]) -> tuple[str, ...]:
     """Returns what a stage needs of what a user gives or a stage makes: the model is a matter of settings."""
-    return tuple(name for name in needs if name not in ("segmenter", "start"))
+    return tuple(name for name in needs if name not in ("deconvolver", "segmenter", "start"))
 
 
 def _add_verb(stage: Stage) -> None:
@@ -228,7 +243,16 @@ for _stage in STAGES:
     _ADD.get(_stage.name, _add_verb)(_stage)
 
 
-def _run(given: dict[str, Any], only: str | None, upto: str | None, *, dry_run: bool, csv: bool, teller: Bars | JsonLines) -> None:
+def _run(
+    given: dict[str, Any],
+    only: str | None,
+    upto: str | None,
+    *,
+    dry_run: bool,
+    csv: bool,
+    teller: Bars | JsonLines,
+    look: Callable[[Job, Recording], None] | None = None,
+) -> None:
     from barlowtrack.api import Run
 
     with teller:
@@ -236,7 +260,7 @@ def _run(given: dict[str, Any], only: str | None, upto: str | None, *, dry_run: 
         if dry_run:
             teller.show_plan([item for item in job.plan() if only in (None, item.stage.name)])
             return
-        job.run(only=only, upto=upto, listener=teller)
+        job.run(only=only, upto=upto, listener=teller, look=look)
         done = Run(job.folder)
         done.write_csv(always=csv)
         teller.show_result(done, whole=only is None and upto in (None, "report"))
@@ -250,6 +274,9 @@ def _run(given: dict[str, Any], only: str | None, upto: str | None, *, dry_run: 
 @click.option("--set", "overrides", multiple=True, metavar="SETTING=VALUE", help="One setting, such as epochs=20; may be repeated.")
 @click.option("--recording-voxel-size", nargs=3, type=float, metavar="Z Y X", help="In um, where the images do not say it.")
 @click.option("--axes", help="Order of the images' axes, such as ZYX, where they do not say it.")
+@click.option(
+    "--reference-channel", metavar="NAME_OR_INDEX", help="The channel of the images that shows nuclei, where names do not say it."
+)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--memory-gb", type=click.FloatRange(min=0.1), default=4.0, show_default=True, help="Pairs kept in memory.")
 @click.option("--default", is_flag=True, is_eager=True, expose_value=False, callback=_show_defaults, help="Print all settings, explained.")
@@ -267,7 +294,11 @@ def train_segmentation(images: Path, labels: Path, out: Path, quiet: bool, **giv
 @cli.command()
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
 @click.option(
-    "--truth", required=True, type=click.Path(path_type=Path), metavar="FILE", help="CSV or parquet: t, neuron, z_um, y_um, x_um."
+    "--truth",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="CSV or parquet: t, neuron, z_um, y_um, x_um; or NWB, ZephIR's annotations.h5, a table of wbfm, a folder of masks (CTC).",
 )
 @click.option("--voxel-size", nargs=3, type=float, metavar="Z Y X", help="Where the truth is in voxels (z, y, x): their size in um.")
 @click.option(
@@ -284,6 +315,7 @@ def evaluate(run_folder: Path, truth: Path, voxel_size: Any, gate_um: float | No
 
 
 cli.add_command(batch)
+cli.add_command(train_encoder)
 cli.add_command(review)
 cli.add_command(correct)
 
@@ -328,6 +360,9 @@ def movie(run_folder: Path, out: Path, quiet: bool, **given: Any) -> None:
     film_here(run_folder, out, Bars(quiet=quiet), **given)
 
 
+cli.add_command(export)
+
+
 @cli.command("open")
 @click.argument("target", metavar="RUN", type=click.Path(path_type=Path))
 @look_options
@@ -343,9 +378,18 @@ def open_(target: Path, **given: Any) -> None:
 
 @cli.command()
 @job_options
-def status(**given: Any) -> None:
-    """Say for every stage: cached, missing, or stale and why."""
-    show_plan(make_job(given).plan())
+@click.option("--watch", is_flag=True, help="Look again until nobody is at work: drawn anew, or in a pipe a line for every change.")
+@click.option("--every", type=click.FloatRange(0.1, 3600), default=2.0, show_default=True, metavar="SECONDS", help="Between two looks.")
+def status(watch: bool, every: float, **given: Any) -> None:
+    """Say for every stage: cached, with its time and memory; at work, and how far; missing; or stale and why."""
+    from barlowtrack.cli.watching import show_status
+    from barlowtrack.cli.watching import watch as watch_run
+
+    job = make_job(given)
+    if watch:
+        watch_run(job, every)
+    else:
+        show_status(job)
 
 
 @cli.command()

@@ -43,12 +43,13 @@ def _show(napari: Any, path: Path, settings: RecordingConfig) -> None:
 
 def _refuse(path: Path, overrides: list[str]) -> None:
     """Says what is wrong before a window is opened, which takes seconds."""
+    from barlowtrack.io.readers import expected
     from barlowtrack.plugin.layers.opened import kind_of, run_of
 
     if not path.exists():
         raise InputError(f"{path}: not there; expected a run folder or a recording")
     if kind_of(path) is None:
-        raise InputError(f"{path}: expected a run folder, or a recording (a folder of TIFFs, a TIFF, an OME-Zarr)")
+        raise InputError(f"{path}: expected a run folder, or a recording: {expected()}")
     if overrides and run_of(path) is not None:
         raise InputError(f"{path}: has a run, whose settings count; 'barlowtrack run {path}' takes others")
 

@@ -22,7 +22,12 @@ _LOOK = (
     click.option("--rate", type=float, metavar="HZ", help="Volumes a second."),
     click.option("--reference-channel", metavar="NAME_OR_INDEX", help="The channel that shows where the neurons are (red)."),
     click.option("--signal-channel", metavar="NAME_OR_INDEX", help="The channel that shows their activity (green)."),
+    click.option("--channel-names", metavar="A,B", help="Names of the channels, in their order."),
     click.option("--axes", metavar="AXES", help="Axes of each file, such as ZCYX."),
+    click.option("--planes", type=int, metavar="N", help="Planes a volume, where a TIFF holds nothing but planes."),
+    click.option(
+        "--dataset", multiple=True, metavar="NAME", help="Image inside a file that holds several; repeatable: one for each channel."
+    ),
 )
 """What the metadata of a recording may leave open."""
 _SETTINGS = (
@@ -38,6 +43,18 @@ _SETTINGS = (
 _OUT = click.option(
     "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Run folder; default: RECORDING.barlowtrack beside the recording."
 )
+
+_FAULTS = (
+    click.option("--jitter", "jitter_vox", type=float, metavar="VOXELS", help="Planes jump by so much along y and x (spread)."),
+    click.option("--drift", "drift_vox", nargs=3, type=float, metavar="Z Y X", help="The field drifts by so many voxels a volume."),
+    click.option("--offset", nargs=2, type=float, metavar="RED GREEN", help="Further offset of the two cameras."),
+    click.option("--hot-pixels", type=float, metavar="SHARE", help="Share of the pixels of each camera that are stuck bright."),
+    click.option("--camera-shift", "shift_vox", nargs=2, type=float, metavar="Y X", help="How far off the green camera looks, in voxels."),
+    click.option("--camera-turn", "turn_deg", type=float, metavar="DEGREES", help="How far the green camera is turned."),
+    click.option("--camera-scale", "scale", type=float, metavar="FACTOR", help="How much larger the green camera sees things."),
+)
+FAULTS = ("jitter_vox", "drift_vox", "offset", "hot_pixels", "shift_vox", "turn_deg", "scale")
+"""Names of the faults that these options give."""
 
 _TARGET_OR_POINTS = click.argument("target", metavar="[RECORDING]", required=False, type=click.Path(path_type=Path))
 _POINTS = click.option(
@@ -74,7 +91,10 @@ _FLAGS = {
     "rate": "recording.rate_hz",
     "reference_channel": "recording.reference_channel",
     "signal_channel": "recording.signal_channel",
+    "channel_names": "recording.channel_names",
     "axes": "recording.axes",
+    "planes": "recording.planes",
+    "dataset": "recording.dataset",
     "seed": "seed",
     "device": "compute.device",
     "workers": "compute.workers",
@@ -91,6 +111,13 @@ def settings_options(command: Command) -> Command:
 def look_options(command: Command) -> Command:
     """Adds the flags that say what a recording's metadata do not."""
     for option in reversed(_LOOK):
+        command = option(command)
+    return command
+
+
+def fault_options(command: Command) -> Command:
+    """Adds the faults of a microscope."""
+    for option in reversed(_FAULTS):
         command = option(command)
     return command
 
@@ -127,7 +154,7 @@ def refuse_settings(given: dict[str, Any], verb: str) -> None:
     Raises:
         InputError: one was given.
     """
-    flags = [name for name in ("config_file", *_FLAGS) if given[name] is not None]
+    flags = [name for name in ("config_file", *_FLAGS) if given[name] not in (None, ())]
     if given["overrides"] or flags:
         raise InputError(f"{verb}: compares what is there, so it takes no settings; leave out --{_option(flags[0]) if flags else 'set'}")
 
@@ -141,7 +168,9 @@ def make_overrides(given: dict[str, Any]) -> list[str]:
     texts = list(given["overrides"])
     for flag, setting in _FLAGS.items():
         value = given[flag]
-        if value is not None:
+        if flag == "channel_names" and value is not None:
+            value = [name.strip() for name in value.split(",")]
+        if value not in (None, ()):
             texts.append(f"{setting}={json.dumps(value, ensure_ascii=False)}" if not _is_index(value) else f"{setting}={value}")
     return texts
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import logging
 import shutil
 from collections.abc import Iterator, Mapping
@@ -26,6 +25,7 @@ from barlowtrack.io.tables import write_table
 from barlowtrack.nn.device import pick_device
 from barlowtrack.nn.segmentation_model import SegmentationModel
 from barlowtrack.storage.atomic import write_bytes
+from barlowtrack.storage.locks import locked
 
 log = logging.getLogger(__name__)
 
@@ -80,11 +80,7 @@ def train_model(
 def _alone(folder: Path) -> Iterator[None]:
     """Keeps another training out of the same folder; freed by the system however this process ends."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"{folder}: another training is at work here; wait for it, or give another --out") from None
+    with locked(folder / "lock", f"{folder}: another training is at work here ({{holder}}); wait for it, or give another --out"):
         yield
 
 
@@ -139,7 +135,9 @@ def train_here(images: Path, labels: Path, out: Path, given: Mapping[str, Any], 
     """
     settings = load_section(SegmentationTrainingConfig, given["config_file"], given["overrides"])
     try:
-        recording = RecordingConfig(voxel_size_um=given["recording_voxel_size"] or None, axes=given["axes"])
+        recording = RecordingConfig(
+            voxel_size_um=given["recording_voxel_size"] or None, axes=given["axes"], reference_channel=given["reference_channel"]
+        )
         compute = ComputeConfig(device=given["device"], memory_gb=given["memory_gb"])
     except ValidationError as error:
         raise ConfigError("; ".join(f"{problem['loc'][0]}: {problem['msg'].lower()}" for problem in error.errors())) from None

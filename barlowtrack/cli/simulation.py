@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,10 +13,10 @@ from barlowtrack.errors import InputError
 from barlowtrack.io import write_recording
 from barlowtrack.io.labels import create_labels, write_labels
 from barlowtrack.io.tables import truth_to_frame, write_table
-from barlowtrack.synthetic import preset, simulate
+from barlowtrack.synthetic import faults_config, preset, simulate
 
 if TYPE_CHECKING:
-    from barlowtrack.synthetic import SyntheticRecording
+    from barlowtrack.synthetic import Faults, SyntheticRecording
 
 Layout = Literal["ome-tiff", "bigtiff", "ome-zarr-0.4", "ome-zarr-0.5"]
 
@@ -28,7 +29,9 @@ NAMES: dict[Layout, str] = {
 _SETTINGS = {"volumes": "n_volumes", "neurons": "n_neurons", "shape": "volume_shape", "voxel_size": "voxel_size_um"}
 
 
-def write_simulation(folder: Path, name: str, seed: int, layout: Layout, labels: bool, wishes: dict[str, Any], bars: Bars) -> list[Path]:
+def write_simulation(
+    folder: Path, name: str, seed: int, layout: Layout, labels: bool, wishes: dict[str, Any], faults: dict[str, Any], bars: Bars
+) -> list[Path]:
     """Simulates a recording and writes it with its truth.
 
     Args:
@@ -38,10 +41,11 @@ def write_simulation(folder: Path, name: str, seed: int, layout: Layout, labels:
         layout: File format of the recording.
         labels: Write the true instance labels too.
         wishes: Of volumes, neurons, shape and voxel_size, those that are to differ from the preset.
+        faults: Of the microscope; see FaultsConfig. None where there are none.
         bars: Show the progress.
 
     Returns:
-        What was written: recording, truth, and labels.
+        What was written: recording, truth, labels, and the truth about the faults.
 
     Raises:
         InputError: the folder holds something, or the worm does not fit.
@@ -49,7 +53,8 @@ def write_simulation(folder: Path, name: str, seed: int, layout: Layout, labels:
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: exists and is not an empty folder; give a new one")
-    made = simulate(preset(name, **{_SETTINGS[wish]: value for wish, value in wishes.items()}), seed=seed)
+    wrong = faults_config(**faults) if faults else None
+    made = simulate(preset(name, **{_SETTINGS[wish]: value for wish, value in wishes.items()}), seed=seed, faults=wrong)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -59,8 +64,22 @@ def write_simulation(folder: Path, name: str, seed: int, layout: Layout, labels:
     write_table(truth_to_frame(made.truth), written[1])
     if labels:
         written.append(_write_labels(made, folder / "truth_labels.zarr"))
+    if made.faults is not None:
+        written.append(folder / "truth_faults.json")
+        written[-1].write_text(json.dumps(_told(made.faults, made.config.n_volumes)) + "\n", encoding="utf-8")
     bars.close()
     return written
+
+
+def _told(faults: Faults, n_volumes: int) -> dict[str, Any]:
+    """Returns what is true of the faults: all lengths in voxels, all axes as in the recording."""
+    return {
+        "jitter_vox": [faults.jitter(t).round(4).tolist() for t in range(n_volumes)],
+        "drift_vox": [faults.drift(t).round(4).tolist() for t in range(n_volumes)],
+        "offset": list(faults.config.offset),
+        "hot_pixels": np.argwhere(faults.hot).tolist(),
+        "alignment_matrix": faults.matrix.ravel().round(8).tolist(),
+    }
 
 
 def _write_labels(made: SyntheticRecording, path: Path) -> Path:

@@ -142,7 +142,12 @@ def _seconds(seconds: float) -> str:
 def in_a_line(error: Exception) -> str:
     """Returns what a person is told of an error that is no bug of ours: wrong input, a full disk, too little memory."""
     if isinstance(error, MemoryError):
-        return f"does not fit into memory: {error}"
+        return on_one_line(f"does not fit into memory: {error}")
     if isinstance(error, OSError):  # a full disk, a folder that may not be written
-        return f"{error.filename or 'disk'}: {error.strerror or error}"
-    return str(error)
+        return on_one_line(f"{error.filename or 'disk'}: {error.strerror or error}")
+    return on_one_line(str(error))
+
+
+def on_one_line(text: str) -> str:
+    """Returns a text as one line that does no more to a terminal than stand there: names of files may hold newlines and worse."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,10 @@ import numpy as np
 from barlowtrack.api import Run, prepare
 from barlowtrack.comparing.compared import Comparison, compare_sides
 from barlowtrack.comparing.side import Making, Side
+from barlowtrack.config import PrepareConfig
 from barlowtrack.data import Detections, Swaps, Traces
 from barlowtrack.errors import InputError, StorageError
-from barlowtrack.pipeline import AMENDMENTS, GIVEN, STAGES, UNAMENDED, edition, stage_named
+from barlowtrack.pipeline import AMENDMENTS, GIVEN, PREPARATION, STAGES, UNAMENDED, edition, stage_named
 from barlowtrack.storage import ARTEFACTS, StageRecord
 
 COMPARED = tuple(stage.name for stage in STAGES if stage.name not in ("amend", "report"))
@@ -41,7 +43,16 @@ def compare(a: Run | Path | str, b: Run | Path | str) -> Comparison:
         raise InputError(f"compare: {runs[0].path} and {runs[1].path} are runs of two recordings; expected two runs of one")
     sides = [_open(run, record, name) for run, record, name in zip(runs, records, _names(runs[0].path, runs[1].path), strict=True)]
     sizes = [np.array(record["segment"].recording["voxel_size_um"], np.float64) for record in records]
+    if records[0]["segment"].inputs.get(PREPARATION) != records[1]["segment"].inputs.get(PREPARATION):
+        sides = [replace(side, detections=recorded(side.detections, run, size)) for side, run, size in zip(sides, runs, sizes, strict=True)]
     return compare_sides(sides[0], replace(sides[1], detections=scaled(sides[1].detections, sizes[0] / sizes[1])))
+
+
+def recorded(detections: Detections, run: Run, voxel_size_um: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Detections:
+    """Puts positions where they lie on the disk: the two runs may have prepared their pictures in different ways."""
+    z, y, x = (float(size) for size in voxel_size_um)
+    position_um = run.preparation.recorded_um(detections.t, detections.position_um, (z, y, x))
+    return replace(detections, position_um=position_um.astype(detections.position_um.dtype))
 
 
 def _records(run: Run) -> dict[str, StageRecord]:
@@ -72,6 +83,11 @@ def _open(run: Run, records: dict[str, StageRecord], name: str) -> Side:
         )
         for stage, record in records.items()
     }
+    if PREPARATION not in records["segment"].inputs:  # nothing was asked for: as the settings come
+        as_they_come = json.loads(PrepareConfig().model_dump_json())
+        stages["prepare"] = Making(stage_named("prepare").version, None, {"prepare": as_they_come})
+    else:
+        stages["prepare"] = replace(stages["prepare"], recording={})
     traces, swaps = _activity(run, records)
     return Side(name, run.detections, run.tracks, names, traces, swaps, stages)
 

@@ -12,6 +12,7 @@ from barlowtrack.data.crops import CropBatch, Crops, CropSource, Embeddings
 from barlowtrack.data.detections import LEAST_SHARE, Detections, Segmentation, VolumeLooks
 from barlowtrack.data.identities import Amended, Candidates, Clicks, Identities, Neurons, Tracked, Tracks
 from barlowtrack.data.light import Light, MeasuredVolume, Places
+from barlowtrack.data.preparation import Deconvolution, Preparation, Shifts
 from barlowtrack.data.progress import Progress, silent
 from barlowtrack.data.recording import Labels, Recording, VolumeSource
 from barlowtrack.data.span import span_of
@@ -38,6 +39,7 @@ __all__ = [
     "CropBatch",
     "CropSource",
     "Crops",
+    "Deconvolution",
     "Detections",
     "Embeddings",
     "FloatArray",
@@ -46,9 +48,11 @@ __all__ = [
     "Labels",
     "MeasuredVolume",
     "Neurons",
+    "Preparation",
     "Progress",
     "Recording",
     "Segmentation",
+    "Shifts",
     "StageCost",
     "Traces",
     "Tracked",

@@ -34,6 +34,8 @@ class Recording:
         signal: Index of the channel that shows what they do (green); None where there is none.
         fingerprint: Hash of content and geometry; two recordings with the same one are the same. "" where it was opened only to look at.
         assumptions: What no metadata said and nobody gave, in plain words, for the log and the report.
+        recorded_dtype: Of the voxels on the disk, where what is read here was made of them and has another.
+        taken_off: What was taken off every channel since the camera wrote it; empty where nothing was.
     """
 
     name: str
@@ -47,6 +49,8 @@ class Recording:
     signal: int | None
     fingerprint: str
     assumptions: tuple[str, ...] = ()
+    recorded_dtype: np.dtype[Any] | None = None
+    taken_off: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         expect(len(self.shape) == 5 and min(self.shape) >= 1, f"{self.name}: shape", "five sizes of at least 1 (T C Z Y X)", self.shape)

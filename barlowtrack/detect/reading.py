@@ -65,10 +65,14 @@ def camera_end(recording: Recording, detections: Detections) -> FloatArray:
     The most that the camera's bits hold if the channel's brightest nucleus is just there, in the lowest or in the highest bits of 16; else
     the most that the voxels' type holds.
     """
-    type_end = float(np.iinfo(recording.dtype).max) if np.issubdtype(recording.dtype, np.integer) else np.inf
-    ends = {float((2**bits - 1) << shift) for bits in CAMERA_BITS for shift in {0, max(CAMERA_BITS) - bits}}
+    dtype = recording.recorded_dtype or recording.dtype
+    type_end = float(np.iinfo(dtype).max) if np.issubdtype(dtype, np.integer) else np.inf
+    ends = np.array(sorted({float((2**bits - 1) << shift) for bits in CAMERA_BITS for shift in {0, max(CAMERA_BITS) - bits}}))
+    slack = 0.0 if recording.recorded_dtype is None else 0.5  # voxels between two that are at the end are so too, but for rounding
     found = []
-    for peaks in (detections.red_peak, detections.green_peak):
-        brightest = float(np.max(peaks, initial=0, where=np.isfinite(peaks)))
-        found.append(brightest if brightest in ends else type_end)
+    for peaks, channel in ((detections.red_peak, recording.reference), (detections.green_peak, recording.signal)):
+        off = recording.taken_off[channel] if recording.taken_off and channel is not None else 0.0
+        brightest = float(np.max(peaks, initial=0, where=np.isfinite(peaks))) + off
+        nearest = float(ends[np.argmin(np.abs(ends - brightest))])
+        found.append((nearest if abs(nearest - brightest) <= slack else type_end) - off - slack)
     return np.array(found)

@@ -44,6 +44,7 @@ class StarConvexFinder:
         scale_um: Voxel size that the network shall see.
         config: Thresholds and sizes.
         tile_voxels: A larger volume goes through the network in tiles.
+        alone: Whether it is at work on nothing else meanwhile.
     """
 
     model: SegmentationModel
@@ -52,6 +53,7 @@ class StarConvexFinder:
     scale_um: Sizes
     config: SegmentConfig
     tile_voxels: int = TILE_VOXELS
+    alone: bool = True
 
     def __call__(self, reds: Sequence[FloatArray]) -> list[Found]:
         """Finds the nuclei of volumes of one shape, which go through the network together.
@@ -68,7 +70,7 @@ class StarConvexFinder:
         seen = [self._seen(red) for red in reds if float(np.ptp(red)) > 0.0]
         bounds, looked = bounds_of(self.model, self.config), []
         if seen:
-            looked = candidates_in_passes(self.net, np.stack(seen), bounds[0], border=0, tile_voxels=self.tile_voxels)
+            looked = candidates_in_passes(self.net, np.stack(seen), bounds[0], border=0, tile_voxels=self.tile_voxels, alone=self.alone)
         told = iter(looked)
         return [self._found(red, next(told) if float(np.ptp(red)) > 0.0 else None) for red in reds]
 

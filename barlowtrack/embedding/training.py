@@ -59,12 +59,21 @@ class Training:
         self.spec = encoder.spec
         self.learner.to(device)
         self.adam = torch.optim.Adam(self.learner.taught(), lr=config.learning_rate)
-        self.used, self.watched = _split(len(crops), config.held_out)
+        self.used, self.watched = self.divide()
         settings = config.model_dump(mode="json", exclude={"start"})  # where it lies is nothing to a training that goes on
-        self.made_from = {"train": settings, "seed": seed, "crops": _fingerprint(crops, detections, start)}
+        self.made_from = {"train": settings, "seed": seed, "crops": self.fingerprint(start)}
         self.believed = torch.full((len(detections),), UNKNOWN)
         self.seen: list[FloatArray] = []  # embeddings of the watched volumes, when last looked at
         self.augmentation = _augmentation(config, crops, self.rotation_deg())
+
+    def divide(self) -> tuple[IntArray, IntArray]:
+        """Returns which volumes to train on, and which to watch."""
+        used, watched = _split(len(self.crops), self.config.held_out)
+        return used, watched[:_MOST_WATCHED]
+
+    def fingerprint(self, start: Encoder | None) -> str:
+        """Returns a hash of what the training is made from beside settings and seed."""
+        return _fingerprint(self.crops, self.detections, start)
 
     def rotation_deg(self) -> float:
         """Returns how far views are turned either way: half of the difference that two of them may have."""
@@ -73,13 +82,11 @@ class Training:
         if not self.config.n_epochs:  # nothing learns from it
             return ROTATION_DEG
         rows = np.flatnonzero(np.isin(self.detections.t, [self.crops.read(int(index)).t for index in self.used]))
-        seen, alike = self.detections.subset(rows), np.ones(self.detections.n_volumes)
-        found = motion_range(seen, VolumeLooks(np.bincount(seen.t, minlength=len(alike)), alike, alike), self.seed)
-        if not found.n_neighbourhoods:
+        turn = measured_turn(self.detections.subset(rows), self.seed)
+        if turn is None:
             log.info("too few volumes or nuclei to measure how far surroundings turn: views turn by up to %.0f degrees", ROTATION_DEG)
             return ROTATION_DEG
-        turn = min(max(found.rotation_deg / 2, LEAST_ROTATION_DEG), 180.0)
-        log.info("surroundings turn by up to %.0f degrees between volumes: views by up to %.0f either way", found.rotation_deg, turn)
+        log.info("surroundings turn between volumes: views by up to %.0f degrees either way", turn)
         return turn
 
     def start(self) -> TrainState:
@@ -187,7 +194,7 @@ class Training:
         generator = _generator(self.device, self.seed, 0)
         losses, agree, vectors, plain = [], [], [], []
         with deterministic():
-            for index in self.watched[:_MOST_WATCHED]:
+            for index in self.watched:
                 batch = self.crops.read(int(index))
                 views = self.view(batch.values, generator), self.view(batch.values, generator)
                 losses.append([float(term) for term in self.learner.loss(*views)])
@@ -196,13 +203,17 @@ class Training:
                 agree.append(mutual_neighbours(z1, z2).cpu())
                 vectors.append(z1.float().cpu())
                 plain.append(self.embed(batch).cpu())
-            if len(plain) < _FEWEST_FOR_TRIPS:  # of so few the trained ones have to serve as well: it is still no label that is asked for
-                every = spread(len(self.crops), _MOST_WATCHED)
-                plain = [self.embed(self.crops.read(int(index))).cpu() for index in every]
+            trips = self.trips(plain)
         self.seen = [part.numpy() for part in vectors]
         loss, feature, object_ = (math.fsum(values) / len(losses) for values in zip(*losses, strict=True))
         rank = effective_rank(torch.cat(vectors))
-        return (loss, feature, object_), float(torch.cat(agree).double().mean()), rank, round_trips(plain)
+        return (loss, feature, object_), float(torch.cat(agree).double().mean()), rank, trips
+
+    def trips(self, watched: list[Tensor]) -> float:
+        """Returns how many round trips through the watched volumes close, given what the encoder says of each."""
+        if len(watched) < _FEWEST_FOR_TRIPS:  # of so few the trained ones have to serve as well: it is still no label that is asked for
+            watched = [self.embed(self.crops.read(int(index))).cpu() for index in spread(len(self.crops), _MOST_WATCHED)]
+        return round_trips(watched)
 
     def state(self, row: Epoch, before: TrainState | None) -> TrainState:
         history = (*(before.history if before else ()), row)
@@ -266,6 +277,13 @@ def _augmentation(config: TrainConfig, crops: Crops, rotation_deg: float) -> Aug
         )
         log.warning(f"{said} shift in [train]", have, needed, fix)
     return augmentation
+
+
+def measured_turn(seen: Detections, seed: int) -> float | None:
+    """Returns how far, either way, views have to turn to show all that surroundings of nuclei do; None where too few volumes tell."""
+    alike = np.ones(seen.n_volumes)
+    found = motion_range(seen, VolumeLooks(np.bincount(seen.t, minlength=len(alike)), alike, alike), seed)
+    return min(max(found.rotation_deg / 2, LEAST_ROTATION_DEG), 180.0) if found.n_neighbourhoods else None
 
 
 def _split(n: int, held_out: float) -> tuple[IntArray, IntArray]:

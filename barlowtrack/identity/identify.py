@@ -129,7 +129,7 @@ def _seen(atlas: Atlas, volume: Volume) -> tuple[Claims, Float]:
 
 def side_by_side(volumes: Sequence[Volume], compute: ComputeConfig) -> int:
     """Returns how many of at least one volume are worked on side by side: as many as there are threads, and as fit the memory."""
-    wanted = compute.workers or min(os.cpu_count() or 1, 8)
+    wanted = compute.workers or min(len(os.sched_getaffinity(0)), 8)
     # The atlas has about as many neurons as the fullest volume has detections.
     fullest = max(len(volume.rows) for volume in volumes)
     pairs = fullest * WIDE + coarse_sample(fullest) ** 2 if is_large(fullest, fullest) else fullest**2

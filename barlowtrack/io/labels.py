@@ -6,6 +6,7 @@ Writing a volume again gives the same bytes, and every chunk appears whole or no
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,9 +17,13 @@ from zarr.codecs import ZstdCodec
 
 from barlowtrack.data import IntArray, Labels, VoxelArray
 from barlowtrack.errors import InputError
+from barlowtrack.io.disk_store import DiskStore
 
 MAX_CHUNK_BYTES = 32 * 2**20
 """A volume larger than this is cut into blocks of planes."""
+
+LARGE_VOXELS = 2**26
+"""A volume of more voxels may show more nuclei than 16 bits count: 20 times those of a usual one, a thousand voxels for each of 65535."""
 
 _ARRAY = "0"
 _OURS = {"zarr.json", _ARRAY}
@@ -66,7 +71,7 @@ def create_labels(
     voxel_size_um: tuple[float, float, float],
     rate_hz: float | None,
     *,
-    dtype: Literal["uint16", "uint32"] = "uint16",
+    dtype: Literal["uint16", "uint32"] | None = None,
 ) -> LabelImage:
     """Makes an empty label image, ready for write_labels; one of the same shape that is there already keeps its volumes.
 
@@ -75,11 +80,12 @@ def create_labels(
         shape: T, Z, Y, X.
         voxel_size_um: z, y, x.
         rate_hz: Volumes a second, if known.
-        dtype: uint16 holds 65535 nuclei a volume.
+        dtype: uint16 holds 65535 nuclei a volume; where not given, uint32 for volumes of more than LARGE_VOXELS.
 
     Raises:
         InputError: something else lies at the path.
     """
+    dtype = dtype or ("uint32" if math.prod(shape[1:]) > LARGE_VOXELS else "uint16")
     if (path / _ARRAY / "zarr.json").exists():
         image = _open(path, "r+")
         if image.array.shape != shape or image.array.dtype != np.dtype(dtype):
@@ -93,7 +99,7 @@ def create_labels(
     chunks = (1, min(shape[1], max(1, MAX_CHUNK_BYTES // plane_bytes)), shape[2], shape[3])
     try:
         group = zarr.create_group(
-            store=str(path), zarr_format=3, overwrite=True, attributes={"ome": _ngff(path.stem, voxel_size_um, rate_hz)}
+            store=DiskStore(path), zarr_format=3, overwrite=True, attributes={"ome": _ngff(path.stem, voxel_size_um, rate_hz)}
         )
         group.create_array(
             _ARRAY,

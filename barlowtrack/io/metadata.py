@@ -13,6 +13,8 @@ from barlowtrack.config import RecordingConfig
 from barlowtrack.errors import InputError
 
 AXES = "TCZYX"
+SEEN = "reference channel, seen: "
+"""How the remark begins that says which channel was seen to be constant."""
 
 _LENGTHS_UM = {
     1e9: ("km", "kilometer"),
@@ -38,6 +40,7 @@ _REFERENCE = re.compile(
     r"(?<![a-z])(red|nir|near.?infrared)(?![a-z])|rfp|mcherry|mneptune|tdtomato|dsred|mscarlet|mkate|reference", re.IGNORECASE
 )
 _SIGNAL = re.compile(r"(?<![a-z])(green|signal)(?![a-z])|gcamp|gfp|gcaam|calcium|jgc|mneongreen", re.IGNORECASE)
+_OTHER_COLOURS = {"blue", "cyan", "yellow", "farred", "bfp", "tagbfp", "cfp", "yfp", "mtagbfp", "cyofp", "dapi", "bf", "brightfield", "dic"}
 
 
 @dataclass(frozen=True)
@@ -67,12 +70,13 @@ class FileMetadata:
 
 @dataclass(frozen=True)
 class Channels:
-    """Names of the channels, and which of them do what; remarks say what was assumed."""
+    """Names of the channels, and which of them do what; remarks say what was assumed; told: settings or names say which is which."""
 
     names: tuple[str, ...]
     reference: int
     signal: int | None
     remarks: tuple[str, ...]
+    told: bool = True
 
 
 def length_um(value: object, unit: str | None) -> float | None:
@@ -83,6 +87,11 @@ def length_um(value: object, unit: str | None) -> float | None:
 def time_s(value: object, unit: str | None) -> float | None:
     """Returns a time in s; None where it is no positive number or the unit is none."""
     return _convert(value, unit, _TIMES_S)
+
+
+def names_channel(word: str) -> bool:
+    """Says whether a word is what people call a channel."""
+    return bool(_REFERENCE.search(word) or _SIGNAL.search(word)) or word.lower() in _OTHER_COLOURS
 
 
 def settle_axes(metadata: FileMetadata, config: RecordingConfig) -> tuple[str, tuple[int, ...]]:
@@ -133,8 +142,11 @@ def settle_rate(metadata: FileMetadata, config: RecordingConfig) -> tuple[float 
     return rate_hz, () if rate_hz else (unknown,)
 
 
-def settle_channels(metadata: FileMetadata, config: RecordingConfig, n_channels: int) -> Channels:
-    """Decides which channel is the reference and which the signal: by the settings, then by name, then by a remark.
+def name_channels(metadata: FileMetadata, config: RecordingConfig, n_channels: int) -> Channels:
+    """Decides which channel is the reference and which the signal: by the settings, then by name.
+
+    Returns:
+        The channels; told is False where neither says, and the first is taken.
 
     Raises:
         InputError: the settings name a channel that is not there, or the signal is unclear among more than two.
@@ -142,18 +154,28 @@ def settle_channels(metadata: FileMetadata, config: RecordingConfig, n_channels:
     names = config.channel_names or metadata.channel_names or tuple(f"channel {c}" for c in range(n_channels))
     if len(names) != n_channels:
         raise InputError(f"{metadata.where}: expected {n_channels} channel names, got {len(names)}: {', '.join(names)}")
-    remarks: list[str] = []
-    named = [c for c in range(n_channels) if _REFERENCE.search(names[c])]
+    reference = _settle_reference(config, names)
+    if reference is not None:
+        return Channels(tuple(names), reference, _settle_signal(metadata.where, config, names, reference), ())
+    reference = next((c for c in range(n_channels) if _REFERENCE.search(names[c])), 0)
+    remark = f"reference channel: not known from the names {', '.join(names)}; channel {reference} ({names[reference]}) is shown as such"
+    others = [c for c in range(n_channels) if c != reference]
+    return Channels(tuple(names), reference, others[0], (remark,), told=False)
+
+
+def _settle_reference(config: RecordingConfig, names: Sequence[str]) -> int | None:
+    """Returns the reference channel; None where neither settings nor names say."""
     if config.reference_channel is not None:
-        reference = _channel(config.reference_channel, names, "reference_channel")
-    elif n_channels == 1:
-        reference = 0
-    elif len(named) == 1:
-        reference = named[0]
-    else:
-        reference = named[0] if named else 0
-        remarks.append(f"reference channel: not known from the names {', '.join(names)}; channel {reference} ({names[reference]}) is taken")
-    return Channels(tuple(names), reference, _settle_signal(metadata.where, config, names, reference), tuple(remarks))
+        return _channel(config.reference_channel, names, "reference_channel")
+    if len(names) == 1:
+        return 0
+    if config.signal_channel is not None and len(names) == 2:
+        return 1 - _channel(config.signal_channel, names, "signal_channel")
+    named = [c for c in range(len(names)) if _REFERENCE.search(names[c])]
+    signals = [c for c in range(len(names)) if _SIGNAL.search(names[c])]
+    if len(named) == 1:
+        return named[0]
+    return 1 - signals[0] if len(names) == 2 and len(signals) == 1 and not named else None
 
 
 def _settle_signal(where: str, config: RecordingConfig, names: Sequence[str], reference: int) -> int | None:

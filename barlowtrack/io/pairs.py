@@ -129,7 +129,7 @@ def _files(folder: Path) -> dict[str, Path] | None:
 def _open(images: Path, labels: Path, config: RecordingConfig) -> tuple[Recording, Recording]:
     image = open_recording(images, config)
     axes = config.axes and config.axes.replace("C", "")  # labels have no channels
-    truth = open_recording(labels, RecordingConfig(voxel_size_um=image.voxel_size_um, axes=axes))
+    truth = open_recording(labels, RecordingConfig(voxel_size_um=image.voxel_size_um, axes=axes, reference_channel=0))
     if truth.n_volumes != image.n_volumes or truth.volume_shape != image.volume_shape:
         expected = f"{image.n_volumes} volume(s) of shape {image.volume_shape} like {images}"
         raise InputError(f"{labels}: expected {expected}, got {truth.n_volumes} of {truth.volume_shape}")

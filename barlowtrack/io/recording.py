@@ -1,210 +1,128 @@
-"""Opens a recording, whatever it is stored as: a folder of TIFFs, one TIFF, or OME-Zarr 0.4 and 0.5."""
+"""Opens a recording, whatever it is stored as: see READERS for what can be read."""
 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
-import stat
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from barlowtrack.config import RecordingConfig
-from barlowtrack.data import Recording, VolumeSource, VoxelArray
+from barlowtrack.data import Recording
 from barlowtrack.errors import InputError
+from barlowtrack.io.beside import with_file_beside
 from barlowtrack.io.fingerprint import fingerprint
-from barlowtrack.io.metadata import AXES, FileMetadata, settle_axes, settle_channels, settle_rate, settle_voxel_size
-from barlowtrack.io.tiff import TiffStack, open_stack
+from barlowtrack.io.location import refuse_secrets, shown, without_query
+from barlowtrack.io.metadata import SEEN, Channels, name_channels, settle_rate, settle_voxel_size
+from barlowtrack.io.patience import PatientSource, patiently
+from barlowtrack.io.readers import READERS, Opened, reader_of
+from barlowtrack.io.readers.opened import Shape
+from barlowtrack.io.regular import refuse_endless
 
 log = logging.getLogger(__name__)
 
 METADATA_ONLY = RecordingConfig()
 """Settings that leave everything to the metadata."""
 
-_TIFF = (".tif", ".tiff", ".btf", ".tf8")
-_EXTENSION = re.compile(r"(\.ome)?\.(tiff?|btf|tf8|zarr)$", re.IGNORECASE)
-_ZARR_FILES = {"zarr.json", ".zgroup", ".zarray"}
+_SUFFIXES = sorted({"zarr", *(suffix[1:] for reader in READERS for suffix in reader.suffixes)})
+_NO_TEXT = re.compile("[\udc80-\udcff]")  # how Python holds such bytes in a path
+_EXTENSION = re.compile(rf"(\.ome)?\.({'|'.join(_SUFFIXES)})$", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class StackSource:
-    """Volumes of one TIFF; planes: (T, C, Z) numbers of its planes."""
+def open_recording(
+    path: Path | str, config: RecordingConfig = METADATA_ONLY, *, to_look: bool = False, known: Mapping[str, Any] | None = None
+) -> Recording:
+    """Opens a recording; reads metadata and samples for the fingerprint.
 
-    stack: TiffStack
-    planes: NDArray[np.int64]
-
-    def read(self, t: int) -> VoxelArray:
-        """Returns volume t: (C, Z, Y, X)."""
-        return _read(self.stack, self.planes[t], t)
-
-
-@dataclass(frozen=True)
-class FolderSource:
-    """A volume a TIFF; planes: (C, Z) numbers of the planes in each."""
-
-    paths: tuple[Path, ...]
-    metadata: FileMetadata
-    planes: NDArray[np.int64]
-
-    def read(self, t: int) -> VoxelArray:
-        """Returns volume t: (C, Z, Y, X).
-
-        Raises:
-            InputError: the file is damaged, or is not like the first.
-        """
-        try:
-            stack = open_stack(self.paths[t])
-        except InputError as error:
-            raise InputError(f"volume {t}: {error}") from None
-        first, this = self.metadata, stack.metadata
-        if this.shape != first.shape or this.dtype != first.dtype:
-            raise InputError(
-                f"volume {t}: {self.paths[t]}: expected {first.shape} {first.dtype} like volume 0, got {this.shape} {this.dtype}"
-            )
-        return _read(stack, self.planes, t)
-
-
-def open_recording(path: Path | str, config: RecordingConfig = METADATA_ONLY, *, to_look: bool = False) -> Recording:
-    """Opens a recording; reads metadata and samples for the fingerprint, no volume.
-
-    Axes, voxel size, rate and channel names come from the metadata, and the settings count more. Files of a folder are taken in natural
-    order (2 before 10), one volume each; hidden files and those that are no TIFF are left out.
+    Axes, voxel size, rate and channel names come from the metadata; a recording.toml beside the recording counts more, and the settings
+    most. Volumes are read only where neither names nor settings say which channel is the reference: a few, to see which is constant.
 
     Args:
-        path: A folder of TIFFs, a TIFF, or an OME-Zarr.
+        path: What is in the table READERS; an OME-Zarr may lie on a server (https://, s3://).
         config: What the metadata does not say, or says wrongly.
-        to_look: Leave out the fingerprint, for which every file is opened: seconds to minutes where they are thousands. Nothing may be
-            kept of such a recording.
+        to_look: Leave out the fingerprint, for which every file is opened: seconds to minutes where they are thousands; and read no
+            volume, so that channels without names stand as they are stored. Nothing may be kept of such a recording.
+        known: What a run folder wrote down of it (recording_card): if its content is still the same, no volume is read again to see
+            which channel is constant.
 
     Returns:
         The recording; what was assumed stands in its assumptions.
 
     Raises:
-        InputError: nothing there that can be read, or axes or voxel size that nobody gives.
+        InputError: nothing there that can be read, axes or voxel size that nobody gives, or channels that nobody tells apart.
     """
     path = Path(path)
-    is_folder = stat.S_ISDIR(_mode(path))
-    if is_folder and not _ZARR_FILES.isdisjoint(_list(path)):
-        from barlowtrack.io.ngff import open_zarr, zarr_files  # zarr takes a third of a second to import
+    return patiently(lambda: _open(path, config, to_look, known or {}), shown(path))
 
-        metadata, source, shape, folder = open_zarr(path, config)
-        return _recording(path, config, metadata, source, shape, None if to_look else zarr_files(path, folder))
-    if is_folder:
-        return _open_folder(path, config, to_look)
-    if path.suffix.lower() not in _TIFF:
+
+def _open(path: Path, config: RecordingConfig, to_look: bool, known: Mapping[str, Any]) -> Recording:
+    refuse_secrets(path)
+    refuse_endless(path)
+    reader = reader_of(path)
+    config = with_file_beside(path, config)
+    where = shown(path)
+    if config.dataset is not None and not reader.dataset:
+        raise InputError(f"{where}: [recording] dataset: expected none, as {reader.name} holds one image, got {', '.join(config.dataset)}")
+    if config.planes is not None and not reader.planes:
+        raise InputError(f"{where}: [recording] planes: expected none, as {reader.name} says its own, got {config.planes}")
+    return _recording(path, config, reader.open(path, config), to_look, known)
+
+
+def _refuse_giants(where: str, shape: Shape, itemsize: int) -> None:
+    """Refuses volumes that this machine could not even hold: metadata may say any number, and asking for the memory may end the process."""
+    needed_gb = math.prod(shape[1:]) * itemsize / 1e9
+    there_gb = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
+    if needed_gb > there_gb:
         raise InputError(
-            f"{path}: expected a folder of TIFFs, a TIFF ({', '.join(_TIFF)}) or an OME-Zarr, got {path.suffix or 'no extension'}"
+            f"{where}: expected volumes that fit into memory ({there_gb:.0f} GB), got {needed_gb:.3g} GB a volume (C Z Y X = {shape[1:]}); "
+            "are the axes right?"
         )
-    return _open_stack(path, path, config, to_look)
 
 
 def recording_name(path: Path | str) -> str:
-    """Returns what a recording at this path is called: the last name, without the extensions of its layout."""
-    return _EXTENSION.sub("", Path(os.path.abspath(path)).name) or "recording"
+    """Returns what a recording at this path is called: the last name, without the extensions of its layout.
+
+    Bytes that are no text, of a disk that was written in another encoding, are told as %FC: tables and pages hold text only.
+    """
+    name = _EXTENSION.sub("", Path(os.path.abspath(without_query(path))).name) or "recording"
+    return _NO_TEXT.sub(lambda found: f"%{ord(found[0]) - 0xDC00:02X}", name)
 
 
-def _open_stack(path: Path, file: Path, config: RecordingConfig, to_look: bool) -> Recording:
-    stack = open_stack(file)
-    planes, shape = _planes(stack.metadata, config)
-    return _recording(path, config, stack.metadata, StackSource(stack, planes), shape, None if to_look else [("", file, True)])
+def _seen_before(channels: Channels, digest: str, known: Mapping[str, Any]) -> Channels | None:
+    """Returns the channels as they were seen in the same volumes before; None where they were not."""
+    said = [remark for remark in known.get("assumptions", ()) if str(remark).startswith(SEEN)]
+    if channels.told or not said or known.get("content") != digest or list(channels.names) != known.get("channel_names"):
+        return None
+    return Channels(channels.names, int(known["reference"]), known["signal"], (said[0],))
 
 
-def _open_folder(path: Path, config: RecordingConfig, to_look: bool) -> Recording:
-    names = sorted((name for name in _list(path) if name.lower().endswith(_TIFF) and not name.startswith(".")), key=_natural)
-    if not names:
-        others = ", ".join(sorted(_list(path))[:3])
-        raise InputError(f"{path}: expected TIFFs ({', '.join(_TIFF)}) in the folder, got {others or 'an empty folder'}")
-    paths = tuple(path / name for name in names)
-    if len(paths) == 1:
-        return _open_stack(path, paths[0], config, to_look)
-    metadata = open_stack(paths[0]).metadata
-    planes, (n_times, *volume) = _planes(metadata, config)
-    if n_times != 1:
-        raise InputError(f"{paths[0]}: expected one volume in each of {len(paths)} files, got {n_times}; open the file alone, or join them")
-    shape = (len(paths), volume[0], volume[1], volume[2], volume[3])
-    files = None if to_look else [(name, file, True) for name, file in zip(names, paths, strict=True)]
-    return _recording(path, config, metadata, FolderSource(paths, metadata, planes[0]), shape, files, _numbering(names))
-
-
-def _recording(
-    path: Path,
-    config: RecordingConfig,
-    metadata: FileMetadata,
-    source: VolumeSource,
-    shape: tuple[int, int, int, int, int],
-    files: Sequence[tuple[str, Path, bool]] | None,
-    remarks: Sequence[str] = (),
-) -> Recording:
+def _recording(path: Path, config: RecordingConfig, opened: Opened, to_look: bool, known: Mapping[str, Any]) -> Recording:
+    metadata, shape = opened.metadata, opened.shape
+    _refuse_giants(shown(path), shape, metadata.dtype.itemsize)
     voxel_size_um = settle_voxel_size(metadata, config)
     rate_hz, no_rate = settle_rate(metadata, config)
-    channels = settle_channels(metadata, config, shape[1])
     # not sizes, rate or channels: a run folder keeps those apart, so that a new rate does not make every stage stale
-    geometry = {"shape": shape, "dtype": metadata.dtype.str.lstrip("<>=|"), "axes": config.axes}
+    geometry: dict[str, object] = {"shape": shape, "dtype": metadata.dtype.str.lstrip("<>=|"), "axes": config.axes}
+    geometry |= {name: value for name, value in (("dataset", config.dataset), ("planes", config.planes)) if value is not None}
     try:
-        digest = "" if files is None else fingerprint(geometry, files)
+        digest = "" if to_look else fingerprint(geometry, opened.files())
+        looked = () if to_look else opened.looked()
     except OSError as error:
         raise InputError(f"{error.filename or path}: cannot be read: {error.strerror or error}") from None
-    assumptions = (*metadata.remarks, *remarks, *no_rate, *channels.remarks)
+    channels = name_channels(metadata, config, shape[1])
+    seen = _seen_before(channels, digest, known)
+    if seen is not None:
+        channels = seen
+    elif not channels.told and not to_look:
+        from barlowtrack.io.channels import seen_channels  # scipy takes a while to import
+
+        channels = seen_channels(shown(path), channels, opened.source, shape, voxel_size_um)
+    assumptions = (*metadata.remarks, *opened.remarks, *looked, *no_rate, *channels.remarks)
     for assumption in assumptions:
-        log.info("%s: %s", path, assumption)
+        log.info("%s: %s", shown(path), assumption)
     who = (channels.names, channels.reference, channels.signal)
+    source = PatientSource(opened.source)
     return Recording(recording_name(path), source, shape, metadata.dtype, voxel_size_um, rate_hz, *who, digest, assumptions)
-
-
-def _planes(metadata: FileMetadata, config: RecordingConfig) -> tuple[NDArray[np.int64], tuple[int, int, int, int, int]]:
-    """Returns the numbers of the planes as (T, C, Z), and the shape T C Z Y X."""
-    axes, shape = settle_axes(metadata, config)
-    if not axes.endswith("YX"):
-        raise InputError(f"{metadata.where}: expected axes that end in YX, as a TIFF is made of planes, got {axes}")
-    size = dict(zip(axes, shape, strict=True))
-    t, c, z, y, x = (size.get(axis, 1) for axis in AXES)
-    planes = np.arange(t * c * z, dtype=np.int64).reshape(shape[:-2])
-    order = [axes.index(axis) for axis in "TCZ" if axis in axes]
-    return planes.transpose(order).reshape(t, c, z), (t, c, z, y, x)
-
-
-def _read(stack: TiffStack, planes: NDArray[np.int64], t: int) -> VoxelArray:
-    try:
-        return stack.read(planes)
-    except InputError as error:
-        raise InputError(f"volume {t}: {error}") from None
-
-
-def _mode(path: Path) -> int:
-    try:
-        return path.stat().st_mode
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be opened: {getattr(error, 'strerror', None) or error}") from None
-
-
-def _list(path: Path) -> list[str]:
-    try:
-        return os.listdir(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be opened: {error.strerror or error}") from None
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Sorts volume_2 before volume_10; equal numbers (2, 02) by their text."""
-    return [(int(part), part) if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name.lower())]
-
-
-def _numbering(names: Sequence[str]) -> tuple[str, ...]:
-    """Says what is odd about the numbers in the names of the volumes."""
-    numbers = [[int(n) for n in re.findall(r"\d+", _EXTENSION.sub("", name))] for name in names]
-    if len({len(row) for row in numbers}) != 1 or not numbers[0]:
-        return ("the file names are not numbered alike; each is taken as one volume, in natural order",)
-    varying = [column for column in zip(*numbers, strict=True) if len(set(column)) > 1]
-    if len(varying) != 1:
-        return (f"{len(varying)} numbers vary in the file names; each file is taken as one volume, in natural order",)
-    steps = np.diff(varying[0])
-    if np.all(steps == 1):
-        return ()
-    at = int(np.argmax(steps != 1))
-    gaps = int(np.sum(steps != 1))
-    said = f"{names[at]} is followed by {names[at + 1]}"
-    return (f"the numbers of the files have {gaps} gap{'s' if gaps > 1 else ''} ({said}); volumes are taken as if evenly spaced in time",)

@@ -173,7 +173,7 @@ def _in_keras_order(spec: StarConvexSpec) -> list[_Layer]:
 
 def _read_weights(path: Path, spec: StarConvexSpec) -> dict[str, Tensor]:
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", locking=False) as file:  # some network disks know no locks
             stored = _read_layers(file, path)
     except OSError as error:
         raise InputError(f"{path}: expected HDF5 weights, cannot be read: {error}") from None
@@ -261,7 +261,7 @@ def _convert(array: NDArray[Any] | None, shape: tuple[int, ...], where: str) -> 
 
 def _write_weights(path: Path, spec: StarConvexSpec, arrays: Mapping[str, NDArray[Any]]) -> None:
     layers = _in_keras_order(spec)
-    with h5py.File(path, "w") as file:
+    with h5py.File(path, "w", locking=False) as file:
         file.attrs["layer_names"] = np.array([layer.keras_name.encode() for layer in layers])
         file.attrs["backend"] = np.bytes_(b"tensorflow")
         file.attrs["keras_version"] = np.bytes_(b"2.15.0")  # whose layout this is; later ones read it too

@@ -19,12 +19,15 @@ from numpy.typing import NDArray
 from barlowtrack.data import UNKNOWN, Candidates, Detections, Neurons, Tracks, Truth, VolumeLooks
 from barlowtrack.errors import InputError
 from barlowtrack.io.columns import TABLES, TableName
+from barlowtrack.io.regular import refuse_endless
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet takes a cell of a CSV table that begins like this for a formula, and computes it."""
 _TEXTS = ("name",)  # columns of what people wrote: never numbers, never missing
 _OPTIONAL = {"activity"}
 _POSITION = ["z_um", "y_um", "x_um"]
+RECORDED = tuple(f"recorded_{column}" for column in _POSITION)
+"""Where the recording on the disk has a nucleus, in exports of runs that prepare their pictures."""
 _FARTHEST_UM = 1e9  # squares of what lies beyond overflow
 
 
@@ -46,7 +49,7 @@ def write_table(frame: pd.DataFrame, path: Path, *, provenance: Mapping[str, str
     frame = _typed(frame, str(path))
     try:
         if kind == "csv":
-            frame = frame.assign(**{name: [_harmless(text) for text in frame[name]] for name in _TEXTS if name in frame})
+            frame = frame.assign(**{name: [harmless(text) for text in frame[name]] for name in _TEXTS if name in frame})
             frame.to_csv(path, index=False, lineterminator="\n", encoding="utf-8")
             return
         table = _with_units(pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(dict(provenance or {}) or None))
@@ -82,6 +85,7 @@ def read_columns(path: Path) -> pd.DataFrame:
     """
     kind = table_kind(path)
     try:
+        refuse_endless(path)
         with path.open("rb") as file:
             if kind == "csv":
                 return _read_csv(file, path)
@@ -109,7 +113,7 @@ def _read_csv(file: BinaryIO, path: Path) -> pd.DataFrame:
     for name in set(_TEXTS) & set(names):
         file.seek(0)
         texts = pd.read_csv(file, usecols=[name], dtype=str, keep_default_na=False)[name]  # NA may be a neuron's name, and so may 1e5
-        frame[name] = pd.array([_as_written(text) for text in texts], dtype="str")
+        frame[name] = pd.array([as_written(text) for text in texts], dtype="str")
     return frame
 
 
@@ -124,12 +128,12 @@ def _with_units(table: pa.Table) -> pa.Table:
     return table.cast(pa.schema(fields, metadata=table.schema.metadata))
 
 
-def _harmless(text: Any) -> Any:
+def harmless(text: Any) -> Any:
     """Returns a text that no spreadsheet computes."""
     return f"'{text}" if isinstance(text, str) and text.lstrip("'").startswith(FORMULAS) else text
 
 
-def _as_written(text: str) -> str:
+def as_written(text: str) -> str:
     """Returns the text that was made harmless; any other as it is, also "NA" and "1e5"."""
     return text[1:] if text.startswith("'") and text.lstrip("'").startswith(FORMULAS) else text
 
@@ -258,6 +262,8 @@ def truth_from_frame(frame: pd.DataFrame, voxel_size_um: tuple[float, float, flo
     """Makes Truth of its table; see read_truth."""
     if "t" not in frame and "volume" in frame:
         frame = frame.rename(columns={"volume": "t"})
+    if set(RECORDED) <= set(frame.columns):  # of our own export, where the pictures were prepared: a truth lies as the disk has it
+        frame = frame.assign(**dict(zip(_POSITION, (frame[name] for name in RECORDED), strict=True)))
     if not set(_POSITION) & set(frame.columns) and set("zyx") <= set(frame.columns):
         if voxel_size_um is None:
             raise InputError(f"{where}: z, y, x are in voxels; expected columns z_um, y_um, x_um, or the voxel size beside the table")
@@ -295,13 +301,24 @@ def _typed(frame: pd.DataFrame, where: str) -> pd.DataFrame:
     """Gives the columns that hold whole numbers their type, whatever CSV or pandas made of them."""
     columns: dict[str, Any] = {}
     for name in {"t", "label", "neuron"} & set(frame.columns):
-        values = pd.to_numeric(frame[name], errors="coerce").astype("Float64").to_numpy(np.float64, na_value=np.nan)
-        empty = frame[name].isna().to_numpy()
-        good = (values == np.round(values)) & (np.abs(values) < 2**31) | (empty if name == "neuron" else False)
-        _refuse(frame.assign(_row=np.arange(1, len(frame) + 1)), ~good, where, f"{name}: expected a whole number", name)
-        whole = np.where(empty, 0, values).astype(np.int32)
+        whole = _whole_already(frame[name])
+        empty = np.zeros(len(frame), bool)
+        if whole is None:
+            values = pd.to_numeric(frame[name], errors="coerce").astype("Float64").to_numpy(np.float64, na_value=np.nan)
+            empty = frame[name].isna().to_numpy()
+            bad = ~((values == np.round(values)) & (np.abs(values) < 2**31) | (empty if name == "neuron" else False))
+            if bad.any():
+                _refuse(frame.assign(_row=np.arange(1, len(frame) + 1)), bad, where, f"{name}: expected a whole number", name)
+            whole = np.where(empty, 0, values).astype(np.int32)
         columns[name] = pd.arrays.IntegerArray(whole, empty.copy()) if name == "neuron" else whole
     return frame.assign(**columns)
+
+
+def _whole_already(column: pd.Series) -> NDArray[np.int32] | None:
+    """Returns a column that has its type and no gap; there is one such table a volume, and looking at its every number costs the most."""
+    if column.dtype not in (np.dtype(np.int32), pd.Int32Dtype()) or column.isna().any():
+        return None
+    return column.to_numpy(np.int32, copy=True)
 
 
 def _refuse(frame: pd.DataFrame, bad: NDArray[np.bool_], where: str, what: str, column: str | None = None) -> None:

@@ -21,7 +21,11 @@ from numpy.typing import NDArray
 
 from barlowtrack.data import VoxelArray
 from barlowtrack.errors import InputError
+from barlowtrack.io.fingerprint import size_of
 from barlowtrack.io.metadata import AXES, FileMetadata, length_um, time_s
+from barlowtrack.io.regular import refuse_endless
+
+log = logging.getLogger(__name__)
 
 Decode = Callable[..., tuple[NDArray[Any] | None, tuple[int, int, int, int, int], tuple[int, int, int, int]]]
 
@@ -94,7 +98,9 @@ def open_stack(path: Path) -> TiffStack:
     Raises:
         InputError: no file, no TIFF, cut off, colour, or of a type that is no grey picture.
     """
+    refuse_endless(path)
     try:
+        size = size_of(path)
         with _complaints() as complaints, tifffile.TiffFile(path, _multifile=False) as tif:
             series = tif.series[0]
             _refuse_pictures(path, series)
@@ -107,7 +113,7 @@ def open_stack(path: Path) -> TiffStack:
         raise InputError(f"{path}: expected a TIFF, got something else: {_first_line(error)}") from None
     if complaints:
         raise InputError(f"{path}: cut off or damaged: {complaints[0]}")
-    short = np.flatnonzero((stack.offsets + stack.sizes).max(axis=1) > path.stat().st_size)
+    short = np.flatnonzero((stack.offsets + stack.sizes).max(axis=1) > size)
     if len(short):
         raise InputError(f"{path}: cut off: expected {len(stack.offsets)} planes, got {short[0]} whole ones")
     return stack
@@ -173,6 +179,8 @@ def _from_ome(xml: str) -> dict[str, Any]:
 
 def _from_imagej(said: dict[str, Any], keyframe: Any) -> dict[str, Any]:
     unit = said.get("unit")
+    if str(unit).strip().lower() in ("inch", "in"):
+        unit = None  # of a printer: what a picture has that nobody calibrated
     size_um = {}
     for axis, tag in (("y", "YResolution"), ("x", "XResolution")):
         value = keyframe.tags.get(tag)
@@ -197,22 +205,28 @@ def _refuse_pictures(path: Path, series: Any) -> None:
 
 @contextlib.contextmanager
 def _complaints() -> Iterator[list[str]]:
-    """Collects what tifffile only logs when a file ends too early; it then goes on with the planes that are left."""
+    """Collects what tifffile only logs when a file ends too early; it then goes on with the planes that are left.
+
+    Nothing of it is logged: what matters is told by whoever opened the file, in one line.
+    """
     said: list[str] = []
     thread = threading.get_ident()
 
-    class Ear(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            message = record.getMessage()
-            if record.thread == thread and "offset" in message:
-                said.append(message)
+    def ear(record: logging.LogRecord) -> bool:
+        if record.thread != thread:
+            return True
+        message = record.getMessage()
+        if record.levelno >= logging.ERROR and "offset" in message:
+            said.append(message)
+        log.debug("%s", message)
+        return False
 
-    ear, logger = Ear(logging.ERROR), logging.getLogger("tifffile")
-    logger.addHandler(ear)
+    logger = logging.getLogger("tifffile")
+    logger.addFilter(ear)
     try:
         yield said
     finally:
-        logger.removeHandler(ear)
+        logger.removeFilter(ear)
 
 
 def _first_line(error: BaseException) -> str:

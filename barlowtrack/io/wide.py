@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from barlowtrack.data import Flag, Source, Traces
 from barlowtrack.io.columns import TABLES
+from barlowtrack.io.disk_store import DiskStore
 
 VALUES = ("red", "green", "ratio", "dr_over_r0", "df_over_f0", "probability", "source", "flags")
 
@@ -29,7 +30,7 @@ def write_wide(path: Path, traces: Traces, names: Sequence[str], *, about: Mappi
         names: K of them; "" where nobody said.
         about: What they were made of, and how; anything that JSON knows, under names of its own.
     """
-    group = zarr.open_group(path, mode="w", zarr_format=3)
+    group = zarr.open_group(DiskStore(path), mode="w", zarr_format=3)
     said = {
         "axes": ["neuron", "volume"],
         "names": list(names),

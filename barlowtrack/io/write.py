@@ -5,6 +5,7 @@ The same recording gives the same bytes (no dates, no random ids), and nothing h
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -49,7 +50,7 @@ def write_recording(recording: Recording, path: Path, *, layout: Layout, progres
         raise InputError(f"{path}: OME-TIFF expects voxels of {', '.join(_PIXEL_TYPES.values())}, got {recording.dtype}")
     partial = path.with_name(f".{path.name}.partial")
     try:
-        shutil.rmtree(partial) if partial.is_dir() else partial.unlink(missing_ok=True)  # left by a killed run
+        _take_away(partial)  # left by a killed run
         if layout == "ome-tiff":
             _write_folder(recording, partial, progress)
         elif layout == "bigtiff":
@@ -61,7 +62,14 @@ def write_recording(recording: Recording, path: Path, *, layout: Layout, progres
         partial.rename(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            _take_away(partial)  # what a full disk has cut off is of no use to anybody
     log.info("wrote %d volumes to %s", recording.n_volumes, path)
+
+
+def _take_away(partial: Path) -> None:
+    shutil.rmtree(partial) if partial.is_dir() else partial.unlink(missing_ok=True)
 
 
 def _write_folder(recording: Recording, folder: Path, progress: Progress) -> None:

@@ -169,13 +169,10 @@ def through(
     Raises:
         InputError: there is no tile of so few voxels.
     """
-    shape, grid, divisor = triple(np.array(volumes.shape[2:])), np.array(net.spec.grid), np.array(net.spec.divisor)
-    box = _bounds(wanted)
+    grid, box = np.array(net.spec.grid), _bounds(wanted)
     if box is None:
         return []
-    box = Span(box.low * grid // divisor * divisor, -(-box.high * grid // divisor) * divisor)
-    before, behind = (triple(-(-np.array(side) // divisor) * divisor) for side in net.reach())
-    cut = box, shape, net.spec.divisor, (before, behind)
+    cut = _cut(net, triple(np.array(volumes.shape[2:])), box)
     all_tiles = tiles(*cut, tile_voxels / len(volumes))
     if not all_tiles:
         raise InputError(f"tile_voxels: expected at least {least(*cut) * len(volumes)} for this network, got {tile_voxels}")
@@ -194,6 +191,21 @@ def through(
             layers, source = net.all_but_last(part, block_by_block)
         answers += each_block(layers, source, heads, inside.moved(core.low // grid - offset))
     return answers
+
+
+def least_tile(net: StarConvexNet, shape: Triple, border: int | Triple) -> int:
+    """Returns the voxels of the smallest tile in which a volume can go through the network; see candidates()."""
+    size = np.array(shape) + -np.array(shape) % np.array(net.spec.divisor)
+    box = _bounds(may_hold(triple(size // np.array(net.spec.grid)), shape, net.spec.grid, border))
+    return least(*_cut(net, triple(size), box)) if box is not None else 1
+
+
+def _cut(net: StarConvexNet, shape: Triple, box: Span) -> tuple[Span, Triple, Triple, tuple[Triple, Triple]]:
+    """Returns what tiles() asks for, of a box on the grid."""
+    grid, divisor = np.array(net.spec.grid), np.array(net.spec.divisor)
+    inside = Span(box.low * grid // divisor * divisor, -(-box.high * grid // divisor) * divisor)
+    before, behind = (triple(-(-np.array(side) // divisor) * divisor) for side in net.reach())
+    return inside, shape, net.spec.divisor, (before, behind)
 
 
 def _bounds(mask: NDArray[np.bool_]) -> Span | None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 from barlowtrack.config import ComputeConfig
 from barlowtrack.data import Detections, FloatArray, IntArray, Recording, VoxelArray
 from barlowtrack.errors import InputError
+from barlowtrack.faults import side_by_side
 from barlowtrack.nn.device import n_workers
 
 BRIGHT_PERCENTILE = 90.0
@@ -151,25 +152,14 @@ def read_crops_ahead(
 ) -> Iterator[VolumeCrops]:
     """Yields the crops of the volumes in their order, a few volumes ahead of whoever takes them.
 
-    How many ahead is bounded by the threads and by the memory budget, never by the number of volumes.
+    How many ahead is bounded by the threads and by the memory budget, never by the number of volumes; see side_by_side.
     """
     workers = n_workers(compute)
     voxels = math.prod(recording.volume_shape)
     per_volume = voxels * (recording.shape[1] * recording.dtype.itemsize + 8) + _GATHER_BYTES * 2
     ahead = int(min(2 * workers, max(1, compute.memory_gb * 2**30 / 2 // per_volume)))
-    with ThreadPoolExecutor(min(workers, ahead)) as pool:
-        waiting: deque[Future[VolumeCrops]] = deque()
-        try:
-            for t in volumes:
-                waiting.append(pool.submit(read_crops, recording, detections, int(t), size_um, grid))
-                if len(waiting) >= ahead:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            _cancel(waiting)
-
-
-def _cancel(waiting: deque[Future[Any]]) -> None:
-    for future in waiting:
-        future.cancel()
+    with (
+        ThreadPoolExecutor(min(workers, ahead)) as pool,
+        closing(side_by_side(pool, lambda t: read_crops(recording, detections, int(t), size_um, grid), volumes, ahead)) as done,
+    ):
+        yield from done

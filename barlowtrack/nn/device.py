@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TypeVar
 
@@ -13,6 +12,7 @@ import torch
 
 from barlowtrack.config import ComputeConfig
 from barlowtrack.errors import ConfigError
+from barlowtrack.faults import nothing, side_by_side
 
 _MOST_WORKERS = 8
 
@@ -37,8 +37,10 @@ def n_workers(compute: ComputeConfig) -> int:
     return compute.workers or min(len(os.sched_getaffinity(0)), _MOST_WORKERS)
 
 
-def in_order(work: Callable[[_Item], _Answer], items: Sequence[_Item], workers: int, in_flight: int) -> Generator[_Answer]:
-    """Yields what work returns of every item, in order, while it is at work on those that follow.
+def in_order(
+    work: Callable[[_Item], _Answer], items: Sequence[_Item], workers: int, in_flight: int, alone: Callable[[], object] = nothing
+) -> Generator[_Answer]:
+    """Yields what work returns of every item, in order, while it is at work on those that follow; see side_by_side.
 
     Args:
         work: Called from several threads; each gets its share of the threads of arithmetic, so that all are busy, also while one waits for
@@ -46,14 +48,12 @@ def in_order(work: Callable[[_Item], _Answer], items: Sequence[_Item], workers: 
         items: Any number.
         workers: Threads.
         in_flight: Items that are in work, or done and not yet taken.
+        alone: Called when memory did not suffice for that, and items are worked on one by one from now on.
     """
     workers, threads = min(workers, in_flight), torch.get_num_threads()
-    ahead: deque[Future[_Answer]] = deque()
     pool = ThreadPoolExecutor(workers, "work", torch.set_num_threads, (max(1, threads // workers),))
     try:
-        for i in range(len(items)):
-            ahead.extend(pool.submit(work, later) for later in items[i + len(ahead) : i + in_flight])
-            yield ahead.popleft().result()
+        yield from side_by_side(pool, work, items, in_flight, alone)
     finally:
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)

@@ -128,9 +128,10 @@ class Encoder(nn.Module):
     def forward(self, crops: Tensor) -> Tensor:
         return functional.normalize(self.represent(crops).float(), dim=1)
 
-    def to_bytes(self) -> bytes:
-        """Returns a safetensors file with weights, spec and epoch; equal encoders give equal bytes."""
-        return pack("encoder", ENCODER_VERSION, self.state_dict(), {"spec": dataclasses.asdict(self.spec), "epoch": self.epoch})
+    def to_bytes(self, origin: Mapping[str, Any] | None = None) -> bytes:
+        """Returns a safetensors file with weights, spec, epoch, and what is said of its origin; equal encoders give equal bytes."""
+        facts = {**(origin or {}), "spec": dataclasses.asdict(self.spec), "epoch": self.epoch}
+        return pack("encoder", ENCODER_VERSION, self.state_dict(), facts)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Encoder:

@@ -37,3 +37,10 @@ def pointing_of(viewer: napari.Viewer) -> Pointing:
     pointing = _POINTING[viewer]()
     assert pointing is not None, "the viewer holds it as long as it lives"
     return pointing
+
+
+def read_again(viewer: napari.Viewer) -> None:
+    """Has a viewer show what the run that is open in it says now."""
+    session_of(viewer)
+    for attached in _ATTACHED[viewer]:
+        attached.read_again()

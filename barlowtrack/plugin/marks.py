@@ -13,6 +13,7 @@ from barlowtrack.data import FloatArray
 from barlowtrack.plugin.picking import Ways
 from barlowtrack.plugin.roles import Role, layers_of, metadata_of
 from barlowtrack.plugin.session import Session
+from barlowtrack.plugin.slicing import slice_now
 from barlowtrack.plugin.solution import Solution
 from barlowtrack.plugin.world import World
 from barlowtrack.showing.colours import colours_of, glow_of, ink_of
@@ -79,6 +80,7 @@ class Marks:
         self._layer: Any = None
         self._marked: tuple[Any, ...] = ()
         self._look: tuple[Any, ...] = ()
+        self._late: tuple[Session, Ways, World, Spot | None] | None = None
 
     def put(self, session: Session, ways: Ways, world: World, spot: Spot | None = None) -> None:
         """Marks who is chosen, where they are in the volume that is shown.
@@ -93,6 +95,10 @@ class Marks:
         """
         solution = session.solution
         assert solution is not None, "a run is open"
+        if self._layer is not None and not self._layer.loaded and self._layer in self._viewer.layers:
+            self._late = (session, ways, world, spot)  # rings of one volume on the image of another would be lies
+            return
+        self._late = None
         # where it was just solved again, who is chosen may be nobody any more, and the volume none, until all have heard of it
         t, there = min(session.t, solution.n_volumes - 1), [neuron for neuron in session.chosen if neuron < solution.n_neurons]
         neurons = tuple(neuron for neuron in there[:MOST] if np.isfinite(ways[neuron].place_um[t]).all())
@@ -110,6 +116,7 @@ class Marks:
 
     def clear(self) -> None:
         """Marks nobody."""
+        self._late = None
         if self._layer is not None and self._layer in self._viewer.layers and self._layer.shown.any():
             self._layer.shown = np.zeros(len(self._layer.data), bool)
         self._marked = self._look = ()
@@ -166,7 +173,14 @@ class Marks:
             if others:
                 layer.size = np.concatenate([size, np.ones(more)])
                 layer.border_color = np.concatenate([rings.colour, np.ones((more, 4))])
-        layer.refresh()
+        slice_now(self._viewer, layer)
+
+    def _came(self, _event: Any = None) -> None:
+        """Draws what was to be marked while the slices of another volume were on their way."""
+        late = self._late
+        if late is not None and self._layer is not None and self._layer.loaded:
+            self._late = None
+            self.put(*late)
 
     def _new(self, session: Session, rings: Rings, data: FloatArray, size: FloatArray) -> Any:
         solution = session.solution
@@ -196,6 +210,7 @@ class Marks:
             blending="translucent_no_depth",
             metadata=metadata_of(Role.MARKS, session.path),
         )
+        layer.events.set_data.connect(self._came)
         if before is not None:
             self._viewer.layers.selection.active = before
         return layer

@@ -15,6 +15,7 @@ from barlowtrack.errors import InputError
 from barlowtrack.plugin.attached import pointing_of, session_of
 from barlowtrack.plugin.layers.opened import kind_of, recording_layers, run_layers, run_of
 from barlowtrack.plugin.parts import is_there
+from barlowtrack.plugin.slicing import slice_once
 
 if TYPE_CHECKING:
     import napari
@@ -45,6 +46,7 @@ def open_run(viewer: napari.Viewer, path: Path | str, settings: RecordingConfig 
     if kind_of(path) is None:
         raise InputError(f"{path}: expected a run folder, or a recording (a folder of TIFFs, a TIFF, an OME-Zarr)")
     session_of(viewer)
+    slice_once(viewer)
     run = run_of(path)
     if run is not None:
         layers = run_layers(run, complain=show_warning)

@@ -9,6 +9,7 @@ from typing import Any
 from barlowtrack.errors import BarlowtrackError
 from barlowtrack.plugin.layers.axes import LayerData
 from barlowtrack.plugin.layers.opened import kind_of, recording_layers, run_layers
+from barlowtrack.plugin.roles import KEY, Role, layers_of
 
 NOTHING: list[Any] = [(None,)]
 """What a reader returns that has read, and has no layer to add."""
@@ -33,7 +34,7 @@ def read(path: str | list[str]) -> list[Any]:
     from napari.utils.notifications import show_error, show_warning
 
     from barlowtrack.config import RecordingConfig
-    from barlowtrack.plugin.attached import session_of
+    from barlowtrack.plugin.attached import read_again, session_of
 
     where, viewer = Path(str(path)).absolute(), current_viewer()
     try:
@@ -46,9 +47,20 @@ def read(path: str | list[str]) -> list[Any]:
             raise
         show_error(str(error))
         return NOTHING
-    if viewer is not None:
-        session_of(viewer)  # looks after our layers, from now on
-    return layers
+    if viewer is None:
+        return layers
+    session = session_of(viewer)  # looks after our layers, from now on
+    if session.path != where:
+        return layers
+    read_again(viewer)
+    return [layer for layer in layers if not _is_there(viewer, layer, where)] or NOTHING
+
+
+def _is_there(viewer: Any, layer: LayerData, run: Path) -> bool:
+    """Says whether a viewer has a layer of a run already, whatever it is called and however it looks."""
+    data, keywords, _ = layer
+    alike = layers_of(viewer.layers, Role(keywords["metadata"][KEY]["role"]), run)
+    return any(getattr(one.data, "channel", None) == getattr(data, "channel", None) for one in alike)
 
 
 def moving_worm() -> list[LayerData]:

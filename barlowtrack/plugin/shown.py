@@ -22,6 +22,7 @@ from barlowtrack.plugin.layers.opened import run_layers
 from barlowtrack.plugin.layers.tracks import REACH, tracks_around
 from barlowtrack.plugin.roles import KEY, Role
 from barlowtrack.plugin.session import Session
+from barlowtrack.plugin.slicing import slice_now
 from barlowtrack.plugin.solution import Solution
 
 if TYPE_CHECKING:
@@ -76,12 +77,12 @@ class ShownLayers:
                 viewer.add_layer(Layer.create(data, keywords, kind))
 
     def follow(self, event: Any = None) -> None:
-        """Shows points and tracks of the volume that is looked at, as soon as its images are there."""
+        """Shows points and tracks of the volume that is looked at, as soon as its images are there, in the same picture."""
         layers = self._layers()
         if any(_said(layer)["role"] in _READ and layer.visible and not layer.loaded for layer in layers):
             return  # comes again when they are
         for layer in layers:
-            if layer.visible and "dots" in _said(layer):
+            if layer.visible and layer.loaded and "dots" in _said(layer):
                 self._put_dots(layer)
             elif layer.visible and _said(layer)["role"] == Role.TRACKS:
                 self._put_tracks(layer)
@@ -101,6 +102,18 @@ class ShownLayers:
                 self._unnamed.discard(layer)
                 layer.refresh_text()  # in 3-D, where none was drawn, it may have fallen behind the points
                 layer.text.visible = True
+
+    def read_again(self) -> None:
+        """Shows what the run that is open says now, and reads its volumes anew."""
+        run = self._session.path
+        if run is None or self._opening is not None:
+            return
+        self._opening = run
+        in_background(lambda: Solution.read(run), self._opened, lambda error: self._failed(run, error))
+        for layer in self._layers(run):
+            if isinstance(layer.data, (ChannelArray, NeuronArray)):
+                layer.data.volumes.forget()
+                layer.refresh()
 
     def _layers(self, run: Path | None = None) -> list[Any]:
         viewer = self._of()
@@ -133,8 +146,8 @@ class ShownLayers:
         if not said:
             return
         layer.events.visible.connect(self.follow)
-        if said["role"] in _READ:
-            layer.events.set_data.connect(self.follow)  # it has its volume: where napari reads beside the window, later than asked for
+        if said["role"] in _READ or "dots" in said:
+            layer.events.set_data.connect(self.follow)  # it has its slice: where napari slices beside the window, later than asked for
         if "contrast_range" in said:
             layer.contrast_limits_range = said["contrast_range"]
         if said["role"] == Role.LABELS:
@@ -196,7 +209,9 @@ class ShownLayers:
                     layer.shown = now.shown
                 if _said(layer)["role"] == Role.NEURONS and not np.array_equal(layer.face_color[:, :3], now.colour.astype(np.float32)):
                     layer.face_color = now.colour
-            layer.refresh()
+            viewer = self._of()
+            if viewer is not None:
+                slice_now(viewer, layer)
 
     def _put_tracks(self, layer: Any) -> None:
         solution = self._session.solution

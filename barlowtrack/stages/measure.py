@@ -14,6 +14,7 @@ from barlowtrack.config import ComputeConfig, MeasureConfig
 from barlowtrack.data import Detections, Identities, Labels, Light, MeasuredVolume, Places, Progress, Recording, silent
 from barlowtrack.detect.reading import Reader
 from barlowtrack.errors import InputError
+from barlowtrack.faults import side_by_side
 
 
 def measure(
@@ -54,10 +55,9 @@ def measure(
     """
     _check(recording, labels, detections, identities)
     read = partial(_read, recording, labels, detections, Reader(recording, detections, identities, config))
-    with (
-        ThreadPoolExecutor(_workers(recording, compute)) as pool,
-        closing(pool.map(read, range(start, recording.n_volumes if stop is None else stop))) as done,  # type: ignore[type-var]
-    ):
+    workers = _workers(recording, compute)
+    volumes = range(start, recording.n_volumes if stop is None else stop)
+    with ThreadPoolExecutor(workers) as pool, closing(side_by_side(pool, read, volumes, 2 * workers)) as done:
         for found in done:
             yield found
             progress(found.t + 1, recording.n_volumes)
@@ -76,7 +76,7 @@ def _check(recording: Recording, labels: Labels, detections: Detections, identit
 
 def _workers(recording: Recording, compute: ComputeConfig) -> int:
     """Returns how many volumes are worked on side by side: as many as there are threads, and as fit the memory."""
-    wanted = compute.workers or min(os.cpu_count() or 1, 8)
+    wanted = compute.workers or min(len(os.sched_getaffinity(0)), 8)
     per_volume = 2 * np.prod(recording.shape[1:]) * recording.dtype.itemsize + np.prod(recording.volume_shape) * 8
     return max(1, min(wanted, int(compute.memory_gb * 1e9 / per_volume)))
 

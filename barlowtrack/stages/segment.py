@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from barlowtrack.detect.planes import PlanesFinder
 from barlowtrack.detect.starconvex import StarConvexFinder, bytes_a_voxel, scale_of
 from barlowtrack.detect.volume import mend_planes
 from barlowtrack.errors import InputError
+from barlowtrack.faults import is_out_of_memory
 from barlowtrack.nn.batches import LEAST_TILE, volumes_at_once
 from barlowtrack.nn.candidates import TILE_VOXELS
 from barlowtrack.nn.device import in_order, n_workers, pick_device
@@ -90,11 +92,19 @@ def segment(
     ends = [*range(start - start % plan.batch + plan.batch, n, plan.batch), n]
     batches = [range(first, end) for first, end in zip([start, *ends], ends, strict=False) if first < end]
 
+    if isinstance(find, StarConvexFinder):
+        find = replace(find, alone=plan.in_flight == 1)
+
+    def alone() -> None:
+        nonlocal find
+        if isinstance(find, StarConvexFinder):
+            find = replace(find, alone=True)
+
     def work(batch: range) -> tuple[list[Segmentation], InputError | None]:
         loaded, error = _load(batch, recording)
         return _segment_loaded(loaded, recording, find, config, box), error
 
-    with closing(in_order(work, batches, plan.workers, plan.in_flight)) as done:
+    with closing(in_order(work, batches, plan.workers, plan.in_flight, alone)) as done:
         for batch, error in done:
             for found in batch:
                 log.debug("volume %d: %d nuclei", found.t, len(found.detections))
@@ -155,6 +165,8 @@ def _load(batch: range, recording: Recording) -> tuple[list[_Loaded], InputError
             volume = recording.read(t)
             loaded.append(_Loaded(t, volume, _reference(volume, t, recording)))
     except InputError as error:
+        if is_out_of_memory(error):  # it may fit where others are done
+            raise
         return loaded, error
     return loaded, None
 

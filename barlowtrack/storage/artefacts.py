@@ -21,6 +21,7 @@ from barlowtrack.data import (
     Labels,
     Light,
     Places,
+    Preparation,
     Swaps,
     Traces,
     Tracks,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from barlowtrack.nn.encoder import Encoder
 
 ARTEFACTS = {
+    "preparation": "preparation.safetensors",
     "detections": "detections.parquet",
     "volumes": "volumes.parquet",
     "labels": "labels.zarr",
@@ -95,6 +97,12 @@ class _CropFiles:
     def read(self, index: int) -> CropBatch:
         array = self.group[self.names[index]]
         return CropBatch(int(array.attrs["t"]), np.asarray(array.attrs["row"], np.int64), np.asarray(array[:]))
+
+
+def _read_preparation(path: Path) -> Preparation:
+    from barlowtrack.storage.preparation import from_bytes
+
+    return from_bytes(path.read_bytes())
 
 
 def _read_detections(path: Path) -> Detections:
@@ -225,6 +233,7 @@ def _read_report(path: Path) -> str:
 
 
 _READERS: dict[str, Callable[[Path], Any]] = {
+    "preparation": _read_preparation,
     "detections": _read_detections,
     "volumes": _read_volumes,
     "labels": _read_labels,

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Writes under a temporary name beside the path, flushes to the disk, renames."""
+    """Writes under a temporary name beside the path, flushes to the disk, renames.
+
+    Raises:
+        OSError: names the path; what was written until then makes room.
+    """
     temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     temporary.replace(path)
 
 
@@ -52,6 +63,15 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Lets two files or folders of one disk change names in one step; False where the system or the disk cannot, and nothing was done."""
+    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)  # of Linux
+    return renameat2 is not None and renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0
 
 
 def link_tree(source: Path, target: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import fcntl
 import io
 import logging
 import os
@@ -23,6 +22,7 @@ from barlowtrack.data import Correction, Corrections, Witnesses
 from barlowtrack.data.corrections import FIRST_LINE, cleaned
 from barlowtrack.errors import InputError
 from barlowtrack.storage.atomic import write_bytes
+from barlowtrack.storage.locks import taking_turns
 
 log = logging.getLogger(__name__)
 
@@ -90,8 +90,7 @@ def append_corrections(
         InputError: the table cannot be read, or does not have our columns in our order.
     """
     path = folder / NAME
-    with path.open("a+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # freed by the system however this ends
+    with path.open("a+b") as file, taking_turns(file, path):  # freed by the system however this ends
         file.seek(0)
         content = file.read()
         whole, torn = _without_torn(content, path)

@@ -8,17 +8,13 @@ RECORDING.barlowtrack/
     partial/STAGE/       a stage at work, or killed at work
     partial/STAGE.0-400/ a piece of it: volumes 0 to 399, made by a job of their own
     corrections.csv      what people said against it; only ever appended to
-    events.jsonl         one line a stage's start and end, with seconds and memory
+    events.jsonl         what happened to the stages, a line each, with seconds and memory
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
-import os
-import socket
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -26,11 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from barlowtrack.data import StageCost
-from barlowtrack.errors import InUseError, StorageError
+from barlowtrack.errors import StorageError
+from barlowtrack.io.location import location_from, seen_from
 from barlowtrack.storage.artefacts import ARTEFACTS
 from barlowtrack.storage.atomic import remove, sync_tree, tree_digest, tree_size, write_bytes
 from barlowtrack.storage.atomic import replace as move
 from barlowtrack.storage.corrections import FILES as CORRECTION_FILES
+from barlowtrack.storage.journal import Journal
+from barlowtrack.storage.locks import holder, locked, taking_turns
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +138,7 @@ class RunFolder:
         """Says whether there is nothing, or what a run leaves that was killed before its run.json, or whose run.json was removed."""
         ours = {"lock", "keys", "partial", "events.jsonl", "settings.toml", *CORRECTION_FILES, *ARTEFACTS.values()}
         found = {child.name for child in self.path.iterdir()}
-        left = {name for name in found if name.removeprefix(".").removesuffix(".tmp") in ours | {"run.json"}}
+        left = {name for name in found if name.removeprefix(".").removesuffix(".tmp") in ours | {"run.json"} or name.startswith("lock.")}
         return not found or ("lock" in found and found == left)
 
     @contextmanager
@@ -149,7 +148,7 @@ class RunFolder:
         Raises:
             StorageError: another process is at work here.
         """
-        with self._locked(self.path / "lock", fcntl.LOCK_EX, f"{self.path}: in use by {{holder}}; wait for it, or give another --out"):
+        with locked(self.path / "lock", f"{self.path}: in use by {{holder}}; wait for it, or give another --out"):
             self._recover()
             yield
 
@@ -160,21 +159,7 @@ class RunFolder:
         Raises:
             StorageError: somebody has it alone.
         """
-        with self._locked(self.path / "lock", fcntl.LOCK_SH, f"{self.path}: in use by {{holder}}; wait for it"):
-            yield
-
-    @contextmanager
-    def _locked(self, path: Path, how: int, refusal: str) -> Iterator[None]:
-        with path.open("a+", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, how | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                holder = file.read().strip() or "another process"
-                raise InUseError(refusal.format(holder=holder)) from None
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}" if how == fcntl.LOCK_EX else "jobs that make pieces")
-            file.flush()
+        with locked(self.path / "lock", f"{self.path}: in use by {{holder}}; wait for it", alone=False):
             yield
 
     def about(self) -> dict[str, Any]:
@@ -202,12 +187,17 @@ class RunFolder:
 
     def relative(self, recording: Path) -> str:
         """Returns the path of a recording as seen from here."""
-        place = Path(os.path.abspath(recording))  # a link keeps its own name, which is that of the recording
-        return os.path.relpath(place.parent.resolve() / place.name, self.path.resolve())
+        return seen_from(self.path, recording)
 
-    def describe(self, recording: Path, card: Mapping[str, Any], settings: str) -> None:
-        """Writes down which recording this folder belongs to, and the settings in force."""
-        about = {"format": FORMAT, "recording": self.relative(recording), "card": dict(card)}
+    @property
+    def location(self) -> Path:
+        """Where the recording lies that this folder belongs to, or did when it was last seen."""
+        return location_from(self.path, self.about()["recording"])
+
+    def describe(self, recording: Path | None, card: Mapping[str, Any], settings: str) -> None:
+        """Writes down which recording this folder belongs to, and the settings in force; None: one that is not at hand, and stays."""
+        place = self.about()["recording"] if recording is None else self.relative(recording)
+        about = {"format": FORMAT, "recording": place, "card": dict(card)}
         write_bytes(self.path / "settings.toml", settings.encode())  # first: a run folder without its settings would go on with others
         write_bytes(self.path / "run.json", (json.dumps(about, indent=1, sort_keys=True) + "\n").encode())
 
@@ -265,7 +255,7 @@ class RunFolder:
         path = self._piece(stage, volumes)
         path.mkdir(parents=True, exist_ok=True)
         name = f"volumes {volumes.start}:{volumes.stop} of {stage}"
-        with self._locked(path / "lock", fcntl.LOCK_EX, f"{self.path}: {name} are made by {{holder}} already; wait for it"):
+        with locked(path / "lock", f"{self.path}: {name} are made by {{holder}} already; wait for it"):
             key_file = path / "key"
             if not key_file.is_file() or key_file.read_bytes() != key.encode():
                 self.empty(path, key)
@@ -274,7 +264,7 @@ class RunFolder:
     def empty(self, piece: Path, key: str) -> None:
         """Removes what is in the folder of a piece, and keys it anew; it stays locked by whoever has it."""
         for child in piece.iterdir():
-            if child.name != "lock":
+            if not child.name.startswith("lock"):
                 remove(child)
         write_bytes(piece / "key", key.encode())
 
@@ -283,8 +273,7 @@ class RunFolder:
         """Lets one process after the other look whether the folder is new, and describe it; they wait for each other, shortly."""
         path = self.path / "partial" / ".begin"  # a file, for locks of folders do not reach other machines
         path.parent.mkdir(exist_ok=True)
-        with path.open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with path.open("a") as file, taking_turns(file, path):
             yield
 
     def pieces(self, stage: str, key: str) -> list[Piece]:
@@ -323,38 +312,20 @@ class RunFolder:
         write_bytes(partial / "complete.json", record.to_bytes())
         self._arrive(partial, record)
 
-    def event(self, stage: str, what: str, **values: float | str) -> None:
-        """Adds a line to events.jsonl; in one piece, for several jobs may do so."""
-        line = {"time": round(time.time(), 3), "stage": stage, "event": what, **values}
-        with (self.path / "events.jsonl").open("ab", buffering=0) as file:
-            file.write((json.dumps(line) + "\n").encode())
+    @property
+    def journal(self) -> Journal:
+        """What happened to its stages."""
+        return Journal(self.path)
 
     def costs(self) -> dict[str, StageCost]:
-        """Returns by stage what events.jsonl says of the last time it ran to its end; lines that cannot be read say nothing.
+        """Returns what each stage cost the last time it came to its end; see Journal.costs."""
+        keys = {path.stem: found.key for path in (self.path / "keys").glob("*.json") if (found := self.record(path.stem)) is not None}
+        return self.journal.costs(keys)
 
-        What pieces of it cost, which jobs of their own made, counts with it.
-        """
-        found: dict[str, StageCost] = {}
-        pieces: dict[tuple[str, str], tuple[float, float]] = {}
-        try:
-            lines = (self.path / "events.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
-        except OSError:
-            return found
-        for line in lines:
-            try:
-                said = json.loads(line)
-                if said["event"] not in ("finish", "piece"):
-                    continue
-                which = (str(said["stage"]), str(said.get("key", "")))
-                seconds, peak_mb = pieces.pop(which, (0.0, 0.0))
-                seconds, peak_mb = seconds + float(said["seconds"]), max(peak_mb, float(said["peak_mb"]))
-                if said["event"] == "finish":
-                    found[which[0]] = StageCost(which[0], seconds, peak_mb)
-                else:
-                    pieces[which] = (seconds, peak_mb)
-            except (*_NOT_JSON, KeyError):  # a machine that crashed leaves half a line
-                continue
-        return found
+    @property
+    def worker(self) -> str | None:
+        """Who is at work here; None where nobody is."""
+        return holder(self.path / "lock")
 
     def _arrive(self, partial: Path, record: StageRecord) -> None:
         keys = self.path / "keys"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from barlowtrack.data import AmendedVolume, CropBatch, Traced, Tracked
+from barlowtrack.data import AmendedVolume, CropBatch, Preparation, Shifts, Traced, Tracked
 from barlowtrack.errors import InputError, StorageError
 from barlowtrack.storage.atomic import sync_tree, write_bytes
 from barlowtrack.storage.parts import Parts
@@ -70,11 +70,52 @@ def open_piece(stage: str, partial: Path, inputs: Mapping[str, Any], config: Con
     return kind(partial, inputs, config, volumes)
 
 
+class _Preparation(Parts):
+    """A part is what was measured in one volume; the last one is the preparation, and none where nothing is asked for."""
+
+    makes = ("preparation",)
+
+    def __init__(self, partial: Path, inputs: Mapping[str, Any], config: Config) -> None:
+        super().__init__(partial, inputs, config)
+        self.volumes = partial / "volumes"
+        self.volumes.mkdir(exist_ok=True)
+        self.expect([shifts.t for shifts in self._read()] == list(range(self.done)))
+
+    def resume(self) -> dict[str, Any]:
+        return {"checkpoint": self._read()}
+
+    def add(self, part: Shifts | Preparation) -> None:
+        from barlowtrack.storage.preparation import shifts_to_bytes, to_bytes
+
+        if isinstance(part, Preparation):
+            write_bytes(self.path("preparation"), to_bytes(part))
+            return
+        write_bytes(self.volumes / f"{part.t:08}.safetensors", shifts_to_bytes(part))
+        self.count()
+
+    def finish(self) -> dict[str, int]:
+        if not self.path("preparation").exists():
+            self.add(Preparation())
+        return super().finish()
+
+    def _read(self) -> list[Shifts]:
+        from safetensors import SafetensorError
+
+        from barlowtrack.storage.preparation import shifts_from_bytes
+
+        try:
+            return [shifts_from_bytes((self.volumes / f"{t:08}.safetensors").read_bytes()) for t in range(self.done)]
+        except (SafetensorError, OSError) as error:
+            raise StorageError(f"{self.volumes}: {error}") from None
+
+
 class _CropBatches(Parts):
     makes = ("crops",)
 
     def __init__(self, partial: Path, inputs: Mapping[str, Any], config: Config) -> None:
         import zarr
+
+        from barlowtrack.io.disk_store import DiskStore
 
         super().__init__(partial, inputs, config)
         path = self.path("crops")
@@ -82,7 +123,7 @@ class _CropBatches(Parts):
             shutil.rmtree(path, ignore_errors=True)
         for half_made in path.rglob("*.partial"):  # what zarr leaves when it is killed in the middle of a file
             half_made.unlink()
-        self.group: Any = zarr.open_group(path, mode="a", zarr_format=3)
+        self.group: Any = zarr.open_group(DiskStore(path), mode="a", zarr_format=3)
         if not self.done:
             self.group.update_attributes({"window": list(config.crop.grid), "size_um": list(config.crop.size_um)})
 
@@ -240,6 +281,7 @@ class _Report(Parts):
 
 
 _SINKS: dict[str, type[Parts]] = {
+    "prepare": _Preparation,
     "segment": Segmentations,
     "crop": _CropBatches,
     "train": _TrainStates,

@@ -19,10 +19,13 @@ from scipy.spatial import cKDTree
 
 from barlowtrack.data import FloatArray, IntArray, Labels, Recording, Truth, VoxelArray
 from barlowtrack.synthetic.config import PRESETS, SyntheticConfig, preset
+from barlowtrack.synthetic.faults import Faults, FaultsConfig, faults_config
 from barlowtrack.synthetic.render import Accidents, Appearance, draw_labels, peak_light, render
-from barlowtrack.synthetic.worm import Worm
+from barlowtrack.synthetic.worm import Pose, Worm
 
-__all__ = ["PRESETS", "SyntheticConfig", "SyntheticRecording", "measure_motion", "preset", "simulate"]
+__all__ = [
+    "PRESETS", "Faults", "FaultsConfig", "SyntheticConfig", "SyntheticRecording", "faults_config", "measure_motion", "preset", "simulate",
+]  # fmt: skip
 
 VERSION = 1  # of the simulator: another one makes other voxels of the same seed
 
@@ -34,9 +37,10 @@ class _Film:
     worm: Worm
     look: Appearance
     seed: int
+    faults: Faults | None
 
     def read(self, t: int) -> VoxelArray:
-        volume = np.rint(render(self.worm, self.look, self.seed, t))
+        volume = np.rint(render(self.worm, self.look, self.seed, t, self.faults))
         return np.clip(volume, 0, 65535).astype(np.uint16)
 
 
@@ -45,11 +49,18 @@ class _TrueLabels:
     worm: Worm
     look: Appearance
     seed: int
+    faults: Faults | None
 
     def read(self, t: int) -> VoxelArray:
         if Accidents.of(self.worm.config, self.seed, t).dropped:
             return np.zeros(self.worm.config.volume_shape, np.int32)
-        return draw_labels(self.worm, self.look, self.worm.pose(t))
+        labels = draw_labels(self.worm, self.look, _pose(self.worm, self.faults, t))
+        return labels if self.faults is None else self.faults.bent_labels(labels, t)
+
+
+def _pose(worm: Worm, faults: Faults | None, t: int) -> Pose:
+    pose = worm.pose(t)
+    return pose if faults is None else faults.drifted(pose, t, worm.config.voxel_size_um)
 
 
 @dataclass(frozen=True)
@@ -59,6 +70,7 @@ class SyntheticRecording:
     Attributes:
         config: What was asked for.
         seed: Of everything random.
+        faults: Of the microscope, beside noise; None where it has none.
         recording: Two channels, red (reference) and green (signal), uint16; volumes are rendered when read, from any thread.
         labels: The bodies of the nuclei, rendered when read; label = neuron + 1; where bodies meet, the relatively nearer one.
     """
@@ -69,16 +81,20 @@ class SyntheticRecording:
     labels: Labels
     _worm: Worm
     _look: Appearance
+    faults: Faults | None = None
 
     @cached_property
     def truth(self) -> Truth:
-        """Position, identity and activity of every neuron in every volume that shows it: not dropped, its centre in the field."""
+        """Position, identity and activity of every neuron in every volume that shows it: not dropped, its centre in the field.
+
+        Positions are those at which the red camera shows the nuclei: where planes jump or the field drifts, nuclei do so too.
+        """
         when, who, where, activity = [], [], [], []
         for t in range(self.config.n_volumes):
             neuron = self._shown(t)
             when.append(np.full(len(neuron), t, np.int64))
             who.append(neuron)
-            where.append(self._worm.pose(t).position_um[neuron])
+            where.append(self._where(t)[neuron])
             activity.append(self._worm.activity(t)[neuron])
         return Truth(np.concatenate(when), np.concatenate(who), np.concatenate(where), np.concatenate(activity))
 
@@ -107,14 +123,23 @@ class SyntheticRecording:
     def _shown(self, t: int) -> IntArray:
         if self.is_dropped(t):
             return np.zeros(0, np.int64)
-        place = self._worm.pose(t).position_um[: self.config.n_neurons] / self.config.voxel_size_um
+        place = self._where(t) / self.config.voxel_size_um
         return np.flatnonzero(np.all((place >= -0.5) & (place <= np.array(self.config.volume_shape) - 0.5), axis=1))
 
+    def _where(self, t: int) -> FloatArray:
+        position_um = _pose(self._worm, self.faults, t).position_um[: self.config.n_neurons]
+        return position_um if self.faults is None else self.faults.recorded_um(position_um, t, self.config.voxel_size_um)
 
-def simulate(config: SyntheticConfig, *, seed: int) -> SyntheticRecording:
+
+def simulate(config: SyntheticConfig, *, seed: int, faults: FaultsConfig | None = None) -> SyntheticRecording:
     """Makes a synthetic recording; nothing is rendered before it is read.
 
     Volume t depends on the settings (other than n_volumes), the seed and t alone: a longer recording begins with the shorter one.
+
+    Args:
+        config: The worm and its microscope.
+        seed: Of everything random.
+        faults: Of the microscope, beside noise; the worm is the same with and without.
 
     Raises:
         InputError: more nuclei than fit into the volume.
@@ -122,10 +147,11 @@ def simulate(config: SyntheticConfig, *, seed: int) -> SyntheticRecording:
     worm = Worm.grow(config, seed)
     look = Appearance.draw(worm, seed)
     _ = worm.phase_step, worm.neighbour_um  # computed here once, not by several threads at once
-    content = f"{VERSION} {seed} {config.model_dump_json()}"
+    wrong = None if faults is None else Faults(faults, seed, config.volume_shape)
+    content = f"{VERSION} {seed} {config.model_dump_json()}" + ("" if faults is None else f" {faults.model_dump_json()}")
     recording = Recording(
         name=f"synthetic-{seed}",
-        source=_Film(worm, look, seed),
+        source=_Film(worm, look, seed, wrong),
         shape=(config.n_volumes, 2, *config.volume_shape),
         dtype=np.dtype(np.uint16),
         voxel_size_um=config.voxel_size_um,
@@ -135,8 +161,8 @@ def simulate(config: SyntheticConfig, *, seed: int) -> SyntheticRecording:
         signal=1,
         fingerprint=hashlib.sha256(content.encode()).hexdigest(),
     )
-    labels = Labels(_TrueLabels(worm, look, seed), (config.n_volumes, *config.volume_shape))
-    return SyntheticRecording(config, seed, recording, labels, worm, look)
+    labels = Labels(_TrueLabels(worm, look, seed, wrong), (config.n_volumes, *config.volume_shape))
+    return SyntheticRecording(config, seed, recording, labels, worm, look, wrong)
 
 
 def measure_motion(truth: Truth) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 
 from barlowtrack.data import FloatArray, IntArray
 from barlowtrack.synthetic.config import SyntheticConfig
+from barlowtrack.synthetic.faults import Faults
 from barlowtrack.synthetic.worm import Pose, Worm, stream
 
 GLOW_STEP = 6  # the body's glow is smooth: it is computed on every sixth voxel
@@ -82,13 +83,22 @@ def peak_light(worm: Worm, look: Appearance, pose: Pose, accidents: Accidents, t
     return light
 
 
-def render(worm: Worm, look: Appearance, seed: int, t: int) -> FloatArray:
+def render(worm: Worm, look: Appearance, seed: int, t: int, faults: Faults | None = None) -> FloatArray:
     """Renders volume t.
+
+    Args:
+        worm: Where everything is.
+        look: How it shines.
+        seed: Of everything random.
+        t: Volume.
+        faults: Of the microscope.
 
     Returns:
         (2, Z, Y, X) float32 camera units: red, green; with noise, neither rounded nor clipped.
     """
     config, pose = worm.config, worm.pose(t)
+    if faults is not None:
+        pose = faults.drifted(pose, t, config.voxel_size_um)
     accidents = Accidents.of(config, seed, t)
     light = np.zeros((2, *config.volume_shape), np.float32)
     if not accidents.dropped:
@@ -99,8 +109,11 @@ def render(worm: Worm, look: Appearance, seed: int, t: int) -> FloatArray:
         for i, box, rho_squared, pattern, softness in _bodies(worm, look, pose, blur):
             nucleus = pattern / (1 + np.exp((np.sqrt(rho_squared) - 1) / softness))  # (Z, Y, X)
             light[(slice(None), *box)] += peak[:, i, None, None, None] * nucleus
+        if faults is not None:
+            light = faults.bent(light, t)
         light[:, accidents.dark_planes] = 0.0
-    return expose(light, config, stream(seed, 3, t))
+    units = expose(light, config, stream(seed, 3, t))
+    return units if faults is None else faults.exposed(units)
 
 
 def expose(light: FloatArray, config: SyntheticConfig, rng: np.random.Generator) -> FloatArray:

@@ -2,18 +2,17 @@
 
 import json
 import shutil
-import subprocess
-import sys
 import tomllib
 
 import pytest
 
 from barlowtrack.pipeline import STAGES
+from tests import nursery
 from tests.conftest import FAST
 
 
 def call(*arguments, cwd=None):
-    done = subprocess.run([sys.executable, "-m", "barlowtrack", *map(str, arguments)], capture_output=True, text=True, cwd=cwd)
+    done = nursery.typed(*arguments, cwd=cwd)
     return done.returncode, done.stdout, done.stderr
 
 

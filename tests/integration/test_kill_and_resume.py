@@ -2,32 +2,15 @@
 
 import hashlib
 import json
-import os
-import random
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
-import pytest
-
 from barlowtrack.stages.report.costs import without_costs
+from barlowtrack.storage import RunFolder
+from tests import nursery
 from tests.conftest import FAST
 
 ARGUMENTS = [text for override in FAST for text in ("--set", override)]
-KILLS = 9
-
-
-def start(recording: Path, out: Path) -> subprocess.Popen:
-    command = [sys.executable, "-m", "barlowtrack", "run", str(recording), "--out", str(out), "--quiet", *ARGUMENTS]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
-
-
-def finish(recording: Path, out: Path) -> None:
-    process = start(recording, out)
-    _, said = process.communicate(timeout=300)
-    assert process.returncode == 0, said.decode()
 
 
 def fingerprints(folder: Path) -> dict[str, str]:
@@ -49,35 +32,47 @@ def _lasting(path: Path) -> bytes:
     return path.read_bytes()
 
 
-@pytest.mark.slow
-def test_a_killed_run_goes_on_to_the_same_bytes(tiny_worm, tmp_path):
-    recording = tiny_worm / "recording"
-    undisturbed, disturbed = tmp_path / "a" / "run.barlowtrack", tmp_path / "b" / "run.barlowtrack"
-    undisturbed.parent.mkdir()
-    disturbed.parent.mkdir()
-    began = time.monotonic()
-    finish(recording, undisturbed)
-    length = time.monotonic() - began
-
-    chance, killed = random.Random(7), 0
-    while killed < KILLS:
-        process = start(recording, disturbed)
-        time.sleep(chance.uniform(0.2, 1.0) * length * 0.8)
-        if process.poll() is not None:
-            process.communicate()
-            _spoil(disturbed, chance)  # it came through: take a stage away, so that there is something to kill again
-            continue
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        killed += 1
-    finish(recording, disturbed)
-    assert fingerprints(disturbed) == fingerprints(undisturbed)
+def how_far(folder: Path) -> list[str]:
+    """What a run has done for good: its finished stages, and the parts of the one at work."""
+    done = [path.name for path in folder.glob("keys/*.json")]
+    return sorted(done + [f"{path.parent.name} {path.read_text()}" for path in folder.glob("partial/*/done")])
 
 
-def _spoil(folder: Path, chance: random.Random) -> None:
-    keys = sorted((folder / "keys").glob("*.json"))
-    for key in keys[chance.randrange(len(keys)) :]:
-        key.unlink()
+def same_as(run, folder: Path) -> set[str]:
+    """Which files differ from those of an undisturbed run, but for the way to the recording."""
+    ours, theirs = fingerprints(run.path), fingerprints(folder)
+    return {name for name in ours | theirs if ours.get(name) != theirs.get(name)} - {"run.json"}
+
+
+def test_a_run_killed_at_one_write_after_the_other_goes_on_to_the_same_bytes(tiny_worm, tiny_run, tmp_path):
+    """SIGKILL just before a file is opened, renamed, linked or removed, all through the run; no two kills at the same place."""
+    out = tmp_path / "run.barlowtrack"
+    arguments = ["run", tiny_worm / "recording", "--out", out, "--no-check", "--quiet", *ARGUMENTS]
+    number, kills, stages, before = 3, 0, set(), []
+    while nursery.end_of(nursery.killed_before_write, number, out, *arguments) == -signal.SIGKILL:
+        kills += 1
+        after = how_far(out)
+        stages |= {path.name for path in (out / "partial").glob("[a-z]*")}
+        number = 2 * number + 1 if after == before else 17 + 13 * (kills % 4)
+        before = after
+    assert kills > 10
+    assert len(stages) > 4
+    assert same_as(tiny_run, out) == set()
+    costs = RunFolder(out).costs()
+    assert max(cost.parts for cost in costs.values()) > 3
+    assert all(cost.seconds > 0 for cost in costs.values())
+
+
+def test_a_run_killed_in_the_middle_of_its_files_goes_on_to_the_same_bytes(tiny_worm, tiny_run, tmp_path):
+    """The system kills what writes beyond a limit, once the file has just so many bytes: tables, chunks, weights, and the events."""
+    out = tmp_path / "run.barlowtrack"
+    arguments = ["run", tiny_worm / "recording", "--out", out, "--no-check", "--quiet", *ARGUMENTS]
+    most_bytes, kills = 50, 0
+    while nursery.end_of(nursery.killed_in_a_file, most_bytes, *arguments) == -signal.SIGXFSZ:
+        kills, most_bytes = kills + 1, 3 * most_bytes
+    assert kills > 6
+    assert same_as(tiny_run, out) == set()
+    assert set(RunFolder(out).costs()) == set(RunFolder(tiny_run.path).costs())
 
 
 def test_two_runs_with_one_seed_give_the_same_bytes(tiny_run, tiny_worm, tmp_path):

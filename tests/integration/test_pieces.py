@@ -11,18 +11,13 @@ import pytest
 import barlowtrack as bt
 from barlowtrack.errors import InputError, StorageError
 from tests.conftest import FAST
-from tests.integration.test_kill_and_resume import ARGUMENTS, fingerprints
+from tests.integration.test_kill_and_resume import ARGUMENTS, same_as
 
 BEFORE = {"segment": None, "embed": "train", "measure": "identify"}
 
 
 def job(recording, out, *more):
     return bt.prepare(recording, out=out, overrides=[*FAST, *more])
-
-
-def same_as(run, folder):
-    ours, theirs = fingerprints(run.path), fingerprints(folder)
-    return {name for name in ours | theirs if ours.get(name) != theirs.get(name)} - {"run.json"}  # another way to the recording
 
 
 def test_pieces_in_any_order_give_the_bytes_of_one_run(tiny_worm, tiny_run, tmp_path):
@@ -36,11 +31,14 @@ def test_pieces_in_any_order_give_the_bytes_of_one_run(tiny_worm, tiny_run, tmp_
     made.run()
     assert same_as(tiny_run, made.folder) == set()
     events = [json.loads(line) for line in (made.folder / "events.jsonl").read_text().splitlines()]
-    assert [event["event"] for event in events if event["stage"] == "segment"] == ["piece"] * 3 + ["start", "finish"]
-    seconds = [event["seconds"] for event in events if event["stage"] == "segment" and "seconds" in event]
+    said = [event for event in events if event["stage"] == "segment" and event["event"] != "progress"]
+    assert [event["event"] for event in said] == ["start", "piece"] * 3 + ["start", "finish"]
+    assert [event["volumes"] for event in said if event["event"] == "piece"] == [[5, 8], [1, 4], [2, 5]]
     from barlowtrack.storage import RunFolder
 
-    assert RunFolder(made.folder).costs()["segment"].seconds == pytest.approx(sum(seconds))
+    cost = RunFolder(made.folder).costs()["segment"]
+    assert cost.seconds == pytest.approx(sum(event["seconds"] for event in said if event["event"] != "start"))
+    assert (cost.parts, cost.peak_mb) == (4, max(event["peak_mb"] for event in said if event["event"] != "start"))
 
 
 def test_volumes_of_pieces_are_not_made_again(tiny_worm, tmp_path, monkeypatch):

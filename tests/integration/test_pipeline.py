@@ -9,7 +9,7 @@ import zarr
 
 import barlowtrack as bt
 from barlowtrack.data import UNKNOWN
-from barlowtrack.errors import ConfigError, StorageError
+from barlowtrack.errors import ConfigError, InputError, StorageError
 from barlowtrack.evaluate import evaluate
 from barlowtrack.io.columns import TABLES
 from barlowtrack.io.tables import read_truth
@@ -84,7 +84,8 @@ def test_a_second_run_has_nothing_to_do(copied_run):
 
 
 STALE = {
-    "segment.min_quality=20": [name for name in NAMES if name != "amend"],  # nobody edited anything
+    "prepare.mirror=y": [name for name in NAMES if name != "amend"],  # nobody edited anything
+    "segment.min_quality=20": [name for name in NAMES if name not in ("prepare", "amend")],
     "crop.training_volumes=3": ["crop", "train", "embed", "identify", "measure", "track", "trace", "report"],
     "train.alpha=0.5": ["train", "embed", "identify", "measure", "track", "trace", "report"],
     "track.appearance=false": ["identify", "measure", "track", "trace", "report"],
@@ -121,9 +122,9 @@ def test_a_changed_voxel_is_noticed(copied_run):
     content = bytearray(victim.read_bytes())
     content[-20] ^= 0xFF
     victim.write_bytes(bytes(content))
-    planned = bt.prepare(copied_run).plan()
-    assert planned[0].state == "stale"
-    assert "the recording's files changed" in planned[0].reasons
+    segment = next(item for item in bt.prepare(copied_run).plan() if item.stage.name == "segment")
+    assert segment.state == "stale"
+    assert "the recording's files changed" in segment.reasons
 
 
 def test_a_moved_recording_is_the_same_recording(copied_run, tmp_path):
@@ -203,3 +204,33 @@ def test_a_wrong_setting_makes_no_folder(tiny_worm, tmp_path):
     with pytest.raises(ConfigError):
         bt.run(tiny_worm / "recording", tmp_path / "new", overrides=["track.nonsense=1"])
     assert not (tmp_path / "new").exists()
+
+
+def test_a_path_with_a_slip_of_the_pen_is_not_taken_for_the_recording(copied_run):
+    """The folder would be told of it, and then take the recording that comes there for its own."""
+    out, slip = copied_run.with_suffix(".barlowtrack"), copied_run.parent / "typo" / "worm9"
+    bt.run(copied_run)
+    said = (out / "run.json").read_bytes()
+    with pytest.raises(InputError, match=r"worm9: cannot be opened: No such file"):
+        bt.prepare(slip, out=out).run()
+    with pytest.raises(InputError, match=r"worm9: cannot be opened: No such file"):
+        bt.prepare(slip, out=out).plan()
+    copied_run.rename(copied_run.with_name("away"))
+    for target in (out, copied_run):  # the one that the folder knows goes on without
+        assert set(states(bt.prepare(target, out=None if target == out else out)).values()) == {"cached"}
+        bt.prepare(target, out=None if target == out else out).run()
+    with pytest.raises(InputError, match=r"worm9: cannot be opened: No such file"):
+        bt.prepare(slip, out=out).run()
+    assert (out / "run.json").read_bytes() == said
+
+
+def test_a_run_folder_that_is_reached_by_a_link_keeps_its_recording(copied_run):
+    out = copied_run.with_suffix(".barlowtrack")
+    bt.run(copied_run)
+    said = (out / "run.json").read_bytes()
+    copied_run.rename(copied_run.with_name("away"))
+    (copied_run.parent / "desk").mkdir()
+    link = copied_run.parent / "desk" / "worm"
+    link.symlink_to(out)
+    bt.prepare(link).run()
+    assert (out / "run.json").read_bytes() == said

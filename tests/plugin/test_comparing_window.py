@@ -93,6 +93,10 @@ def test_truth_and_another_run_are_stepped_through(viewer, qt, disturbed, plain,
     assert [one.neurons for one in panel.found] == [(a, b), (c,)]
     (layer,) = layers_of(viewer.layers, Role.TRUTH)
     assert len(layer.data) == len(plain.detections)
+    viewer.window.remove_dock_widget(panel)  # as its x does
+    assert layers_of(viewer.layers, Role.TRUTH) == []
+    viewer.window.add_dock_widget(panel, area="right", name="Compare")
+    assert len(layers_of(viewer.layers, Role.TRUTH)) == 1
     session.take(plain)  # solved again: it is compared again, by itself
     qt.wait(lambda: not panel.found, what="the comparison with itself")
     panel.compare_with(truth.with_name("nowhere.csv"))

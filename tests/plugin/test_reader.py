@@ -117,3 +117,68 @@ def test_a_run_of_a_recording_that_is_gone_is_shown_and_said(viewer, qt, tiny_ru
 
     qt.wait(lambda: session_of(viewer).solution is not None)
     qt.spin(0.05)
+
+
+def drop(viewer, qt, path):
+    """Drops a path on the window, and chooses barlowtrack where napari asks who shall read it."""
+    from napari._qt.dialogs.qt_reader_dialog import QtReaderDialog
+    from qtpy.QtCore import QMimeData, QPointF, Qt, QTimer, QUrl
+    from qtpy.QtGui import QDragEnterEvent, QDropEvent
+
+    data, onto = QMimeData(), viewer.window._qt_viewer
+    data.setUrls([QUrl.fromLocalFile(str(path))])
+    how = (Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier)
+    asked = []
+
+    def choose():
+        dialog = qt.application.activeModalWidget()
+        if isinstance(dialog, QtReaderDialog):
+            (ours,) = [button for button in dialog.reader_btn_group.buttons() if button.text() == "barlowtrack"]
+            ours.setChecked(True)
+            asked.append(ours)
+            dialog.accept()
+
+    timer = QTimer()
+    timer.timeout.connect(choose)
+    timer.start(20)
+    try:
+        enter = QDragEnterEvent(QPointF(200, 200).toPoint(), *how)
+        qt.application.sendEvent(onto, enter)
+        assert enter.isAccepted()
+        qt.application.sendEvent(onto, QDropEvent(QPointF(200, 200), *how))
+        qt.spin(0.1)
+    finally:
+        timer.stop()
+    return len(asked)
+
+
+def test_what_is_dropped_on_the_window_for_real_is_shown_and_read_again_when_it_is_dropped_again(viewer, qt, tiny_run, tiny_worm, tmp_path):
+    from barlowtrack.answers import Answer, give
+    from barlowtrack.api import Run, prepare
+    from barlowtrack.plugin.attached import session_of
+
+    run = shutil.copytree(tiny_run.path, tmp_path / "recording.barlowtrack")
+    shutil.copytree(tiny_worm / "recording", tmp_path / "recording")
+    about = run / "run.json"
+    about.write_text(about.read_text().replace(tiny_run.folder.about()["recording"], "../recording"))
+    assert drop(viewer, qt, run) == 1
+    session = session_of(viewer)
+    qt.wait(lambda: session.solution is not None, what="the solution")
+    qt.spin(0.05)
+    assert [layer.name for layer in viewer.layers] == ["red", "green", "nuclei", "tracks", "neurons"]
+    old, looks = session.solution, viewer.layers["red"]
+    looks.colormap = "gray"
+    give(Run(run).folder, Answer("name", neuron=0, other="AVAL"))
+    prepare(run).run(upto="trace")
+    viewer.layers.remove("green")
+    drop(viewer, qt, run)
+    qt.wait(lambda: session.solution is not old, what="what the run says now")
+    assert session.solution.names.given[0] == "AVAL"
+    assert sorted(layer.name for layer in viewer.layers) == ["green", "neurons", "nuclei", "red", "tracks"]
+    assert viewer.layers["red"] is looks
+    assert looks.colormap.name == "gray"
+    viewer.layers.clear()
+    drop(viewer, qt, tmp_path / "recording")
+    qt.wait(lambda: len(viewer.layers) == 2, what="the recording")
+    assert [layer.name for layer in viewer.layers] == ["red", "green"]
+    assert session.solution is None

@@ -1,6 +1,7 @@
 """The Review panel without its window: what keys mean, what is written, what is told."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -8,9 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from barlowtrack.answers import Answer, give
-from barlowtrack.api import Run
+from barlowtrack.api import Run, prepare
+from barlowtrack.cli.main import cli
 from barlowtrack.data import UNKNOWN, Correction, Corrections
 from barlowtrack.errors import BarlowtrackError, InputError, StorageError
 from barlowtrack.identity.review import Question
@@ -444,12 +447,41 @@ def test_a_place_of_a_neuron_that_a_volume_does_not_show(solution):
     assert described(without, subject) == f"neuron {neuron}, which volume 3 does not show"
 
 
-def test_without_its_recording_a_run_is_not_solved_again_and_keeps_what_was_said(desk, run):
+def test_without_its_recording_a_run_is_solved_again_as_with_it(desk, run, tmp_path):
+    solution = desk.session.solution
+    desk.say(saying.accept(desk.subject))
+    row = known_row(solution, 5)
+    give(run.folder, Answer("not-a-neuron", t=5, label=int(solution.detections.label[row])))
+    with_it = shutil.copytree(run.path, tmp_path / "with.barlowtrack")
+    about = json.loads((run.path / "run.json").read_text())
+    about["recording"] = os.path.relpath(prepare(run.path).location, with_it)
+    (with_it / "run.json").write_text(json.dumps(about))
+    move_away(run)
+    found = resolve(solution, Heard()).solution
+    there = resolve(Solution.read(with_it), Heard()).solution
+    assert found.tracks.neuron[row] == UNKNOWN
+    assert np.array_equal(found.tracks.neuron, there.tracks.neuron)
+    assert np.array_equal(found.tracks.probability, there.tracks.probability)
+    assert np.array_equal(found.traces.ratio, there.traces.ratio, equal_nan=True)
+
+
+def test_where_voxels_are_wanted_one_line_says_which_and_nothing_is_done(desk, run):
+    solution = desk.session.solution
     desk.say(saying.accept(desk.subject))
     move_away(run)
-    with pytest.raises(BarlowtrackError, match=r"nowhere any more.*barlowtrack run RECORDING --out"):
-        resolve(desk.session.solution, Heard())
-    assert len(run.corrections.in_force) == 1
+    before = (run.path / "keys" / "track.json").read_bytes()
+    with pytest.raises(StorageError, match=r"nowhere any more, and report would read it.*--out .*, or do what goes.*--to trace$"):
+        prepare(run.path).run()
+    assert (run.path / "keys" / "track.json").read_bytes() == before
+    done = CliRunner().invoke(cli, ["track", str(run.path)])
+    assert done.exit_code == 0, done.output
+    assert (run.path / "keys" / "track.json").read_bytes() != before
+    z, y, x = (float(axis) for axis in solution.detections.position_um[known_row(solution, 5)])
+    desk.say(saying.edit_answer(solution, "divide", 5, [(z, y, x - 0.8), (z, y, x + 0.8)]))
+    with pytest.raises(StorageError, match="amend would read it"):
+        resolve(solution, Heard())
+    with pytest.raises(BarlowtrackError, match="nowhere"):
+        prepare(run.path, overrides=["recording.rate_hz=3"]).run(upto="trace")
 
 
 def test_where_hours_would_be_wanted_nothing_begins(run):

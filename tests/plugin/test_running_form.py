@@ -192,12 +192,12 @@ def test_ends_are_what_was_said_or_what_became_of_the_process():
 
 def test_a_plan_is_told_in_a_sentence():
     assert forecast(hear(planned(**{stage.name: "cached" for stage in STAGES})).stages).startswith("Nothing to do")
-    assert "all 10 stages" in forecast(hear(planned(**{stage.name: "missing" for stage in STAGES})).stages)
+    assert f"all {len(STAGES)} stages" in forecast(hear(planned(**{stage.name: "missing" for stage in STAGES})).stages)
     begun = hear(planned(segment="cached", crop="missing", train="missing"))
     begun.stages["crop"].reasons = ("half done, goes on after part 3",)
     assert forecast({name: begun.stages[name] for name in ("segment", "crop", "train")}) == "Start will go on with crop, then run train."
     some = {stage.name: "stale" if stage.name in ("trace", "report") else "cached" for stage in STAGES}
-    assert forecast(hear(planned(**some)).stages).startswith("Start will run trace, report; segment, crop,")
+    assert forecast(hear(planned(**some)).stages).startswith("Start will run trace, report; prepare, segment, crop,")
 
 
 def test_a_line_that_is_no_event_is_none():

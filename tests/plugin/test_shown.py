@@ -221,6 +221,54 @@ def test_slicing_beside_the_window_keeps_points_with_their_images(qt, raised, ti
         settings.async_ = False
 
 
+def test_a_step_is_one_slice_and_one_picture_in_which_points_and_rings_are_those_of_the_images(beside, qt):
+    from barlowtrack.plugin.slicing import slice_once
+
+    viewer, session = beside
+    slice_once(viewer)
+    slice_once(viewer)  # as where another run is opened in the same window
+    solution, neurons, red = session.solution, one(viewer, Role.NEURONS), viewer.layers["red"]
+    who = int(np.argmax((solution.row_of >= 0).sum(axis=1)))
+    session.choose([who])
+    qt.spin(0.2)
+    marks, slices, drawn = one(viewer, Role.MARKS), [], []
+    red.events.set_data.connect(lambda _: slices.append(viewer.dims.current_step[0]))
+    events = viewer.window._qt_viewer.canvas._scene_canvas.events
+    events.draw.connect(lambda _: drawn.append((red._slice.image.raw.copy(), shown_um(neurons), marks.data[0] * marks.scale)))
+    steps = [5, 1, 7, 2]
+    for t in steps:
+        viewer.dims.set_current_step(0, t)
+        qt.wait(lambda: all(layer.loaded for layer in viewer.layers if layer.visible))
+        qt.spin(0.05)
+    assert slices == steps
+    assert len(drawn) <= len(steps) + 1, "napari alone draws three or four a step"
+    z = viewer.dims.current_step[1]
+    for image, dots, ring in drawn:
+        (t,) = [t for t in range(solution.n_volumes) if np.allclose(image, red.data[t, z])]
+        np.testing.assert_allclose(dots, by_place(solution.detections.position_um[solution.detections.rows_of(t)]), rtol=1e-6)
+        np.testing.assert_allclose(ring[1:], solution.detections.position_um[solution.row_of[who, t], 1:], rtol=1e-6)
+
+
+def test_a_slider_that_becomes_shorter_shows_what_there_is(beside, qt):
+    from barlowtrack.plugin.slicing import slice_once
+
+    viewer, session = beside
+    slice_once(viewer)
+    long = viewer.add_image(np.zeros((40, 2, 4, 4), np.uint8), name="longer")
+    viewer.dims.set_current_step(0, 35)
+    qt.spin(0.1)
+    viewer.layers.remove(long)
+    qt.wait(lambda: all(layer.loaded for layer in viewer.layers if layer.visible))
+    qt.spin(0.1)
+    last = session.solution.n_volumes - 1
+    assert viewer.dims.current_step[0] == session.t == last
+    solution = session.solution
+    np.testing.assert_allclose(
+        shown_um(one(viewer, Role.NEURONS)), by_place(solution.detections.position_um[solution.detections.rows_of(last)]), rtol=1e-6
+    )
+    np.testing.assert_allclose(viewer.layers["red"]._slice.image.raw, viewer.layers["red"].data[last, viewer.dims.current_step[1]])
+
+
 def test_memory_is_given_back_with_the_layers(opened, qt):
     viewer, _ = opened
     volumes = viewer.layers["red"].data.volumes

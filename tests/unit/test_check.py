@@ -7,25 +7,33 @@ from typing import Any
 import numpy as np
 import pytest
 
-from barlowtrack.check import N_SAMPLES, _gb, check, describe
+from barlowtrack.check import CHANNEL_RUNS, N_SAMPLES, _duration, _gb, check, describe
 from barlowtrack.config import Config, validate
 from barlowtrack.data import Recording
 from barlowtrack.errors import InputError
+from barlowtrack.first_look import N_PAIRS
+from barlowtrack.io.channels import RUN
+from barlowtrack.needs import stage_needs
 
 SHAPE = (40, 2, 5, 32, 40)
+_PLACES = np.array([(z, y, x) for z in (2,) for y in (5, 16, 27) for x in (5, 15, 25, 35)])
+_VOXELS = np.stack(np.mgrid[:5, :32, :40], axis=-1)
+NUCLEI = sum(np.exp(-(((_VOXELS - place) * (1.5, 0.4, 0.4)) ** 2).sum(-1)) for place in _PLACES)
+"""(Z, Y, X) of 12 nuclei of 0.8 um radius."""
 
 
 @dataclass
 class Noise:
-    """Volumes of noise; some are spoilt."""
+    """Volumes of noise with nuclei in it; some are spoilt."""
 
     spoil: dict[int, Any] = field(default_factory=dict)
     dtype: str = "uint16"
+    light: int = 100
     asked: set[int] = field(default_factory=set)
 
     def read(self, t: int) -> np.ndarray:
         self.asked.add(t)
-        volume = np.random.default_rng(t).integers(90, 200, SHAPE[1:]).astype(self.dtype)
+        volume = (np.random.default_rng(t).integers(90, 140, SHAPE[1:]) + self.light * NUCLEI).astype(self.dtype)
         return self.spoil.get(t, lambda v: v)(volume)
 
 
@@ -46,7 +54,7 @@ def test_a_good_recording_passes() -> None:
     findings = check(recording(source), config=Config(), free_bytes=10**12)
     assert {f.level for f in findings} == {"ok"}
     assert len(findings) >= 3
-    assert len(source.asked) <= 2 * N_SAMPLES
+    assert len(source.asked) <= 2 * N_SAMPLES + CHANNEL_RUNS * RUN + 2 * N_PAIRS
     assert {0, SHAPE[0] - 1} <= source.asked
 
 
@@ -152,3 +160,29 @@ def test_real_worm() -> None:
         pytest.skip("../shared/data is not here: the real recordings are not part of the project")
     findings = check(open_recording(path, RecordingConfig(voxel_size_um=(1.5, 0.3, 0.3))), config=Config())
     assert "stop" not in {f.level for f in findings}
+
+
+def test_it_says_what_a_run_will_take():
+    def said(n):
+        return next(f.what for f in check(recording(shape=(n, *SHAPE[1:])), config=Config()) if "of one core" in f.what)
+
+    assert " min of one core" in said(40)
+    assert said(40) != said(4000)
+    assert "with 12 nuclei in a volume" in said(40)
+
+
+def test_times_are_told_as_people_say_them():
+    assert [_duration(seconds) for seconds in (5, 80 * 60, 5 * 3600, 50 * 3600)] == ["1 min", "80 min", "5.0 h", "2.1 days"]
+
+
+def test_one_volume_is_foretold_whole_however_little_memory_there_may_be():
+    shape = (10, 2, 100, 1000, 1000)
+
+    def told(memory_gb, workers):
+        return stage_needs(shape, Config(compute={"memory_gb": memory_gb, "workers": workers}))["segment"].mem_mb
+
+    one = told(1000, 1)
+    assert one > 13_000
+    assert told(4, 8) == told(0.05, 8) == one
+    assert told(20, 8) == pytest.approx(one - 13_000 + 20_000)
+    assert told(1000, 8) > 100_000

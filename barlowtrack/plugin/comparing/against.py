@@ -11,7 +11,7 @@ from barlowtrack.api import Run, prepare
 from barlowtrack.comparing import Side, compare_sides
 from barlowtrack.comparing.moved import elsewhere
 from barlowtrack.comparing.two_runs import scaled
-from barlowtrack.data import UNKNOWN, Truth
+from barlowtrack.data import UNKNOWN, Detections, Preparation, Truth
 from barlowtrack.errors import InputError
 from barlowtrack.evaluate import STRANGE_RECALL, Outcome, evaluate
 from barlowtrack.plugin.comparing.disagreements import Disagreement, Kind, Nuclei, find, in_our_numbers, mark_swapped
@@ -152,7 +152,16 @@ def read_other(path: Path, ours: Solution) -> Solution:
     contents = [Run(one).folder.about()["card"].get("content") for one in (ours.path, folder)]
     if contents[0] != contents[1]:
         raise InputError(f"{folder}: a run of another recording; expected another run of the one that is open, {ours.path.name}")
-    return theirs
+    return replace(theirs, detections=_where_ours_are(theirs, Run(folder).preparation, Run(ours.path).preparation))
+
+
+def _where_ours_are(theirs: Solution, their: Preparation, our: Preparation) -> Detections:
+    """Takes their nuclei to our pictures, where the two runs prepared them in different ways."""
+    found, size = theirs.detections, theirs.voxel_size_um
+    if their.shape is None and our.shape is None:
+        return found
+    position_um = our.prepared_um(found.t, their.recorded_um(found.t, found.position_um, size), size)
+    return replace(found, position_um=position_um.astype(found.position_um.dtype))
 
 
 def _side(name: str, solution: Solution) -> Side:

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, Qt
 from qtpy.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
+from barlowtrack.api import Run
 from barlowtrack.errors import BarlowtrackError
 from barlowtrack.evaluate import GATE_UM
 from barlowtrack.plugin.attached import session_of
@@ -47,6 +48,7 @@ class Compare(QWidget):
         self._path: Path | None = None
         self._asked = 0  # an answer to an older question is passed over
         self._against: Against | None = None
+        self._closed = False
         self._column, self._falling = COLUMNS.index("nuclei"), True
         self.truth, self.other = QPushButton("True neurons…"), QPushButton("Another run…")
         self.truth.setToolTip("CSV or parquet: t, neuron, and z_um, y_um, x_um (or z, y, x in voxels)")
@@ -119,6 +121,14 @@ class Compare(QWidget):
         titles.sectionClicked.connect(self._sort)
         self._session.solved.connect(self._follow)
 
+    def event(self, a0: QEvent | None) -> bool:
+        """Takes the points of theirs away with the panel: napari takes it out of the window where somebody closes it."""
+        done = bool(super().event(a0))
+        if a0 is not None and a0.type() == QEvent.Type.ParentChange:
+            self._closed = self.parentWidget() is None
+            self._show_points()
+        return done
+
     # with whom
 
     def _look_for_truth(self) -> None:
@@ -185,7 +195,7 @@ class Compare(QWidget):
 
         def work() -> tuple[Against, bool]:
             read = read_truth_of(path, (z, y, x))
-            return against_truth(solution, read.truth, gate_um), read.in_voxels
+            return against_truth(solution, Run(solution.path).as_prepared(read.truth), gate_um), read.in_voxels
 
         return work
 
@@ -266,7 +276,7 @@ class Compare(QWidget):
         against, solution = self._against, self._session.solution
         for part in (self.show_theirs, self.legend):
             part.setVisible(against is not None)
-        if against is not None and solution is not None and self.show_theirs.isChecked():
+        if against is not None and solution is not None and self.show_theirs.isChecked() and not self._closed:
             show_points(self._viewer, solution, against)
         else:
             take_points_away(self._viewer)

@@ -70,6 +70,7 @@ def image_layers(
             "gamma": GAMMA,
             "multiscale": False,
             "rgb": False,
+            "projection_mode": "none",  # the plane itself: else napari shows the mean of all planes in which points are shown
             **grid(recording.voxel_size_um),
         }
         layers.append((ChannelArray(volumes, c), keywords, "image"))

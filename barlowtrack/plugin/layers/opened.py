@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,9 @@ from barlowtrack.config import RecordingConfig
 from barlowtrack.data import Detections
 from barlowtrack.errors import BarlowtrackError, InputError, StorageError
 from barlowtrack.io import open_recording
+from barlowtrack.io.location import is_there, whole
+from barlowtrack.io.readers import is_recording
+from barlowtrack.pipeline import as_seen, preparation_of
 from barlowtrack.plugin.layers.axes import LayerData
 from barlowtrack.plugin.layers.dots import DotsOfRun, dots_layer
 from barlowtrack.plugin.layers.images import image_layers
@@ -23,10 +25,6 @@ from barlowtrack.plugin.roles import Role
 from barlowtrack.storage import ARTEFACTS, RunFolder
 
 log = logging.getLogger(__name__)
-
-_ZARR = {"zarr.json", ".zgroup", ".zarray"}
-_TIFF = (".tif", ".tiff", ".btf", ".tf8")
-_ENOUGH = 64  # names of a folder that are looked at
 
 Complain = Callable[[str], object]
 
@@ -41,15 +39,9 @@ class Budgets:
 
 def kind_of(path: Path) -> str | None:
     """Says what lies at a path, by names alone: "run", "recording", or None where it is nothing of ours."""
-    if path.is_dir():
-        if (path / "run.json").is_file():
-            return "run"
-        with os.scandir(path) as found:
-            names = [entry.name for entry, _ in zip(found, range(_ENOUGH), strict=False)]
-        names += [name for name in _ZARR if (path / name).is_file()]
-        ours = any(name in _ZARR or (name.lower().endswith(_TIFF) and not name.startswith(".")) for name in names)
-        return "recording" if ours else None
-    return "recording" if path.name.lower().endswith(_TIFF) and path.is_file() else None
+    if (path / "run.json").is_file():
+        return "run"
+    return "recording" if is_recording(path) else None
 
 
 def run_of(path: Path) -> Path | None:
@@ -72,13 +64,14 @@ def recording_layers(
     Args:
         path: Of the recording.
         settings: What its metadata do not say.
-        run: Run folder that it belongs to.
+        run: Run folder that it belongs to: the channels are shown as that run sees them.
         nuclei: What the run found.
         complain: Hears what is wrong with a volume.
         budgets: Of memory.
 
     Raises:
         InputError: it cannot be opened; where only the voxel size is missing, says how to give it.
+        StorageError: the run has found its nuclei in pictures that were prepared in another way.
     """
     try:
         recording = open_recording(path, settings, to_look=True)
@@ -86,6 +79,8 @@ def recording_layers(
         if "no voxel size" not in str(error):
             raise
         raise InputError(f"{error}. From a terminal: barlowtrack open {path} --voxel-size Z Y X") from None
+    if run is not None:
+        recording = as_seen(recording, RunFolder(run))
     return image_layers(recording, run, path, nuclei=nuclei, budget_mb=budgets.recording_mb, complain=complain)
 
 
@@ -102,24 +97,31 @@ def run_layers(run: Path, *, complain: Complain = log.warning, budgets: Budgets 
     """
     run = run.absolute()
     job, card = prepare(run), RunFolder(run).about()["card"]
-    location = job.location.absolute()
+    location = whole(job.location)
     layers: list[LayerData] = []
-    if not location.exists():
+    if not is_there(location):
         complain(
             f"The recording of this run is not at {location} any more: what was found in it is shown without images. "
             f"Put it back there, or say where it is now: barlowtrack run RECORDING --out {run}"
         )
     else:
         try:
-            layers += recording_layers(location, job.config.recording, run=run, nuclei=_found(run), complain=complain, budgets=budgets)
+            seen = job.config.recording.model_copy(update={"reference_channel": card["reference"], "signal_channel": card["signal"]})
+            layers += recording_layers(location, seen, run=run, nuclei=_found(run), complain=complain, budgets=budgets)
         except BarlowtrackError as error:
             complain(f"The recording cannot be shown: {error}")
     layers += _nuclei(run, card, location, complain, budgets)
     if not layers:
         raise StorageError(f"{run}: nothing to look at yet; run 'barlowtrack run {run}' first")
-    if layers[0][2] == "image" and tuple(layers[0][0].shape) != (card["shape"][0], *card["shape"][2:]):
+    if layers[0][2] == "image" and tuple(layers[0][0].shape) != _shape(run, card):
         complain(f"{location}: its shape is not that of the recording that this run was made of; nuclei will not lie where they should.")
     return layers
+
+
+def _shape(run: Path, card: dict[str, Any]) -> tuple[int, ...]:
+    """Returns T, Z, Y, X of the recording as the run sees it."""
+    first, stop = preparation_of(RunFolder(run)).planes or (0, card["shape"][2])
+    return (card["shape"][0], stop - first, *card["shape"][3:])
 
 
 def _found(run: Path) -> Detections | None:

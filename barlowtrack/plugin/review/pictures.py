@@ -8,11 +8,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from barlowtrack.api import prepare
+from barlowtrack.api import Run
 from barlowtrack.data import Detections, FloatArray, Recording
-from barlowtrack.errors import BarlowtrackError, StorageError
+from barlowtrack.errors import BarlowtrackError
 from barlowtrack.plugin.solution import Solution
-from barlowtrack.storage import RunFolder
 
 MOST = 600
 """Pictures that are kept, of about 9 kB each."""
@@ -38,11 +37,7 @@ class Pictures:
         Raises:
             BarlowtrackError: it is not at hand, or changed since.
         """
-        recording = prepare(solution.path).recording()
-        made = RunFolder(solution.path).record("segment")
-        if made is None or made.recording.get("content") != recording.fingerprint:
-            raise StorageError("the recording changed since its nuclei were found")
-        return cls(recording, solution.detections)
+        return cls(Run(solution.path).recording, solution.detections)
 
     def kept(self, row: int) -> FloatArray | None:
         """Returns the picture of a nucleus if it is at hand; reads nothing."""

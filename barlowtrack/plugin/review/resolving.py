@@ -61,15 +61,11 @@ def resolve(old: Solution, heard: Heard) -> Resolved:
         heard: Is told how far it is.
 
     Raises:
-        StorageError: somebody else is at work in the folder, more than answers changed, or the recording is not at hand.
+        StorageError: somebody else is at work in the folder, more than answers changed, or nuclei were divided or
+            added and the recording is not at hand.
         InputError: the recording cannot be opened, or the answers cannot stand.
     """
     job = prepare(old.path)
-    if not job.location.exists():
-        raise StorageError(
-            f"the recording of this run is not at {job.location} any more. "
-            f"Put it back there, or say where it is now: barlowtrack run RECORDING --out {old.path}"
-        )
     hours = [item.stage.name for item in job.plan() if item.state != "cached" and item.stage.name in WHOLE_RUN]
     if hours:
         raise StorageError(

@@ -111,7 +111,7 @@ def _setting(section: str, key: str, info: FieldInfo) -> Setting:
     plain, bounds = _bare(kinds[-1])
     told: dict[str, Any] = {"range": _range([*info.metadata, *bounds], whole=plain is int)}
     if len(kinds) > 1:
-        kind, told = Kind.TEXT, {"indexed": int in kinds}
+        kind, told = Kind.TEXT, {"indexed": int in [_bare(kind)[0] for kind in kinds]}
     elif plain is bool:
         kind, told = Kind.SWITCH, {}
     elif get_origin(plain) is Literal:

@@ -28,6 +28,7 @@ from barlowtrack.identity.heed import heed
 from barlowtrack.identity.learned import Learned
 from barlowtrack.identity.review import review
 from barlowtrack.identity.rulings import rule
+from barlowtrack.preparing.view import seen_through
 from barlowtrack.showing.names import MOST_LETTERS, Names
 from barlowtrack.stages.report import activity, animal, embedding, page, questions, training, trust
 from barlowtrack.stages.report.advice import about_the_embedding, advice
@@ -36,6 +37,8 @@ from barlowtrack.stages.report.costs import costs_part
 from barlowtrack.stages.report.drawing import TimeAxis, house_style
 from barlowtrack.stages.report.made import made_part, neurons_part, people_in_words
 from barlowtrack.stages.report.pictures import projections
+from barlowtrack.stages.report.prepared import TITLE as PREPARED
+from barlowtrack.stages.report.prepared import prepared_part
 from barlowtrack.stages.report.shown import Shown
 from barlowtrack.stages.report.top import top
 from barlowtrack.stages.report.training import about_the_training, is_trained
@@ -107,6 +110,7 @@ def report(
     looks = [*about_the_embedding(sound, is_trained(history)), *about_the_training(history, encoder)]
     parts: list[Callable[[], str]] = [
         lambda: top(shown, list(advice(shown, looks, asked)), _menu(shown)),
+        *([lambda: prepared_part(shown)] if seen_through(recording) is not None else []),
         lambda: _volumes(shown),
         lambda: activity.activity_part(shown, config.max_traces),
         lambda: trust.trust_part(shown, atlas, rulings.entry),
@@ -147,6 +151,7 @@ def _check(
 
 def _menu(shown: Shown) -> list[tuple[str, str]]:
     return [
+        *([("prepared", PREPARED)] if seen_through(shown.recording) is not None else []),
         ("volumes", "Volumes"),
         ("activity", activity.TITLE),
         ("trust", trust.TITLE),

@@ -20,8 +20,8 @@ def costs_part(costs: Sequence[StageCost]) -> str:
         for cost in costs
     ]
     intro = (
-        "What each stage took when it last ran; of one that was killed and went on, what its last part took. Memory is the most that the "
-        "process had held by the end of the stage, so it only rises within a run. This page itself is not counted."
+        "What each stage took when it last ran; of one that was stopped and went on, or was made in pieces by several jobs, the time of "
+        "all its parts together. Memory is the most that one of these processes held meanwhile. This page itself is not counted."
     )
     content = (
         page.table(("stage", "time", "of all", "peak memory"), [*rows, ("all", _seconds(total), "", "")])

@@ -5,15 +5,15 @@ import os
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 from barlowtrack.batch import Found, Outcome, find_recordings, make_worklist
 from barlowtrack.batch.drive import alone, find_profile
 from barlowtrack.batch.page import write_page
 from barlowtrack.batch.worklist import make_work, spans
-from barlowtrack.config import Config
+from barlowtrack.config import load
 from barlowtrack.errors import InputError, StorageError
+from barlowtrack.pipeline import STAGES
 
 NAN3 = (float("nan"),) * 3
 
@@ -66,7 +66,7 @@ def test_the_list_holds_what_is_left_to_do(tiny_worm, tmp_path):
     make(tmp_path, "bad/1.tif", "bad/2.tif")
     bad = Found("bad", tmp_path / "bad", tmp_path / "bad.barlowtrack")
     works = [make_work(one, ("--set", "track.min_probability=0.4")) for one in (good, bad)]
-    assert works[0].stages[0] == "segment"
+    assert works[0].stages[:2] == ("prepare", "segment")
     assert not works[0].error
     assert not works[1].stages
     assert "bad" in works[1].error
@@ -76,23 +76,34 @@ def test_the_list_holds_what_is_left_to_do(tiny_worm, tmp_path):
     one = said["recordings"]["good"]
     assert one["target"][1:] == ["--out", str(good.folder), "--set", "track.min_probability=0.4"]
     assert one["spans"] == ["0-5", "5-8"]
+    assert not one["prepares"]  # no setting asks for it
     assert all(os.path.isabs(path) for path in one["target"][:1])
     with pytest.raises(InputError, match="expected 1 or more, got 0"):
         make_worklist(works, tmp_path / "work.json", volumes_a_job=0)
 
 
-def test_longer_recordings_want_more_time_and_no_more_memory_for_volumes():
-    from barlowtrack.batch.needs import needs_of
+def test_pictures_are_prepared_before_pieces_where_the_settings_ask_for_it(tiny_worm, tmp_path):
+    work = make_work(Found("good", tiny_worm / "recording", tmp_path / "good.barlowtrack"), ("--set", "prepare.hot_pixels=true"))
+    assert work.needs["prepare"].minutes >= 15
+    for volumes_a_job, prepares in ((5, True), (None, False)):  # in one piece, the first job does it
+        make_worklist([work], tmp_path / "work.json", volumes_a_job=volumes_a_job)
+        assert json.loads((tmp_path / "work.json").read_text())["recordings"]["good"]["prepares"] is prepares
 
-    def needs(n):
-        recording = SimpleNamespace(volume_shape=(24, 256, 512), n_volumes=n, shape=(n, 2, 24, 256, 512), dtype=np.dtype(np.uint16))
-        return needs_of(recording, Config())
+
+def test_longer_recordings_want_more_time_and_no_more_memory_for_volumes():
+    from barlowtrack.batch.jobs import RULES, needs_of
+
+    def needs(n, settings=()):
+        return needs_of(SimpleNamespace(shape=(n, 2, 24, 256, 512)), load(None, settings))
 
     short, long = needs(400), needs(6400)
+    assert sorted(stage for stages in RULES.values() for stage in stages) == sorted(stage.name for stage in STAGES)
     for rule in short:
         assert long[rule].minutes >= short[rule].minutes
     assert long["segment"].minutes > 10 * short["segment"].minutes
     assert long["segment"].mem_mb == short["segment"].mem_mb
+    assert long["finish"].mem_mb > short["finish"].mem_mb
+    assert needs(400, ["train.mode=scratch"])["learn"].minutes > 3 * short["learn"].minutes
 
 
 def test_two_batches_of_one_folder_keep_each_other_out(tmp_path):
@@ -102,8 +113,10 @@ def test_two_batches_of_one_folder_keep_each_other_out(tmp_path):
         pass
 
 
-def test_profiles_are_found_by_name_and_by_path(tmp_path):
+def test_profiles_are_found_by_name_and_by_path(tmp_path, monkeypatch):
     assert find_profile(None) is None
+    (tmp_path / "slurm").mkdir()
+    monkeypatch.chdir(tmp_path)  # where a folder of results has the name of a profile
     assert (find_profile("slurm") / "config.yaml").is_file()
     (tmp_path / "config.yaml").write_text("jobs: 1\n")
     assert find_profile(str(tmp_path)) == tmp_path
@@ -174,3 +187,23 @@ def test_the_reason_is_that_of_the_recording_and_not_of_one_that_is_called_alike
     assert _last_words(tmp_path / "logs", "w") == "volume 2 is damaged"
     assert _last_words(tmp_path / "logs", "w.1") == "not this one"
     assert _last_words(tmp_path / "logs", "v") == ""
+
+
+def test_what_the_cluster_stopped_is_told_as_the_cluster_says_it(tmp_path):
+    from barlowtrack.batch.outcome import _last_words
+
+    make(tmp_path, "logs/w.learn.log", "logs/v.learn.log")
+    said = "  message: SLURM-job '7' failed, SLURM status is: 'OUT_OF_MEMORY'. Reason: none.\n  log: logs/w.learn.log, /x/7.log (check)\n"
+    (tmp_path / "snakemake.log").write_text(said)
+    assert _last_words(tmp_path / "logs", "w") == "stopped by the cluster: out of memory (see logs/w.learn.log, and snakemake.log)"
+    assert "without a word" in _last_words(tmp_path / "logs", "v")
+
+
+def test_a_profile_can_be_had_to_change_a_copy():
+    from click.testing import CliRunner
+
+    from barlowtrack.cli.main import cli
+
+    said = CliRunner().invoke(cli, ["batch", "--show-profile", "slurm"])
+    assert said.exit_code == 0
+    assert said.output == (find_profile("slurm") / "config.yaml").read_text()

@@ -61,6 +61,13 @@ def test_a_large_volume_is_cut_into_blocks_of_planes(tmp_path: Path, monkeypatch
     assert not image.is_written(0)
 
 
+def test_a_large_volume_holds_more_nuclei_than_16_bits_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labels_module, "LARGE_VOXELS", np.prod(SHAPE[1:]) - 1)
+    many = volume(0) + 70_000
+    write_labels(create_labels(tmp_path / "labels.zarr", SHAPE, SIZE, None), 0, many)
+    np.testing.assert_array_equal(open_labels(tmp_path / "labels.zarr").read(0), many)
+
+
 def test_damage_is_named(tmp_path: Path) -> None:
     write_labels(create_labels(tmp_path / "labels.zarr", SHAPE, SIZE, 5.0), 0, volume(0))
     chunk = tmp_path / "labels.zarr/0/c/0/0/0/0"

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 import zarr
@@ -16,10 +17,12 @@ import zarr
 from barlowtrack.config import RecordingConfig
 from barlowtrack.errors import InputError
 from barlowtrack.io import metadata
-from barlowtrack.io.recording import open_recording
+from barlowtrack.io.recording import open_recording, recording_name
+from barlowtrack.io.tables import write_table
 
 SHARED = Path(__file__).parents[3] / "../shared/data"
-SIZED = RecordingConfig(voxel_size_um=(1.5, 0.3, 0.4))
+TOLD = RecordingConfig(reference_channel=0)  # noise, in which no channel is the constant one
+SIZED = RecordingConfig(voxel_size_um=(1.5, 0.3, 0.4), reference_channel=0)
 VOXELS = np.random.default_rng(0).integers(0, 60000, (3, 2, 5, 20, 24), dtype=np.uint16)  # T C Z Y X
 
 
@@ -63,6 +66,15 @@ def test_folder_of_volumes(tmp_path: Path, compression: str | None, byteorder: s
     assert_same_voxels(folder)  # 10 comes after 9
 
 
+def test_a_name_that_is_no_text_is_told_in_text(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path).rename(tmp_path / os.fsdecode(b"w\xfcrm"))
+    name = open_recording(folder, SIZED).name
+    assert name == "w%FCrm"
+    assert recording_name(tmp_path / "würm.ome.zarr") == "würm"
+    write_table(pd.DataFrame({"name": [name]}), tmp_path / "t.parquet", provenance={"recording": name})  # which holds text only
+    assert_same_voxels(folder)
+
+
 def test_odd_numbering_is_said(tmp_path: Path) -> None:
     recording = open_recording(folder_of(tmp_path, (2, 9, 10)), SIZED)
     assert any("1 gap (v2.tif is followed by v9.tif)" in said for said in recording.assumptions)
@@ -94,11 +106,12 @@ def test_imagej(tmp_path: Path, compression: str | None) -> None:
     said = {"axes": "TZCYX", "spacing": 1.5, "unit": "um", "finterval": 0.2}
     stored = VOXELS.transpose(0, 2, 1, 3, 4)
     tifffile.imwrite(path, stored, imagej=True, resolution=(1 / 0.4, 1 / 0.3), metadata=said, compression=compression)
-    assert_same_voxels(path, RecordingConfig())
-    recording = open_recording(path)
+    assert_same_voxels(path, TOLD)
+    recording = open_recording(path, TOLD)
     assert recording.voxel_size_um == pytest.approx((1.5, 0.3, 0.4))
     assert recording.rate_hz == pytest.approx(5)
-    assert any("reference channel" in said for said in recording.assumptions)
+    assert "--reference-channel" in refused(path, RecordingConfig())
+    assert any("reference channel" in said for said in open_recording(path, to_look=True).assumptions)
 
 
 @pytest.mark.parametrize("missing", ["z", "xy"])
@@ -134,13 +147,13 @@ def test_settings_count_more_than_metadata(tmp_path: Path) -> None:
     assert (recording.voxel_size_um, recording.rate_hz, recording.channel_names) == ((3, 2, 1), 4, ("a", "b"))
     assert (recording.reference, recording.signal) == (1, 0)
     assert recording.assumptions == ()
-    other = RecordingConfig(voxel_size_um=(3, 2, 1), axes="TZCYX", signal_channel=4, channel_names=tuple("abcde"))
+    other = RecordingConfig(voxel_size_um=(3, 2, 1), axes="TZCYX", reference_channel=0, signal_channel=4, channel_names=tuple("abcde"))
     assert open_recording(path, other).shape == (3, 5, 2, 20, 24)
 
 
 def _channels(names: tuple[str, ...], **config: object) -> metadata.Channels:
     said = metadata.FileMetadata("worm", "CZYX", (len(names), 4, 20, 24), np.dtype("u2"), channel_names=names)
-    return metadata.settle_channels(said, RecordingConfig(**config), len(names))
+    return metadata.name_channels(said, RecordingConfig(**config), len(names))
 
 
 @pytest.mark.parametrize(
@@ -198,9 +211,9 @@ def test_what_is_no_recording(tmp_path: Path) -> None:
     assert "No such file" in refused(tmp_path / "nothing")
     (tmp_path / "empty").mkdir()
     assert "an empty folder" in refused(tmp_path / "empty")
-    (tmp_path / "empty/a.nd2").write_bytes(b"")
-    assert "got a.nd2" in refused(tmp_path / "empty")
-    assert "got .nd2" in refused(tmp_path / "empty/a.nd2")
+    (tmp_path / "empty/a.doc").write_bytes(b"")
+    assert "got a.doc" in refused(tmp_path / "empty")
+    assert "got .doc" in refused(tmp_path / "empty/a.doc")
     (tmp_path / "text.tif").write_text("not a picture")
     assert "expected a TIFF" in refused(tmp_path / "text.tif")
     (tmp_path / "nil.tif").write_bytes(b"")
@@ -387,8 +400,8 @@ def zarr_image(path: Path, version: int, unit: str | None = "micrometer", inside
 @pytest.mark.parametrize("version", [2, 3])
 def test_ome_zarr_of_others(tmp_path: Path, version: int) -> None:
     zarr_image(tmp_path / "worm.ome.zarr", version)
-    assert_same_voxels(tmp_path / "worm.ome.zarr", RecordingConfig())
-    recording = open_recording(tmp_path / "worm.ome.zarr")
+    assert_same_voxels(tmp_path / "worm.ome.zarr", TOLD)
+    recording = open_recording(tmp_path / "worm.ome.zarr", TOLD)
     assert recording.name == "worm"
     assert recording.voxel_size_um == pytest.approx((1, 0.2, 0.4))  # both scales count
     assert recording.rate_hz == pytest.approx(4)
@@ -422,10 +435,10 @@ def test_bare_zarr_array_with_axes_given(tmp_path: Path, version: int) -> None:
 def test_zarr_fingerprint_sees_a_chunk_change(tmp_path: Path) -> None:
     first = zarr_image(tmp_path / "a.zarr", 3)
     zarr_image(tmp_path / "b.zarr", 3)
-    before = open_recording(tmp_path / "a.zarr").fingerprint
-    assert before == open_recording(tmp_path / "b.zarr").fingerprint
+    before = open_recording(tmp_path / "a.zarr", TOLD).fingerprint
+    assert before == open_recording(tmp_path / "b.zarr", TOLD).fingerprint
     first["0"][1, 0, 0, 0, 0] = 7
-    assert before != open_recording(tmp_path / "a.zarr").fingerprint
+    assert before != open_recording(tmp_path / "a.zarr", TOLD).fingerprint
 
 
 @pytest.mark.real_data
@@ -438,3 +451,10 @@ def test_real_worm() -> None:
     assert recording.shape == (5, 2, 16, 160, 256)
     assert (recording.channel_names, recording.reference, recording.signal) == (("red", "green"), 0, 1)
     assert recording.read(4).max() > 0
+
+
+def test_inches_of_a_printer_are_no_calibration(tmp_path: Path) -> None:
+    path = tmp_path / "worm.tif"
+    options = {"axes": "TZCYX", "spacing": 2, "unit": "inch", "finterval": 0.25}
+    tifffile.imwrite(path, VOXELS.transpose(0, 2, 1, 3, 4), imagej=True, resolution=(72, 72), metadata=options)
+    assert "no voxel size along z, y, x" in refused(path, TOLD)

@@ -11,7 +11,7 @@ import torch
 from barlowtrack.errors import InputError
 from barlowtrack.nn import batches
 from barlowtrack.nn.batches import candidates_in_passes, volumes_at_once
-from barlowtrack.nn.candidates import candidates
+from barlowtrack.nn.candidates import candidates, least_tile
 from tests.unit.nn.test_candidates import SPECS, network
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -46,6 +46,20 @@ def assert_same(found, net, images):
         np.testing.assert_array_equal(one.points, alone.points)
         np.testing.assert_allclose(one.prob, alone.prob, atol=1e-5)
         np.testing.assert_allclose(one.dist, alone.dist, atol=1e-5, rtol=1e-5)
+
+
+def test_no_tile_is_smaller_than_the_network_can_do(limited, monkeypatch):
+    monkeypatch.setattr(batches, "LEAST_TILE", 1)
+    net, image = network(SPECS["unet, grid 1 2 2"]), np.random.default_rng(0).standard_normal((1, 4, 16, 96), np.float32)
+    found = candidates_in_passes(net, image, 0.5, border=0, tile_voxels=1)
+    assert_same(found, net, image)
+    limited(net, 0)
+    with pytest.raises(InputError, match="expected more free memory on the GPU"):
+        candidates_in_passes(net, image, 0.5, border=0)
+    smallest = least_tile(net, image.shape[1:], 0)
+    assert smallest < image.size
+    with pytest.raises(InputError, match=f"tile_voxels: expected at least {smallest} for this network"):
+        candidates(net, image[0], 0.5, border=0, tile_voxels=smallest - 1)
 
 
 @pytest.mark.parametrize(("fits", "passes"), [(5, [5]), (3, [5, 2, 3]), (2, [5, 2, 3, 1, 2]), (1, [5, 2, 1, 1, 3, 1, 2, 1, 1])])

@@ -3,7 +3,8 @@
 import os
 import signal
 import threading
-from dataclasses import replace
+import tracemalloc
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from barlowtrack.config import ComputeConfig, SegmentConfig
 from barlowtrack.errors import InputError
 from barlowtrack.io.segmenter import open_segmenter
 from barlowtrack.stages import segment as stage
-from barlowtrack.stages.segment import Plan, plan_of, segment
+from barlowtrack.stages.segment import Plan, bytes_a_volume, plan_of, segment
 from barlowtrack.synthetic import preset, simulate
 
 N = 7
@@ -155,3 +156,34 @@ def test_ctrl_c_interrupts_and_leaves_no_wrong_volume(film, one_by_one):
     results.close()
     assert 2 <= len(found) < N
     assert_same(found, one_by_one[: len(found)])
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """Volumes that are in nobody's memory until they are read."""
+
+    volume: np.ndarray
+
+    def read(self, t):
+        return self.volume + np.uint16(t)
+
+
+def test_memory_in_use_stays_within_what_the_settings_allow(film):
+    volume = np.tile(film.read(0).astype(np.uint16), (1, 2, 2, 2))
+    recording = replace(film, shape=(8, *volume.shape), dtype=volume.dtype, source=Fresh(volume))
+    config = SegmentConfig(method="log")
+    one = bytes_a_volume(recording, None, config)
+
+    def peak(volumes):
+        compute = ComputeConfig(device="cpu", workers=4, memory_gb=volumes * one / 1e9)
+        tracemalloc.start()
+        for _ in segment(recording, None, config=config, compute=compute):
+            pass
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    peak(1)  # what is made once
+    few, many = peak(1.5), peak(5.5)
+    assert few < 1.5 * one
+    assert 1.5 * few < many < 5.5 * one

@@ -104,6 +104,7 @@ def test_order_of_volumes_and_rows_changes_nothing(name: str) -> None:
     assert np.array_equal(again.probability, solved(name).probability[old_row])
 
 
+@pytest.mark.xdist_group("case turn")
 def test_shifting_every_volume_by_itself_changes_nothing_but_names() -> None:
     detections, _, _ = CASES["turn"](0)
     shift = np.random.default_rng(2).normal(0, 50, (detections.n_volumes, 3))[detections.t]
@@ -111,12 +112,14 @@ def test_shifting_every_volume_by_itself_changes_nothing_but_names() -> None:
     assert same_partition(moved.neuron, solved("turn").neuron) > 0.995
 
 
+@pytest.mark.xdist_group("case turn")
 def test_units_do_not_matter() -> None:
     detections, _, _ = CASES["turn"](0)
     scaled = solve(detections_at(detections.t, detections.position_um * 0.015, detections.n_volumes))
     assert same_partition(scaled.neuron, solved("turn").neuron) > 0.995
 
 
+@pytest.mark.xdist_group("case swap")
 def test_number_of_workers_changes_nothing() -> None:
     detections, embeddings, _ = CASES["swap"](0)
     threaded = solve(detections, embeddings, TrackConfig(), workers=3)
@@ -124,26 +127,32 @@ def test_number_of_workers_changes_nothing() -> None:
     assert np.array_equal(threaded.probability, solved("swap").probability)
 
 
+@pytest.mark.xdist_group("case looks")
 def test_looks_carry_where_positions_are_poor() -> None:
     assert accuracy("looks") > accuracy("looks", POINTS_ONLY) + 0.2
 
 
+@pytest.mark.xdist_group("case swap")
 def test_looks_tell_swapped_neighbours_apart() -> None:
     assert accuracy("swap") > accuracy("swap", POINTS_ONLY) + 0.05
 
 
+@pytest.mark.xdist_group("case swap")
 def test_looks_alone_suffice_where_they_tell() -> None:
     assert accuracy("swap", TrackConfig(position=False)) >= 0.98
 
 
+@pytest.mark.xdist_group("case useless_looks")
 def test_useless_looks_alone_claim_nothing() -> None:
     assert solved("useless_looks", TrackConfig(position=False)).n_neurons == 0
 
 
+@pytest.mark.xdist_group("case useless_looks")
 def test_useless_looks_do_not_hurt() -> None:
     assert accuracy("useless_looks") >= accuracy("useless_looks", POINTS_ONLY) - 0.005
 
 
+@pytest.mark.xdist_group("case false_detections")
 def test_doubtful_assignments_become_unknown() -> None:
     detections, _, _ = CASES["false_detections"](0)
     bold = solved("false_detections")
@@ -156,6 +165,7 @@ def test_doubtful_assignments_become_unknown() -> None:
     assert np.allclose(careful.probability[doubtful], 1 - bold.probability[doubtful])
 
 
+@pytest.mark.xdist_group("case false_detections")
 def test_at_most_so_many_are_wrong() -> None:
     detections, _, truth = CASES["false_detections"](0)
     bold = solved("false_detections")
@@ -168,6 +178,7 @@ def test_at_most_so_many_are_wrong() -> None:
     assert np.mean(outcome != Outcome.CORRECT) < np.mean(evaluate(detections, bold, truth).outcome[bold.neuron >= 0] != Outcome.CORRECT) / 2
 
 
+@pytest.mark.xdist_group("case false_detections")
 def test_probability_tells_right_from_wrong() -> None:
     found = solved("false_detections")
     detections, _, truth = CASES["false_detections"](0)

@@ -218,7 +218,7 @@ def test_a_second_process_is_told_who_is_at_work(folder):
     holder.start()
     try:
         assert ready.wait(30)
-        with pytest.raises(StorageError, match=rf"in use by process {holder.pid} "), folder.lock():
+        with pytest.raises(StorageError, match=rf"in use by process {holder.pid} on .*, since 20\d\d-"), folder.lock():
             pass
     finally:
         release.set()
@@ -244,12 +244,63 @@ def test_a_folder_of_a_newer_format_is_refused(folder):
 
 
 def test_costs_are_those_of_the_last_time_a_stage_ended(folder):
+    say = folder.journal.say
     assert folder.costs() == {}
-    folder.event("segment", "start")
-    folder.event("segment", "finish", seconds=3.0, peak_mb=100)
-    folder.event("track", "finish", seconds=1.0, peak_mb=120)
-    folder.event("segment", "finish", seconds=5.5, peak_mb=90)
-    folder.event("track", "start")  # killed since
+    say("segment", "start")
+    say("segment", "finish", seconds=3.0, peak_mb=100)
+    say("track", "finish", seconds=1.0, peak_mb=120)
+    say("segment", "finish", seconds=5.5, peak_mb=90)
+    say("track", "start")  # killed since
     with (folder.path / "events.jsonl").open("a") as file:
         file.write('[1]\n{"event": "finish", "stage": "crop"}\n\n{"event": "fin')  # a machine that crashed
     assert folder.costs() == {"segment": StageCost("segment", 5.5, 90.0), "track": StageCost("track", 1.0, 120.0)}
+
+
+def test_a_line_that_was_cut_off_spoils_no_other(folder):
+    with (folder.path / "events.jsonl").open("w") as file:
+        file.write('{"time": 1.0, "stage": "segment", "event": "fini')
+    folder.journal.say("track", "finish", seconds=1.0, peak_mb=120)
+    assert [said["stage"] for said in folder.journal.events()] == ["track"]
+
+
+def test_what_was_done_before_a_kill_counts(folder):
+    say = folder.journal.say
+    for part, seconds, peak_mb in (("a", 10.0, 300), ("b", 20.0, 500)):
+        say("embed", "start", key="k1", part=part)
+        say("embed", "progress", key="k1", part=part, seconds=seconds / 2, peak_mb=100)
+        say("embed", "progress", key="k1", part=part, seconds=seconds, peak_mb=peak_mb)
+    say("embed", "progress", key="other settings", part="c", seconds=1000.0, peak_mb=9000)
+    say("embed", "start", key="k1", part="d")  # killed before it said anything
+    say("embed", "finish", key="k1", part="e", seconds=5.0, peak_mb=400)
+    assert folder.costs()["embed"] == StageCost("embed", 35.0, 500.0, parts=4)
+
+
+def test_a_stage_that_was_killed_once_it_was_done_has_its_cost(folder):
+    folder.journal.say("track", "progress", key="k1", part="a", seconds=7.0, peak_mb=200)
+    assert folder.costs() == {}
+    publish(folder, "k1", b"one")
+    assert folder.costs()["track"] == StageCost("track", 7.0, 200.0)
+
+
+def test_events_that_cannot_be_written_lose_no_result(folder, caplog):
+    (folder.path / "events.jsonl").mkdir()
+    with folder.journal.at_work("track", "k1"):
+        publish(folder, "k1", b"one")
+    assert folder.record("track").key == "k1"
+    assert "the run goes on without" in caplog.text
+
+
+def _say_many(path, name):
+    for number in range(200):
+        RunFolder(path).journal.say(name, "progress", text="x" * 500, number=number)
+
+
+def test_events_of_several_processes_do_not_mix(folder):
+    from tests.nursery import born
+
+    at_work = [born(_say_many, folder.path, name) for name in ("a", "b", "c")]
+    for process in at_work:
+        process.join()
+    said = list(folder.journal.events())
+    assert len(said) == len((folder.path / "events.jsonl").read_text().splitlines()) == 600
+    assert all([one["number"] for one in said if one["stage"] == name] == list(range(200)) for name in ("a", "b", "c"))

@@ -1,0 +1,300 @@
+"""TIFFs: one, a folder of volumes, or a folder where channels and planes have files or folders of their own."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from barlowtrack.config import RecordingConfig
+from barlowtrack.data import VoxelArray
+from barlowtrack.errors import InputError
+from barlowtrack.io.metadata import AXES, FileMetadata, settle_axes
+from barlowtrack.io.readers.names import Grid, read_channel_folders, read_names
+from barlowtrack.io.readers.opened import Opened, Shape, listed
+from barlowtrack.io.tiff import TiffStack, open_stack
+
+SUFFIXES = (".tif", ".tiff", ".btf", ".tf8")
+EXTENSION = re.compile(r"(\.ome)?\.(tiff?|btf|tf8)$", re.IGNORECASE)
+_CHANNEL_FOLDER = re.compile(
+    r"(?:^|[_\-. ])(?:ch|c|channel|cam)[_-]?\d+$|(?:^|[_\-. ])(?:red|green|rfp|gfp|mcherry|gcamp\w*|mneptune\w*)$", re.I
+)
+
+
+@dataclass(frozen=True)
+class StackSource:
+    """Volumes of one TIFF; planes: (T, C, Z) numbers of its planes."""
+
+    stack: TiffStack
+    planes: NDArray[np.int64]
+
+    def read(self, t: int) -> VoxelArray:
+        """Returns volume t: (C, Z, Y, X)."""
+        return _read(self.stack, self.planes[t], t)
+
+
+@dataclass(frozen=True)
+class FolderSource:
+    """A volume a TIFF; planes: (C, Z) numbers of the planes in each."""
+
+    paths: tuple[Path, ...]
+    metadata: FileMetadata
+    planes: NDArray[np.int64]
+
+    def read(self, t: int) -> VoxelArray:
+        """Returns volume t: (C, Z, Y, X).
+
+        Raises:
+            InputError: the file is damaged, or is not like the first.
+        """
+        return _read(_like(self.paths[t], self.metadata, t), self.planes, t)
+
+
+@dataclass(frozen=True)
+class GridSource:
+    """Channels and planes of a volume in files of their own.
+
+    Attributes:
+        folder: Of them all.
+        grid: Which file holds what.
+        metadata: Of the first.
+        planes: (T, C, Z) numbers of the planes in each; T is 1 where the files count the times.
+        stacks: Files that hold all times, opened once: the table of a long one takes seconds to read.
+    """
+
+    folder: Path
+    grid: Grid
+    metadata: FileMetadata
+    planes: NDArray[np.int64]
+    stacks: Mapping[str, TiffStack]
+
+    def read(self, t: int) -> VoxelArray:
+        """Returns volume t: (C, Z, Y, X).
+
+        Raises:
+            InputError: a file is damaged, or is not like the first.
+        """
+        n_times, n_channels, n_planes = self.grid.size
+        of_files = t if n_times > 1 else 0
+        inside = self.planes[t if len(self.planes) > 1 else 0]
+        rows = []
+        for c in range(n_channels):
+            parts = []
+            for z in range(n_planes):
+                name = self.grid.files[of_files, c, z]
+                stack = self.stacks.get(name) or _like(self.folder / name, self.metadata, t)
+                parts.append(_read(stack, inside, t))
+            rows.append(np.concatenate(parts, axis=1))
+        return np.concatenate(rows, axis=0)
+
+
+def open_file(path: Path, config: RecordingConfig) -> Opened:
+    """Opens one TIFF.
+
+    Raises:
+        InputError: it cannot be used.
+    """
+    return _open_stack(path, config)
+
+
+def is_folder_of_tiffs(names: Sequence[str]) -> bool:
+    """Says so by the names in a folder."""
+    return any(_is_tiff(name) for name in names)
+
+
+def channel_folders(path: Path, names: Sequence[str]) -> list[str]:
+    """Returns the folders in a folder that are channels by their names, such as worm_Ch0 and worm_Ch1; fewer than two are none."""
+    found = [name for name in names if _CHANNEL_FOLDER.search(name) and (path / name).is_dir()]
+    stems = {_CHANNEL_FOLDER.sub("", name) for name in found}
+    return sorted(found) if len(found) > 1 and len(stems) == 1 else []
+
+
+def open_folder(path: Path, config: RecordingConfig) -> Opened:
+    """Opens a folder of TIFFs, in natural order (2 before 10); hidden files and those that are no TIFF are left out.
+
+    Raises:
+        InputError: no TIFFs, or none that make volumes.
+    """
+    found = _tiffs(path)
+    if len(found) == 1:
+        return _open_stack(path / found[0], config)
+    stems = [EXTENSION.sub("", name) for name in found]
+    _refuse_twice(path, found)
+    grid = read_channel_folders(path, stems) if any("/" in name for name in found) else read_names(path, stems)
+    files = [(name, path / name, True) for name in found]
+    if grid is not None:
+        named = dict(zip(stems, found, strict=True))
+        return _open_grid(path, replace(grid, files={key: named[stem] for key, stem in grid.files.items()}), files, config)
+    paths = tuple(path / name for name in found)
+    first = open_stack(paths[0]).metadata
+    metadata, planes, (n_times, *volume) = _planes(first, config)
+    if n_times != 1:
+        raise InputError(
+            f"{paths[0]}: expected one volume in each of {len(paths)} files, got {n_times}; open the file alone, or join them; "
+            "channels have names such as worm_Ch0 and worm_Ch1"
+        )
+    shape = (len(paths), volume[0], volume[1], volume[2], volume[3])
+    flat = "each file holds a single plane, and the names do not say which; taken as volumes of one plane"
+    remarks = (*_numbering(found), *((flat,) if volume[1] == 1 and "Z" not in (metadata.axes or "") and not config.axes else ()))
+    return Opened(metadata, FolderSource(paths, _to_compare(first, config), planes[0]), shape, lambda: files, remarks=remarks)
+
+
+def _open_stack(file: Path, config: RecordingConfig) -> Opened:
+    stack = open_stack(file)
+    metadata, planes, shape = _planes(stack.metadata, config)
+    remarks = _siblings(file) if shape[1] == 1 else ()
+    return Opened(metadata, StackSource(stack, planes), shape, lambda: [("", file, True)], remarks=remarks)
+
+
+def _open_grid(folder: Path, grid: Grid, files: list[tuple[str, Path, bool]], config: RecordingConfig) -> Opened:
+    first = folder / grid.files[0, 0, 0]
+    said = open_stack(first).metadata
+    metadata, planes, inside = _planes(said, config)
+    stored = _to_compare(said, config)
+    for of_files, of_planes, what in zip(grid.size, inside[:3], ("times", "channels", "planes"), strict=True):
+        if of_files > 1 and of_planes > 1:
+            raise InputError(f"{first}: {grid.remarks[0]}, but this file holds {of_planes} {what} itself; expected one")
+    t, c, z = (max(pair) for pair in zip(grid.size, inside[:3], strict=True))
+    if grid.channels is not None:
+        metadata = replace(metadata, channel_names=grid.channels)
+    stacks = {name: _like(folder / name, stored, 0) for name in grid.files.values()} if inside[0] > 1 else {}
+    remarks = list(grid.remarks[1:])
+    steps = np.diff(grid.times)
+    if np.any(steps != 1):
+        at = int(np.argmax(steps != 1))
+        remarks.append(f"the times in the file names jump from {grid.times[at]} to {grid.times[at + 1]}; taken as if evenly spaced in time")
+    source = GridSource(folder, grid, stored, planes, stacks)
+    return Opened(metadata, source, (t, c, z, inside[3], inside[4]), lambda: files, remarks=tuple(remarks))
+
+
+def _planes(metadata: FileMetadata, config: RecordingConfig) -> tuple[FileMetadata, NDArray[np.int64], Shape]:
+    """Returns the metadata, the numbers of the planes as (T, C, Z), and the shape T C Z Y X."""
+    if config.planes is not None:
+        metadata = _folded(metadata, config.planes)
+    axes, shape = settle_axes(metadata, config)
+    if not axes.endswith("YX"):
+        raise InputError(f"{metadata.where}: expected axes that end in YX, as a TIFF is made of planes, got {axes}")
+    size = dict(zip(axes, shape, strict=True))
+    t, c, z, y, x = (size.get(axis, 1) for axis in AXES)
+    planes = np.arange(t * c * z, dtype=np.int64).reshape(shape[:-2])
+    order = [axes.index(axis) for axis in "TCZ" if axis in axes]
+    return metadata, planes.transpose(order).reshape(t, c, z), (t, c, z, y, x)
+
+
+def _folded(metadata: FileMetadata, n_planes: int) -> FileMetadata:
+    """Returns the metadata of a pile of planes as that of volumes, one after another."""
+    pages = [size for size in metadata.shape[:-2] if size > 1]
+    if len(pages) > 1 or not pages or pages[0] < n_planes:
+        raise InputError(
+            f"{metadata.where}: [recording] planes = {n_planes}: expected a pile of as many planes or more, got shape {metadata.shape}"
+        )
+    n_volumes, left = divmod(pages[0], n_planes)
+    remark = (f"the last {left} planes make no whole volume and are left out",) if left else ()
+    shape = (n_volumes, n_planes, *metadata.shape[-2:])
+    return replace(metadata, axes="TZYX", shape=shape, remarks=(*metadata.remarks, *remark))
+
+
+def _to_compare(first: FileMetadata, config: RecordingConfig) -> FileMetadata:
+    """Returns what other files have to be like; their own axes do not count where the settings give them."""
+    return first if config.axes is None and config.planes is None else replace(first, axes=None)
+
+
+def _like(path: Path, first: FileMetadata, t: int) -> TiffStack:
+    try:
+        stack = open_stack(path)
+    except InputError as error:
+        raise InputError(f"volume {t}: {error}") from None
+    this = stack.metadata
+    if this.dtype != first.dtype or this.shape != first.shape:
+        raise InputError(f"volume {t}: {path}: expected {first.shape} {first.dtype} like volume 0, got {this.shape} {this.dtype}")
+    if first.axes is not None and this.axes != first.axes:
+        raise InputError(
+            f"volume {t}: {path}: expected axes {first.axes} like volume 0, got {this.axes or 'none'}; "
+            "if the file says it wrongly, give [recording] axes"
+        )
+    return stack
+
+
+def _read(stack: TiffStack, planes: NDArray[np.int64], t: int) -> VoxelArray:
+    try:
+        return stack.read(planes)
+    except InputError as error:
+        raise InputError(f"volume {t}: {error}") from None
+
+
+def _tiffs(path: Path) -> list[str]:
+    """Returns the TIFFs of a folder, or of the folders of its channels, as seen from it."""
+    names = _list(path)
+    found = [name for name in names if _is_tiff(name)]
+    if not found:
+        for folder in channel_folders(path, names):
+            inside = [f"{folder}/{name}" for name in _list(path / folder) if _is_tiff(name)]
+            if not inside:
+                raise InputError(f"{path}: {folder} is the folder of a channel by its name, but holds no TIFFs")
+            found += inside
+    if not found:
+        raise InputError(
+            f"{path}: expected TIFFs ({', '.join(SUFFIXES)}) in the folder, got {listed(sorted(names), 3) or 'an empty folder'}"
+        )
+    return sorted(found, key=_natural)
+
+
+def _refuse_twice(where: Path, names: Sequence[str]) -> None:
+    """Refuses names that are the same but for zeros before a number, capitals or the extension."""
+    seen: dict[str, str] = {}
+    for name in names:
+        plain = re.sub(r"\d+", lambda number: str(int(number[0])), EXTENSION.sub("", name).lower())
+        if plain in seen:
+            raise InputError(f"{where}: {seen[plain]} and {name} say the same: which of the two is meant? Move the other one away")
+        seen[plain] = name
+
+
+def _is_tiff(name: str) -> bool:
+    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
+
+
+def _siblings(file: Path) -> tuple[str, ...]:
+    """Says that the file of another channel lies beside the one that was opened."""
+    stem = EXTENSION.sub("", file.name)
+    found = _CHANNEL_FOLDER.search(stem)
+    if not found:
+        return ()
+    others = [name for name in _list(file.parent) if _is_tiff(name) and name != file.name and len(name) == len(file.name)]
+    same = [name for name in others if _CHANNEL_FOLDER.sub("", EXTENSION.sub("", name)) == stem[: found.start()]]
+    return (
+        (f"{same[0]} lies beside it and was not opened; to have both channels, give a folder that holds these two files",) if same else ()
+    )
+
+
+def _list(path: Path) -> list[str]:
+    try:
+        return os.listdir(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be opened: {error.strerror or error}") from None
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Sorts volume_2 before volume_10; equal numbers (2, 02) by their text."""
+    return [(int(part), part) if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name.lower())]
+
+
+def _numbering(names: Sequence[str]) -> tuple[str, ...]:
+    """Says what is odd about the numbers in the names of the volumes."""
+    numbers = [[int(n) for n in re.findall(r"\d+", EXTENSION.sub("", name))] for name in names]
+    if len({len(row) for row in numbers}) != 1 or not numbers[0]:
+        return ("the file names are not numbered alike; each is taken as one volume, in natural order",)
+    varying = [column for column in zip(*numbers, strict=True) if len(set(column)) > 1]
+    if len(varying) != 1:
+        return (f"{len(varying)} numbers vary in the file names; each file is taken as one volume, in natural order",)
+    steps = np.diff(varying[0])
+    if np.all(steps == 1):
+        return ()
+    at = int(np.argmax(steps != 1))
+    gaps = int(np.sum(steps != 1))
+    said = f"{names[at]} is followed by {names[at + 1]}"
+    return (f"the numbers of the files have {gaps} gap{'s' if gaps > 1 else ''} ({said}); volumes are taken as if evenly spaced in time",)
