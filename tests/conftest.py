@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,17 @@ def network(tmp_path_factory):
     if made.returncode:
         pytest.skip(f"the C compiler does not make the disk: {made.stderr}")
     return {**os.environ, "LD_PRELOAD": str(library)}
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Calls the command line in this process: exit code, what it printed, what it said."""
+    from barlowtrack.cli import main
+
+    def done(*arguments):
+        monkeypatch.setattr(sys, "argv", ["barlowtrack", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code, *capsys.readouterr()
+
+    return done

@@ -112,7 +112,7 @@ class Correction:
                 f"{self.what} takes {forms} (a detection is a label or a position), got {', '.join(sorted(given)) or 'nothing'}"
             )
         self._check_numbers()
-        if self.what in ("name", "split") and _is_number(self.other):
+        if self.what in ("name", "split") and is_number(self.other):
             raise self.refused(f"{self.what}: expected a neuron and then a name, got the number {self.other} for a name")
         if self.what == "merge" and self.neuron == self.other:
             raise self.refused(f"merge: expected two neurons, got {self.neuron} twice")
@@ -122,7 +122,7 @@ class Correction:
             raise self.refused(f"undo: expected the number of a line from {FIRST_LINE}, got {self.other}")
         for name in ("neuron", "other"):
             called = getattr(self, name)
-            if _is_number(called) and not (is_id(called) and called == str(int(called))):
+            if is_number(called) and not (is_id(called) and called == str(int(called))):
                 raise self.refused(f"{name}: expected a whole number from 0 or a name, got {called}")
         if self.when:
             try:
@@ -296,7 +296,8 @@ def edits_digest(edits: Iterable[Correction]) -> str:
     return f"{len(said)} {hashlib.blake2b(repr(said).encode(), digest_size=16).hexdigest()}" if said else NOTHING_SAID
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Says whether a text is a number: an id then, and no name."""
     try:
         float(text)
     except ValueError:

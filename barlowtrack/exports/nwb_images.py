@@ -14,6 +14,7 @@ from barlowtrack.data import UNKNOWN, Progress, Recording
 from barlowtrack.errors import InputError
 from barlowtrack.exports.content import Content
 from barlowtrack.exports.nwb_extension import extension
+from barlowtrack.io.readers.nwb import RATE_UNKNOWN
 
 MAX_CHUNK_BYTES = 32 * 2**20
 
@@ -117,10 +118,6 @@ def add_images(file: Any, content: Content, volume: Any, device: Any, progress: 
             description="Masks (T, X, Y, Z) of all nuclei: 0 is background, else the label in Detections, another one in every volume.",
         ),
     )
-
-
-RATE_UNKNOWN = "barlowtrack: rate unknown, timestamps count volumes"
-"""Stands in the comments of a series whose time stamps are no seconds; our own reader of recordings looks for it."""
 
 
 def clock(content: Content) -> dict[str, Any]:

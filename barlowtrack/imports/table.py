@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from barlowtrack.data.corrections import cleaned
+from barlowtrack.data.corrections import cleaned, is_number
 from barlowtrack.imports.identified import Identified, Space, numbered
 from barlowtrack.io.tables import RECORDED, read_columns, truth_from_frame
 
@@ -27,7 +27,7 @@ def read(path: Path, space: Space) -> Identified:
     names: dict[int, str] = {}
     if "neuron" in frame and not pd.api.types.is_numeric_dtype(frame["neuron"]):
         called = [cleaned(str(cell)) if pd.notna(cell) else "" for cell in frame["neuron"]]
-        if not all(_is_number(name) for name in called if name):
+        if not all(is_number(name) for name in called if name):
             there = np.flatnonzero([bool(name) for name in called])
             number, names = numbered([called[row] for row in there])
             column = np.zeros(len(frame), np.int64)
@@ -47,11 +47,3 @@ def _which_places(frame: pd.DataFrame) -> tuple[str, ...]:
     um = RECORDED if set(RECORDED) <= set(frame.columns) else ("z_um", "y_um", "x_um")
     others = [name for name in ("z_um", "y_um", "x_um", "z", "y", "x") if name not in um and name in frame and um[0] in frame]
     return (f"places are taken from {', '.join(um)}; {', '.join(others)} are not read",) if others else ()
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -37,20 +37,6 @@ USER = dict(zip(MAKER, USERS, strict=True))
 
 
 @pytest.fixture
-def call(monkeypatch, capsys):
-    """Calls the command line in this process: exit code, what it printed, what it said."""
-    from barlowtrack.cli import main
-
-    def done(*arguments):
-        monkeypatch.setattr(sys, "argv", ["barlowtrack", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return ended.value.code, *capsys.readouterr()
-
-    return done
-
-
-@pytest.fixture
 def run_folder(tiny_run, tiny_worm, tmp_path):
     """A finished run that one may damage, beside a copy of its recording."""
     shutil.copytree(tiny_worm / "recording", tmp_path / "recording")

@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,21 +13,6 @@ import pytest
 
 from tests import nursery
 from tests.cases.bad_inputs import BAD, BAD_RUNS, FINE
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """Calls the command line in this process: exit code, what it printed, what it said."""
-    from barlowtrack.cli import main
-
-    def done(*arguments):
-        monkeypatch.setattr(sys, "argv", ["barlowtrack", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return ended.value.code, *capsys.readouterr()
-
-    return done
-
 
 DIARY = ("lock", "events.jsonl")
 """Of a run folder: who was at work and what became of it, which is written down whatever happens."""

@@ -270,7 +270,7 @@ def test_nwb_of_a_run_without_neurons(done, tmp_path):
     from barlowtrack.data import Traces, Tracks, silent
     from barlowtrack.exports.formats import Options
     from barlowtrack.exports.nwb import write
-    from barlowtrack.exports.nwb_images import RATE_UNKNOWN
+    from barlowtrack.io.readers.nwb import RATE_UNKNOWN
 
     whole = done._content(None)
     values = {name: getattr(whole.traces, name) for name in Traces.__dataclass_fields__}

@@ -1,7 +1,6 @@
 """train-segmentation, as a person types it: from labelled volumes to a model that segment uses."""
 
 import shutil
-import sys
 from itertools import islice
 from pathlib import Path
 
@@ -30,22 +29,6 @@ ENOUGH = "epochs=4 steps=100 learning_rate=0.002"
 
 def settings(text):
     return [part for setting in text.split() for part in ("--set", setting)]
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """Calls the command line in this process: exit code, what it printed, what it said."""
-    from barlowtrack.cli import main
-
-    def done(*arguments):
-        monkeypatch.setattr(sys, "argv", ["barlowtrack", *map(str, arguments)])
-        try:
-            main()
-        except SystemExit as ended:
-            code = ended.code or 0
-        return code, *capsys.readouterr()
-
-    return done
 
 
 def worm(seed):

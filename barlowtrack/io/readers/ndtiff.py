@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,11 +65,6 @@ class NDTiffSource:
                 planes.append(np.frombuffer(data, self.stored).reshape(height, width))
             channels.append(np.stack(planes))
         return np.stack(channels).astype(self.stored.newbyteorder("="), copy=False)
-
-
-def is_ndtiff(names: Sequence[str]) -> bool:
-    """Says so by the names in a folder."""
-    return INDEX in names
 
 
 def open_ndtiff(path: Path, config: RecordingConfig) -> Opened:

@@ -151,8 +151,8 @@ def _rate(where: str, group: h5py.Group, config: RecordingConfig) -> tuple[float
     return None, ()
 
 
-RATE_UNKNOWN = "barlowtrack: rate unknown"
-"""In the comments of a series whose timestamps count volumes."""
+RATE_UNKNOWN = "barlowtrack: rate unknown, timestamps count volumes"
+"""In the comments of a series whose timestamps are no seconds; our exports write it."""
 
 
 def _channel_names(group: h5py.Group, array: h5py.Dataset, axes: str) -> tuple[str, ...] | None:
