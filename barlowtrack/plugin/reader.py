@@ -19,9 +19,10 @@ def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[Any]] 
     """Returns what reads a path, by a look at names alone; None where it is no run folder and no recording.
 
     Args:
-        path: A path; several are none of ours.
+        path: A path, or a list of it alone, as where Shift is held while it is dropped; several are none of ours.
     """
-    return None if not isinstance(path, str) or kind_of(Path(path)) is None else read
+    one = _alone(path)
+    return None if one is None or kind_of(one) is None else read
 
 
 def read(path: str | list[str]) -> list[Any]:
@@ -36,7 +37,9 @@ def read(path: str | list[str]) -> list[Any]:
     from barlowtrack.config import RecordingConfig
     from barlowtrack.plugin.attached import read_again, session_of
 
-    where, viewer = Path(str(path)).absolute(), current_viewer()
+    one = _alone(path)
+    assert one is not None, "get_reader has seen to that"
+    where, viewer = one.absolute(), current_viewer()
     try:
         if kind_of(where) == "run":
             layers = run_layers(where, complain=show_warning)
@@ -54,6 +57,12 @@ def read(path: str | list[str]) -> list[Any]:
         return layers
     read_again(viewer)
     return [layer for layer in layers if not _is_there(viewer, layer, where)] or NOTHING
+
+
+def _alone(path: str | list[str]) -> Path | None:
+    """Returns the only path there is; None where there are several."""
+    paths = [path] if isinstance(path, str) else path
+    return Path(paths[0]) if len(paths) == 1 else None
 
 
 def _is_there(viewer: Any, layer: LayerData, run: Path) -> bool:

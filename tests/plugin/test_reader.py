@@ -44,7 +44,8 @@ def test_a_reader_is_offered_for_what_is_ours_alone(tiny_worm, tiny_run, tmp_pat
     assert get_reader(str(tiny_run.path)) is not None
     assert get_reader(str(tiny_worm / "recording")) is not None
     assert get_reader(str(tmp_path)) is None
-    assert get_reader([str(tiny_run.path)]) is None
+    assert get_reader([str(tiny_run.path)]) is not None
+    assert get_reader([str(tiny_run.path), str(tiny_worm / "recording")]) is None
 
 
 def test_a_run_that_is_dropped_opens_with_its_neurons(viewer, qt, tiny_run):
@@ -153,6 +154,9 @@ def drop(viewer, qt, path):
 
 
 def test_what_is_dropped_on_the_window_for_real_is_shown_and_read_again_when_it_is_dropped_again(viewer, qt, tiny_run, tiny_worm, tmp_path):
+    from qtpy.QtCore import Qt
+    from qtpy.QtTest import QTest
+
     from barlowtrack.answers import Answer, give
     from barlowtrack.api import Run, prepare
     from barlowtrack.plugin.attached import session_of
@@ -161,7 +165,9 @@ def test_what_is_dropped_on_the_window_for_real_is_shown_and_read_again_when_it_
     shutil.copytree(tiny_worm / "recording", tmp_path / "recording")
     about = run / "run.json"
     about.write_text(about.read_text().replace(tiny_run.folder.about()["recording"], "../recording"))
+    QTest.keyPress(viewer.window._qt_viewer, Qt.Key.Key_Shift, Qt.KeyboardModifier.ShiftModifier)  # to napari: a stack of one
     assert drop(viewer, qt, run) == 1
+    QTest.keyRelease(viewer.window._qt_viewer, Qt.Key.Key_Shift)
     session = session_of(viewer)
     qt.wait(lambda: session.solution is not None, what="the solution")
     qt.spin(0.05)
