@@ -26,8 +26,12 @@ SIZES = {  # volumes, neurons, voxels
     "small": (16, 60, (16, 96, 192)),
     "usual": (8, 120, (22, 192, 384)),
 }
-WAYS = {"zero-shot": [], "scratch": ["train.mode=scratch", "train.epochs=1"]}
-TRAINED = ("tiny", "small")  # from random weights, too
+WAYS = {
+    "zero-shot": [],
+    "scratch": ["train.mode=scratch", "train.epochs=1"],
+    "prepared": [f"prepare.{step}=true" for step in ("background", "hot_pixels", "jitter", "alignment", "drift")],
+}
+WHERE = {"scratch": ("tiny", "small")}  # what is not measured at every size
 
 
 def work(recording: Path, out: Path, overrides: list[str]) -> None:
@@ -53,7 +57,7 @@ def work(recording: Path, out: Path, overrides: list[str]) -> None:
     print(json.dumps({"shape": shape, "nuclei": len(detections), "costs": said}))
 
 
-def measure(place: Path, only: list[str]) -> list[dict]:
+def measure(place: Path, only: list[str], ways: list[str]) -> list[dict]:
     rows = []
     for name in only:
         n, neurons, shape = SIZES[name]
@@ -61,7 +65,7 @@ def measure(place: Path, only: list[str]) -> list[dict]:
         words += ["--neurons", str(neurons), "--shape", *map(str, shape), "--quiet"]
         subprocess.run(words, check=True, capture_output=True)
         for way, overrides in WAYS.items():
-            if way == "scratch" and name not in TRAINED:
+            if way not in ways or name not in WHERE.get(way, SIZES):
                 continue
             command = [
                 sys.executable,
@@ -82,8 +86,17 @@ def fit(rows: list[dict]) -> None:
     from barlowtrack.config import load
     from barlowtrack.needs import quantities
 
+    every, asked = rows, {row["way"]: load(None, WAYS[row["way"]]) for row in rows}
     for stage in rows[0]["costs"]:
-        facts = [quantities(tuple(row["shape"]), row["nuclei"], load(None, WAYS[row["way"]]))[stage] for row in rows]
+        told = [quantities(tuple(row["shape"]), row["nuclei"], asked[row["way"]]).get(stage) for row in every]
+        kept = [
+            (row, fact)
+            for row, fact in zip(every, told, strict=True)
+            if fact is not None and (row["way"] == "prepared") == (stage == "prepare")
+        ]
+        rows, facts = [row for row, _ in kept], [fact for _, fact in kept]  # later stages read slower what is prepared
+        if not rows:
+            continue
         used = np.array([[1.0, *fact] for fact in facts])
         for i, what in enumerate(("seconds", "peak MB")):
             found = np.array([row["costs"][stage][i] for row in rows])
@@ -105,6 +118,8 @@ def compare(folders: list[Path]) -> None:
         shape = tuple(run.folder.about()["card"]["shape"])
         told = stage_needs(shape, load(folder / "settings.toml"), len(run.detections))
         for stage, cost in run.folder.costs().items():
+            if stage not in told:
+                continue  # had nothing to do
             needs = told[stage]
             told_s, told_mb = f"{needs.seconds:.1f}", f"{needs.mem_mb:.0f}"
             print(f"{folder.parent.name:10} {stage:9} {cost.seconds:.1f} s ({told_s})  {cost.peak_mb:.0f} MB ({told_mb})")
@@ -116,6 +131,7 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", default=list(SIZES), choices=list(SIZES))
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
     parser.add_argument("--runs", nargs="+", type=Path, help="run folders to compare, instead of measuring")
     parser.add_argument("--again", type=Path, help="lines that an earlier run printed, to fit anew")
     arguments = parser.parse_args()
@@ -126,7 +142,7 @@ def main() -> None:
         fit([json.loads(line) for line in arguments.again.read_text().splitlines() if line.startswith("{")])
         return
     with tempfile.TemporaryDirectory() as place:
-        fit(measure(Path(place), arguments.sizes))
+        fit(measure(Path(place), arguments.sizes, arguments.ways))
 
 
 if __name__ == "__main__":

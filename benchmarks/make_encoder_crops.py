@@ -20,7 +20,8 @@ from embedding_scores import peaks
 from make_segmentation_pairs import clutter, draw_config, process
 
 from barlowtrack.config import CropConfig
-from barlowtrack.nn.crops import crop_volume, larger_grid, scale_volume
+from barlowtrack.nn.crops import crop_volume, larger_grid
+from barlowtrack.nn.scale import scale_volume
 from barlowtrack.synthetic import SyntheticConfig, simulate
 
 SIZE_UM = (12.0, 24.0, 24.0)

@@ -6,7 +6,7 @@ Parquet or CSV, by the extension. The same table gives the same bytes: no index,
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -77,8 +77,12 @@ def read_table(path: Path, table: TableName | None = None) -> pd.DataFrame:
     return _typed(frame, str(path))
 
 
-def read_columns(path: Path) -> pd.DataFrame:
+def read_columns(path: Path, only: Sequence[str] | None = None) -> pd.DataFrame:
     """Reads a table of anybody's as it is: no column means anything yet.
+
+    Args:
+        path: Ends in .parquet or .csv.
+        only: Columns that are wanted, of those that are there; of a parquet file nothing else is read.
 
     Raises:
         InputError: no such file, an extension other than .csv and .parquet, or no table.
@@ -88,9 +92,12 @@ def read_columns(path: Path) -> pd.DataFrame:
         refuse_endless(path)
         with path.open("rb") as file:
             if kind == "csv":
-                return _read_csv(file, path)
-            frame: pd.DataFrame = pq.read_table(file).to_pandas(types_mapper={pa.int32(): pd.Int32Dtype()}.get)
-            return frame
+                frame = _read_csv(file, path)
+                return frame if only is None else frame[[name for name in only if name in frame]]
+            stored = pq.ParquetFile(file)
+            columns = None if only is None else [name for name in only if name in stored.schema_arrow.names]
+            table: pd.DataFrame = stored.read(columns=columns).to_pandas(types_mapper={pa.int32(): pd.Int32Dtype()}.get)
+            return table
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (ValueError, pa.ArrowException, pd.errors.ParserError) as error:

@@ -1,12 +1,12 @@
-"""Small pictures of single nuclei."""
+"""Small pictures of single nuclei; without torch, whose import takes seconds, while somebody waits for them in a window."""
 
 from __future__ import annotations
 
 import numpy as np
-import torch
+from scipy.ndimage import map_coordinates
 
 from barlowtrack.data import Detections, FloatArray, IntArray, Recording
-from barlowtrack.nn.crops import crop_volume, scale_volume
+from barlowtrack.nn.scale import scale_volume
 
 SIDE = 8.0  # of a box, in radii of a usual nucleus: it and its neighbours
 DEPTH = 3.0
@@ -24,16 +24,25 @@ def thumbnails(recording: Recording, detections: Detections, rows: IntArray) -> 
     """
     wanted = np.unique(rows)
     side, depth = side_um(detections), depth_um(detections)
-    images: dict[int, FloatArray] = {}
+    grid, images = _box(depth, side, recording.voxel_size_um), dict[int, FloatArray]()
     for t in np.unique(detections.t[wanted]):
         here = wanted[detections.t[wanted] == t]
         volume = np.nan_to_num(recording.read(int(t))[recording.reference], posinf=0.0, neginf=0.0)
-        scaled = torch.from_numpy(scale_volume(volume, detections.red_peak[detections.rows_of(int(t))]))
-        places = torch.as_tensor(np.asarray(detections.position_um[here], np.float64))
-        boxes = crop_volume(scaled, places, recording.voxel_size_um, (depth, side, side), (PLANES, PIXELS, PIXELS))
-        shades = boxes.amax(dim=1).clamp(0, 1).sqrt().numpy()
-        images |= {int(row): shade for row, shade in zip(here, shades, strict=True)}
+        scaled = scale_volume(volume, detections.red_peak[detections.rows_of(int(t))])
+        for row in here:
+            middle = np.asarray(detections.position_um[row], np.float64) / recording.voxel_size_um
+            box = map_coordinates(scaled, grid + middle[:, None, None, None], order=1, mode="constant")  # outside is background
+            images[int(row)] = np.sqrt(box.max(axis=0).clip(0, 1))
     return images
+
+
+def _box(depth_um: float, side_um: float, voxel_size_um: tuple[float, float, float]) -> FloatArray:
+    """Returns the places of a box, (3, PLANES, PIXELS, PIXELS), in voxels from its middle."""
+    axes = [
+        (np.arange(n) - (n - 1) / 2) * size / n / voxel
+        for size, n, voxel in zip((depth_um, side_um, side_um), (PLANES, PIXELS, PIXELS), voxel_size_um, strict=True)
+    ]
+    return np.stack(np.meshgrid(*axes, indexing="ij"))
 
 
 def side_um(detections: Detections) -> float:

@@ -33,10 +33,11 @@ from barlowtrack.detect.measure import measure
 from barlowtrack.detect.reading import Reader
 from barlowtrack.detect.volume import background, contrast, grain, mend_planes, noise
 from barlowtrack.errors import InputError
-from barlowtrack.nn.crops import crop_volume, scale_volume
+from barlowtrack.nn.crops import crop_volume
 from barlowtrack.nn.device import pick_device
 from barlowtrack.nn.encoder import Encoder
 from barlowtrack.nn.forward import embed_crops
+from barlowtrack.nn.scale import scale_volume
 
 log = logging.getLogger(__name__)
 

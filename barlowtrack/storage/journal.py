@@ -27,6 +27,8 @@ NAME = "events.jsonl"
 EVERY_S = 5.0
 """A stage at work says so no more rarely than this: so much of its time stays unknown where it is killed."""
 SAMPLE_S = 0.2
+_WRITING_S = (0.001, 0.01, 0.05)
+"""A line comes a page at a time, to whoever looks at the file meanwhile."""
 _NOT_EVENTS = (ArithmeticError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
 _LATEST_S = 1e11
 """Years of five digits: clocks say no later ones."""
@@ -189,11 +191,15 @@ def _sum(stage: str, parts: Mapping[str, tuple[float, float]]) -> StageCost:
 
 
 def _ending(file: Any) -> str:
-    """Returns what a line that was cut off needs for the next one to be a line."""
-    if not file.seek(0, os.SEEK_END):
-        return ""
-    file.seek(-1, os.SEEK_END)
-    return "" if file.read(1) == b"\n" else "\n"
+    """Returns what a line that was cut off needs for the next one to be a line; one that somebody is just writing is waited for."""
+    for pause in (*_WRITING_S, 0.0):
+        if not file.seek(0, os.SEEK_END):
+            return ""
+        file.seek(-1, os.SEEK_END)
+        if file.read(1) == b"\n":
+            return ""
+        time.sleep(pause)
+    return "\n"
 
 
 def _most_mb() -> float:

@@ -54,6 +54,15 @@ def test_help_imports_nothing_slow(arguments):
     assert not slow & set(said.rpartition("modules:")[2].split())
 
 
+@pytest.mark.parametrize("name", ["barlowtrack.showing.thumbnails", "barlowtrack.plugin.layers.opened", "barlowtrack.plugin.solution"])
+def test_what_a_window_waits_for_does_not_load_torch(name):
+    """Seconds of its import, beside a window, let everything in it stumble."""
+    said = subprocess.run(
+        [sys.executable, "-c", f"import sys, {name}; print('modules:', *sys.modules)"], capture_output=True, text=True, check=True
+    )
+    assert "torch" not in said.stdout.rpartition("modules:")[2].split()
+
+
 def test_napari_and_qt_stay_in_the_plugin():
     for path in (ROOT / "barlowtrack").rglob("*.py"):
         if "plugin" not in path.parts:

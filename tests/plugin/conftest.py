@@ -95,16 +95,17 @@ def viewer(qt, raised):
         made = qt.napari.Viewer(show=True)
         qt.spin()
     yield made
-    _let_go(made)
+    _let_go()
     made.close()
     qt.spin(0.05)
 
 
-def _let_go(viewer):
+def _let_go():
     """Lets go of Shift and Control: a click that a test makes with one leaves it down, for the tests that come after it too."""
     from qtpy.QtCore import Qt
     from qtpy.QtGui import QGuiApplication
     from qtpy.QtTest import QTest
+    from qtpy.QtWidgets import QWidget
 
-    QTest.keyRelease(viewer.window._qt_viewer, Qt.Key.Key_Shift)
+    QTest.keyRelease(QWidget(), Qt.Key.Key_Shift)
     assert QGuiApplication.keyboardModifiers() == Qt.KeyboardModifier.NoModifier

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from barlowtrack.data import Detections, Recording, VoxelArray
+from barlowtrack.data import Recording, VoxelArray
 from barlowtrack.plugin.layers.arrays import ChannelArray
 from barlowtrack.plugin.layers.axes import LayerData, grid
 from barlowtrack.plugin.layers.volumes import Volumes
@@ -25,6 +26,8 @@ DARKEST_SD = 2.5
 """So many standard deviations of the noise above the background begins what is not shown black: else all of it is seen in 3-D."""
 FULL_REFERENCE, FULL_OTHERS = 75.0, 90.0
 """Percentile of the nuclei that are shown full, by the light of their inside: all of them shine in the reference, some in the signal."""
+LIGHT = ("red_mean", "red_peak", "green_mean", "green_peak")
+"""Columns of the table of nuclei that say how they shine."""
 GAMMA = 0.7
 _LOOKS = 3
 
@@ -34,7 +37,7 @@ def image_layers(
     run: Path | None = None,
     location: Path | None = None,
     *,
-    nuclei: Detections | None = None,
+    light: pd.DataFrame | None = None,
     budget_mb: float = 512.0,
     complain: Callable[[str], object] = log.warning,
 ) -> list[LayerData]:
@@ -44,7 +47,7 @@ def image_layers(
         recording: What is shown; a volume that is read serves all its channels.
         run: Its run folder.
         location: Where it lies.
-        nuclei: What was found in it: their light sets the contrast.
+        light: Columns LIGHT of the nuclei that were found in it, which set the contrast.
         budget_mb: Megabytes of volumes kept in memory.
         complain: Hears of a volume that cannot be read.
     """
@@ -54,7 +57,7 @@ def image_layers(
     colours = iter(OTHERS)
     layers: list[LayerData] = []
     for c, name in enumerate(recording.channel_names):
-        low, high, most = contrast([volume[c] for volume in seen], _light(recording, nuclei, c))
+        low, high, most = contrast([volume[c] for volume in seen], _inside(recording, light, c))
         colour = {recording.reference: REFERENCE, recording.signal: SIGNAL}.get(c) or next(colours, "gray")
         if recording.shape[1] == 1:
             colour = "gray"
@@ -95,13 +98,11 @@ def contrast(volumes: list[VoxelArray], light: float | None = None) -> tuple[flo
     return low, high, max(most, high)
 
 
-def _light(recording: Recording, nuclei: Detections | None, channel: int) -> float | None:
+def _inside(recording: Recording, light: pd.DataFrame | None, channel: int) -> float | None:
     """Returns the light inside bright nuclei: halfway between mean and maximum."""
-    if nuclei is None or channel not in (recording.reference, recording.signal):
+    if light is None or not set(LIGHT) <= set(light) or channel not in (recording.reference, recording.signal):
         return None
-    if channel == recording.reference:
-        inside, share = (nuclei.red_mean + nuclei.red_peak) / 2, FULL_REFERENCE
-    else:
-        inside, share = (nuclei.green_mean + nuclei.green_peak) / 2, FULL_OTHERS
+    colour, share = ("red", FULL_REFERENCE) if channel == recording.reference else ("green", FULL_OTHERS)
+    inside = (light[f"{colour}_mean"].to_numpy(float) + light[f"{colour}_peak"].to_numpy(float)) / 2
     inside = inside[np.isfinite(inside)]
     return float(np.percentile(inside, share)) if len(inside) else None

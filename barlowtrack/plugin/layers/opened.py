@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from barlowtrack.api import Run, prepare
+import pandas as pd
+
+from barlowtrack.api import prepare
 from barlowtrack.config import RecordingConfig
-from barlowtrack.data import Detections
 from barlowtrack.errors import BarlowtrackError, InputError, StorageError
 from barlowtrack.io import open_recording
 from barlowtrack.io.location import is_there, whole
 from barlowtrack.io.readers import is_recording
+from barlowtrack.io.tables import read_columns
 from barlowtrack.pipeline import as_seen, preparation_of
 from barlowtrack.plugin.layers.axes import LayerData
 from barlowtrack.plugin.layers.dots import DotsOfRun, dots_layer
-from barlowtrack.plugin.layers.images import image_layers
+from barlowtrack.plugin.layers.images import LIGHT, image_layers
 from barlowtrack.plugin.layers.labels import labels_layer
 from barlowtrack.plugin.layers.tracks import tracks_layer
 from barlowtrack.plugin.roles import Role
@@ -55,7 +57,7 @@ def recording_layers(
     settings: RecordingConfig,
     *,
     run: Path | None = None,
-    nuclei: Detections | None = None,
+    light: pd.DataFrame | None = None,
     complain: Complain = log.warning,
     budgets: Budgets = Budgets(),
 ) -> list[LayerData]:
@@ -65,7 +67,7 @@ def recording_layers(
         path: Of the recording.
         settings: What its metadata do not say.
         run: Run folder that it belongs to: the channels are shown as that run sees them.
-        nuclei: What the run found.
+        light: Of the nuclei that the run found; see image_layers.
         complain: Hears what is wrong with a volume.
         budgets: Of memory.
 
@@ -81,7 +83,7 @@ def recording_layers(
         raise InputError(f"{error}. From a terminal: barlowtrack open {path} --voxel-size Z Y X") from None
     if run is not None:
         recording = as_seen(recording, RunFolder(run))
-    return image_layers(recording, run, path, nuclei=nuclei, budget_mb=budgets.recording_mb, complain=complain)
+    return image_layers(recording, run, path, light=light, budget_mb=budgets.recording_mb, complain=complain)
 
 
 def run_layers(run: Path, *, complain: Complain = log.warning, budgets: Budgets = Budgets()) -> list[LayerData]:
@@ -107,7 +109,7 @@ def run_layers(run: Path, *, complain: Complain = log.warning, budgets: Budgets 
     else:
         try:
             seen = job.config.recording.model_copy(update={"reference_channel": card["reference"], "signal_channel": card["signal"]})
-            layers += recording_layers(location, seen, run=run, nuclei=_found(run), complain=complain, budgets=budgets)
+            layers += recording_layers(location, seen, run=run, light=_light(run), complain=complain, budgets=budgets)
         except BarlowtrackError as error:
             complain(f"The recording cannot be shown: {error}")
     layers += _nuclei(run, card, location, complain, budgets)
@@ -124,11 +126,12 @@ def _shape(run: Path, card: dict[str, Any]) -> tuple[int, ...]:
     return (card["shape"][0], stop - first, *card["shape"][3:])
 
 
-def _found(run: Path) -> Detections | None:
+def _light(run: Path) -> pd.DataFrame | None:
+    """Returns the light of all nuclei, and nothing else of their table: all of an hour's would hold up the window for a second."""
     try:
-        return Run(run).detections
+        return read_columns(run / ARTEFACTS["detections"], LIGHT)
     except BarlowtrackError:
-        return None  # none yet, or older than this program: whoever reads the solution says so
+        return None  # none yet, or damaged: whoever reads the solution says so
 
 
 def _nuclei(run: Path, card: dict[str, Any], location: Path, complain: Complain, budgets: Budgets) -> list[LayerData]:

@@ -27,6 +27,7 @@ from barlowtrack.io.columns import TABLES, TableName
 from barlowtrack.io.tables import (
     detections_from_frame,
     detections_to_frame,
+    read_columns,
     read_provenance,
     read_table,
     read_truth,
@@ -173,6 +174,16 @@ def test_same_table_same_bytes(tmp_path: Path, extension: str) -> None:
         write_table(frame, path, provenance={"stage": "track", "key": "abc"})
         digests.add(hashlib.sha256(path.read_bytes()).hexdigest())
     assert len(digests) == 1
+
+
+@pytest.mark.parametrize("extension", ["parquet", "csv"])
+def test_some_columns_alone(tmp_path: Path, extension: str) -> None:
+    path = tmp_path / f"a.{extension}"
+    frame = tracks_to_frame(detections(), tracks())
+    write_table(frame, path)
+    found = read_columns(path, ["neuron", "no such column", "t"])
+    assert set(found) == {"neuron", "t"}
+    assert len(found) == len(frame)
 
 
 def test_provenance(tmp_path: Path) -> None:

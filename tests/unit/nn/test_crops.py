@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import map_coordinates
 
-from barlowtrack.nn.crops import background, crop_volume, larger_grid, scale_volume
+from barlowtrack.nn.crops import crop_volume, larger_grid
+from barlowtrack.nn.scale import background, scale_volume
 
 VOXEL = (1.5, 0.5, 0.5)
 
