@@ -1,15 +1,13 @@
-"""What a script uses: run a recording, open a run folder. The CLI and the plugin go the same way."""
+"""A run folder, opened to read from and to add to; and run(), which brings one about. What the verbs do lies in other files."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from barlowtrack import pipeline
-from barlowtrack.errors import InputError, StorageError
+from barlowtrack.api.job import prepare
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,201 +34,10 @@ if TYPE_CHECKING:
         Truth,
         VolumeLooks,
     )
-    from barlowtrack.exports.content import Content
     from barlowtrack.identity.estimate import ErrorEstimate
     from barlowtrack.identity.learned import Learned
     from barlowtrack.identity.review import Question
-    from barlowtrack.storage import RunFolder
     from barlowtrack.taking import Taken
-
-SUFFIX = ".barlowtrack"
-_TABLES = ("detections", "volumes", "light", "places", "tracks", "candidates", "neurons", "absences", "traces", "swaps", "bleaching")
-_EXPORTED = ("detections", "tracks", "neurons", "candidates", "absences", "volumes", "traces", "swaps", "labels", "corrections")
-
-
-@dataclass(frozen=True)
-class Job:
-    """A recording, its run folder and the settings that go with them.
-
-    Attributes:
-        location: Of the recording.
-        folder: Where results go; need not be there yet.
-        config: Settings in force: defaults, under those of the run folder or of a file, under overrides.
-    """
-
-    location: Path
-    folder: Path
-    config: Config
-
-    def recording(self) -> Recording:
-        """Opens the recording.
-
-        Raises:
-            InputError: it cannot be used.
-        """
-        from barlowtrack.io import open_recording
-        from barlowtrack.storage import RunFolder
-
-        known = RunFolder(self.folder).about()["card"] if (self.folder / "run.json").is_file() else None
-        return open_recording(self.location, self.config.recording, known=known)
-
-    def plan(self) -> list[pipeline.PlannedStage]:
-        """Says what a run would do; touches nothing. A recording that is not at hand is taken as last seen.
-
-        Raises:
-            StorageError: a run would be refused the folder.
-        """
-        from barlowtrack.storage import RunFolder
-
-        folder = RunFolder(self.folder, create=True) if self.folder.exists() else None
-        if folder is not None and self._is_away(folder):
-            return pipeline.plan(folder, folder.about()["card"], self.config)
-        card = pipeline.recording_card(self.recording())
-        if folder is not None:
-            pipeline.refuse_another(folder, self.location, card)
-        return pipeline.plan(folder, card, self.config)
-
-    def run(
-        self,
-        *,
-        only: str | None = None,
-        upto: str | None = None,
-        listener: pipeline.Listener | None = None,
-        look: Callable[[Job, Recording], None] | None = None,
-    ) -> list[pipeline.PlannedStage]:
-        """Does what the plan says; see pipeline.run. A recording that is not at hand is taken as last seen, where none of it is read.
-
-        Args:
-            only: This stage alone.
-            upto: End after this stage.
-            listener: Hears of progress.
-            look: Called with a recording of which no nuclei have been found yet, before anything is written; may raise.
-        """
-        from barlowtrack.storage import RunFolder
-
-        recording = self._last_seen() or self.recording()
-        if not self.folder.exists():
-            pipeline.refuse_before(recording, self.config, only=only, upto=upto)
-        else:
-            RunFolder(self.folder, create=True)  # refuses what is not ours before minutes of looking
-        if look is not None and not (self.folder / "keys" / "segment.json").exists():
-            look(self, recording)
-        folder = RunFolder(self.folder, create=True)
-        return pipeline.run(recording, self.location, folder, self.config, only=only, upto=upto, listener=listener)
-
-    def _last_seen(self) -> Recording | None:
-        """Returns what the run folder knows of a recording that is not at hand; None where it is, or has to be read in another way."""
-        from barlowtrack.config import load
-        from barlowtrack.storage import RunFolder
-
-        stored = self.folder / "settings.toml"
-        if not stored.exists():
-            return None
-        folder = RunFolder(self.folder, create=True)
-        if not self._is_away(folder) or load(stored, ()).recording != self.config.recording:
-            return None
-        return pipeline.recording_away(folder.about()["card"], self.location)
-
-    def _is_away(self, folder: RunFolder) -> bool:
-        """Says whether this is the recording of the run folder, and not at hand; of any other place the folder knows nothing."""
-        from barlowtrack.io.location import is_there
-
-        if folder.is_new or is_there(self.location):
-            return False
-        return self.location == folder.location or folder.relative(self.location) == folder.about()["recording"]
-
-    def run_piece(self, stage: str, volumes: range, listener: pipeline.Listener | None = None) -> pipeline.PlannedStage:
-        """Makes some volumes of one stage, beside other jobs that make others; see pipeline.run_piece."""
-        from barlowtrack.storage import RunFolder
-
-        recording = self.recording()
-        pipeline.refuse_piece(stage, volumes, recording.n_volumes)
-        if not self.folder.exists():
-            pipeline.refuse_before(recording, self.config, only=stage)
-        folder = RunFolder(self.folder, create=True)
-        return pipeline.run_piece(recording, self.location, folder, self.config, stage, volumes, listener)
-
-
-def prepare(
-    target: Path | str, *, out: Path | str | None = None, config: Config | Path | str | None = None, overrides: Sequence[str] = ()
-) -> Job:
-    """Finds recording, run folder and settings.
-
-    Args:
-        target: A recording, or a run folder.
-        out: Run folder; beside the recording, named after it, where not given.
-        config: Settings, or a TOML file of them; where not given, those of the run folder, or the defaults.
-        overrides: Such as "track.min_probability=0.5"; they come last.
-
-    Raises:
-        StorageError: no such recording or run folder, or two run folders named.
-        ConfigError: a setting that is none.
-    """
-    from barlowtrack.config import Config, load
-    from barlowtrack.io import recording_name
-    from barlowtrack.io.location import beside
-    from barlowtrack.storage import RunFolder
-    from barlowtrack.storage.outputs import is_zarr, refuse_file_name
-
-    target = Path(target)
-    if (target / "run.json").exists():
-        if out is not None:
-            raise StorageError(f"{target} is a run folder already; --out {out} would be a second one")
-        folder = target
-        location = RunFolder(folder).location
-    else:
-        location = target
-        folder = Path(out) if out is not None else beside(location) / f"{recording_name(location)}{SUFFIX}"
-        refuse_file_name(folder)
-    real, its_folder = (Path(os.path.realpath(path)) for path in (location, folder))  # unlike resolve, it bears links in a circle
-    if real in its_folder.parents and is_zarr(location):
-        raise StorageError(f"{folder}: lies inside the recording, which would change with every run; give another --out")
-    stored = folder / "settings.toml"
-    if isinstance(config, Config):
-        settings = load(None, overrides, base=config)
-    elif config is not None:
-        settings = load(Path(config), overrides)
-    else:
-        settings = load(stored if stored.exists() else None, overrides)
-    return Job(location, folder, _with_whole_path(settings))
-
-
-def _with_whole_path(settings: Config) -> Config:
-    """Returns the settings with the relative path of a model or encoder made whole, so that they mean the same from any folder."""
-    for section, name in (("segment", "model"), ("train", "start")):
-        old = getattr(settings, section)
-        path = getattr(old, name)
-        if path and not os.path.isabs(path):
-            settings = settings.model_copy(update={section: old.model_copy(update={name: os.path.abspath(path)})})
-    return settings
-
-
-def run(
-    recording: Path | str,
-    out: Path | str | None = None,
-    *,
-    config: Config | Path | str | None = None,
-    overrides: Sequence[str] = (),
-    listener: pipeline.Listener | None = None,
-) -> Run:
-    """Runs the whole pipeline on a recording; what is done already is left alone.
-
-    Args:
-        recording: Whatever open_recording reads; or a run folder, to bring it up to date.
-        out: Run folder; beside the recording where not given.
-        config: Settings, or a TOML file.
-        overrides: Such as "track.min_probability=0.5".
-        listener: Hears of progress.
-
-    Returns:
-        The run, with all its results.
-
-    Raises:
-        InputError, ConfigError, StorageError: see barlowtrack.errors.
-    """
-    job = prepare(recording, out=out, config=config, overrides=overrides)
-    job.run(listener=listener)
-    return Run(job.folder)
 
 
 class Run:
@@ -477,30 +284,19 @@ class Run:
             InputError: a file, volumes, width or rate that cannot be, or the recording has changed.
             StorageError: there are no tracks to show, or the file is a part of a run folder or lies in the recording.
         """
+        from barlowtrack.api.outgoing import write_movie
         from barlowtrack.data import silent
-        from barlowtrack.movie import film, refuse_file
-        from barlowtrack.showing.names import Names
-        from barlowtrack.storage.outputs import refuse_output, writing
 
-        refuse_file(Path(path))  # said before anything is read
-        refuse_output(Path(path))
-        detections, tracks = self.detections, self.tracks
-        recording = self.recording
-        plain = Names([name if isinstance(name, str) else "" for name in self.neurons["name"]]) if names else None
-        called = [plain.short(k) for k in range(tracks.n_neurons)] if plain else None
-        with writing(Path(path)):
-            return film(
-                recording,
-                detections,
-                tracks,
-                Path(path),
-                volumes=volumes,
-                width=width,
-                fps=fps,
-                max_frames=max_frames,
-                names=called,
-                progress=progress or silent,
-            )
+        return write_movie(
+            self.folder,
+            Path(path),
+            volumes=volumes,
+            width=width,
+            fps=fps,
+            max_frames=max_frames,
+            names=names,
+            progress=progress or silent,
+        )
 
     def export(
         self,
@@ -530,74 +326,11 @@ class Run:
             StorageError: the run is not finished or not up to date, or the place is taken.
             ConfigError: metadata that are none.
         """
+        from barlowtrack.api.outgoing import export
         from barlowtrack.data import silent
-        from barlowtrack.exports import FORMATS, format_named
-        from barlowtrack.exports.formats import MARK, Options, is_export
-        from barlowtrack.storage.outputs import arriving, put_back, refuse_target, writing
 
-        row = format_named(to)
-        for given, able, flag in ((images, [f.name for f in FORMATS if f.images], "images"), (metadata, ["nwb"], "metadata")):
-            if given and to not in able:
-                raise InputError(f"export --to {to}: has no room for --{flag}; {' and '.join(able)} have")
-        writer = row.writer()
-        target = row.target(self.path) if path is None else Path(path)
-        job = prepare(self.path)
-        put_back(target)
-        refuse_target(target, job.location, is_export, overwrite=overwrite)
-        self._refuse_unfinished(job)
-        content = self._content(self.recording if images else None)
-        options = Options(to, None if metadata is None else Path(metadata), progress or silent)
-        with arriving(target) as temporary, writing(target):
-            writer(content, temporary, options)
-            if temporary.is_dir():
-                (temporary / MARK).write_text(content.about_json, encoding="utf-8")
-        return target
-
-    def _refuse_unfinished(self, job: Job) -> None:
-        """Refuses a run of which a result that goes out is missing or older than what it is made of."""
-        for item in job.plan():
-            idle = item.stage.amends and item.record.inputs["edits"] == pipeline.UNAMENDED
-            if item.state != "cached" and item.stage.name != "report" and not idle:
-                why = "; ".join(item.reasons)
-                raise StorageError(f"{self.path}: {item.stage.name} is {item.state} ({why}); run 'barlowtrack run {self.path}' first")
-
-    def _content(self, recording: Recording | None) -> Content:
-        """Puts together all that goes out."""
-        from importlib.metadata import version
-
-        from barlowtrack.exports.content import Content
-
-        card = self.folder.about()["card"]
-        if recording is not None and recording.fingerprint != card["content"]:
-            raise InputError(f"{self.path}: the recording changed since this run; run 'barlowtrack run {self.path}' first")
-        preparation = self.preparation
-        planes = card["shape"][2] if preparation.shape is None else preparation.kept[1] - preparation.kept[0]
-        records = [self.folder.record(stage.name) for stage in pipeline.STAGES]
-        stages = {
-            record.stage: {
-                "key": record.key,
-                "version": record.version,
-                "seed": record.seed,
-                "settings": record.settings,
-                "inputs": record.inputs,
-            }
-            for record in records
-            if record is not None
-        }
-        return Content(
-            name=card["name"],
-            shape=(*card["shape"][:2], planes, *card["shape"][3:]),
-            voxel_size_um=tuple(card["voxel_size_um"]),
-            rate_hz=card["rate_hz"],
-            channel_names=tuple(card["channel_names"]),
-            reference=card["reference"],
-            signal=card["signal"],
-            recording=recording,
-            preparation=preparation,
-            about={"software": "barlowtrack", "version": version("barlowtrack"), "recording": card, "stages": stages},
-            settings=(self.path / "settings.toml").read_text(encoding="utf-8"),
-            **{name: getattr(self, name) for name in _EXPORTED},
-        )
+        place, about = (None if given is None else Path(given) for given in (path, metadata))
+        return export(self.folder, to, place, images=images, metadata=about, overwrite=overwrite, progress=progress or silent)
 
     def write_csv(self, *, always: bool = True) -> list[Path]:
         """Writes the tables as CSV beside their parquet files; those of detections with what people added and divided.
@@ -608,27 +341,9 @@ class Run:
         Returns:
             The files written.
         """
-        from barlowtrack.io.activity import light_to_frame, places_to_frame
-        from barlowtrack.io.tables import detections_to_frame, read_table, write_table
-        from barlowtrack.storage import ARTEFACTS
+        from barlowtrack.api.outgoing import write_csv
 
-        amended: dict[str, Callable[[], pd.DataFrame]] = {}
-        if pipeline.edition(self.folder) != pipeline.UNAMENDED:
-            amended = {
-                "detections": lambda: detections_to_frame(self.detections),
-                "light": lambda: light_to_frame(self.detections, self.light),
-                "places": lambda: places_to_frame(self.places),
-            }
-        written = []
-        for name in _TABLES:
-            source = self.path / ARTEFACTS[name]
-            target = source.with_suffix(".csv")
-            if source.exists() and (always or target.exists()):
-                temporary = target.with_name(f"half-made-{target.name}")
-                write_table(amended[name]() if name in amended else read_table(source), temporary)
-                temporary.replace(target)
-                written.append(target)
-        return written
+        return write_csv(self.folder, always=always)
 
     def _path(self, name: str) -> Path:
         from barlowtrack.storage import ARTEFACTS
@@ -637,3 +352,31 @@ class Run:
 
     def _load(self, name: str) -> Any:
         return pipeline.read(name, self.folder)
+
+
+def run(
+    recording: Path | str,
+    out: Path | str | None = None,
+    *,
+    config: Config | Path | str | None = None,
+    overrides: Sequence[str] = (),
+    listener: pipeline.Listener | None = None,
+) -> Run:
+    """Runs the whole pipeline on a recording; what is done already is left alone.
+
+    Args:
+        recording: Whatever open_recording reads; or a run folder, to bring it up to date.
+        out: Run folder; beside the recording where not given.
+        config: Settings, or a TOML file.
+        overrides: Such as "track.min_probability=0.5".
+        listener: Hears of progress.
+
+    Returns:
+        The run, with all its results.
+
+    Raises:
+        InputError, ConfigError, StorageError: see barlowtrack.errors.
+    """
+    job = prepare(recording, out=out, config=config, overrides=overrides)
+    job.run(listener=listener)
+    return Run(job.folder)
