@@ -62,7 +62,7 @@ def _compare(folder: RunFolder | None, stage: Stage, expected: StageRecord) -> P
     if record is None and folder is not None and stage.prepares and is_idle(expected) and folder.record("segment") is not None:
         return PlannedStage(stage, "cached", (), expected)  # the folder is older than this stage, which has nothing to do
     if folder is None or record is None:
-        done = folder.half_done(stage.name, expected.key) if folder else None
+        done = folder.half_made.done(stage.name, expected.key) if folder else None
         reason = "never run" if done is None else f"half done, goes on after part {done}"
         return PlannedStage(stage, "missing", (reason, *_pieces_why(folder, stage, expected)), expected)
     damage = folder.damage(record)
@@ -80,7 +80,7 @@ def _pieces_why(folder: RunFolder | None, stage: Stage, expected: StageRecord) -
     """Says how many volumes jobs of their own have made, which need not be made again."""
     if folder is None or not stage.by_volume:
         return []
-    safe = {t for piece in folder.pieces(stage.name, expected.key) for t in piece.safe}
+    safe = {t for piece in folder.half_made.pieces(stage.name, expected.key) for t in piece.safe}
     return [f"{len(safe)} volume{'s' * (len(safe) != 1)} made in pieces"] if safe else []
 
 

@@ -156,7 +156,7 @@ def _make_piece(item: PlannedStage, volumes: range, recording: Recording, folder
 
     stage, key = item.stage, item.record.key
     with (
-        folder.piece(stage.name, key, volumes) as partial,
+        folder.half_made.piece(stage.name, key, volumes) as partial,
         folder.journal.at_work(stage.name, key, volumes) as part_of_it,
         told_in_a_line(stage.name, folder.path, recording, config),
     ):

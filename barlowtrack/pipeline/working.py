@@ -42,12 +42,12 @@ def open_sink_of(item: PlannedStage, inputs: Mapping[str, Any], folder: RunFolde
 
     name, key = item.stage.name, item.record.key
     try:
-        sink = open_sink(name, folder.partial(name, key), inputs, config)
+        sink = open_sink(name, folder.half_made.of_stage(name, key), inputs, config)
         return sink, sink.resume()
     except _DAMAGED as error:
         _refuse_fault(error)
         log.warning("%s: half-made work cannot be used (%s); starting over", name, error)
-    sink = open_sink(name, folder.start_over(name, key), inputs, config)
+    sink = open_sink(name, folder.half_made.start_over(name, key), inputs, config)
     return sink, sink.resume()
 
 
@@ -63,7 +63,7 @@ def open_piece_of(
     except _DAMAGED as error:
         _refuse_fault(error)
         log.warning("%s: half-made work cannot be used (%s); starting over", partial, error)
-        folder.empty(partial, item.record.key)
+        folder.half_made.empty(partial, item.record.key)
         sink = open_piece(name, partial, inputs, config, volumes)
     return sink, sink.resume()
 
@@ -75,7 +75,7 @@ def spans(item: PlannedStage, sink: Sink, folder: RunFolder, resume: Mapping[str
     if not isinstance(sink, VolumeParts):
         yield resume
         return
-    pieces = folder.pieces(item.stage.name, item.record.key)
+    pieces = folder.half_made.pieces(item.stage.name, item.record.key)
     while sink.next < sink.volumes.stop:
         here = next((piece for piece in pieces if sink.next in piece.safe), None)
         if here is None:
