@@ -326,11 +326,11 @@ class Run:
             StorageError: the run is not finished or not up to date, or the place is taken.
             ConfigError: metadata that are none.
         """
-        from barlowtrack.api.outgoing import export
+        from barlowtrack.api.outgoing import write_export
         from barlowtrack.data import silent
 
         place, about = (None if given is None else Path(given) for given in (path, metadata))
-        return export(self.folder, to, place, images=images, metadata=about, overwrite=overwrite, progress=progress or silent)
+        return write_export(self.folder, to, place, images=images, metadata=about, overwrite=overwrite, progress=progress or silent)
 
     def write_csv(self, *, always: bool = True) -> list[Path]:
         """Writes the tables as CSV beside their parquet files; those of detections with what people added and divided.

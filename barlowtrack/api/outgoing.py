@@ -60,7 +60,7 @@ def write_movie(
         )
 
 
-def export(
+def write_export(
     folder: RunFolder, to: str, path: Path | None, *, images: bool, metadata: Path | None, overwrite: bool, progress: Progress
 ) -> Path:
     """Writes the run as files of another program; see Run.export."""
