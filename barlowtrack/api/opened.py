@@ -80,6 +80,7 @@ class Run:
 
     @property
     def detections(self) -> Detections:
+        """Every nucleus that was found: when, where, how large and how bright. Row i is nucleus i in every table."""
         found: Detections = self._load("detections")
         return found
 
@@ -91,11 +92,13 @@ class Run:
 
     @property
     def labels(self) -> Labels:
+        """Which voxels each nucleus is; read a volume at a time."""
         found: Labels = self._load("labels")
         return found
 
     @property
     def embeddings(self) -> Embeddings:
+        """A vector for every detection; alike where nuclei look alike."""
         found: Embeddings = self._load("embeddings")
         return found
 
@@ -123,6 +126,7 @@ class Run:
 
     @property
     def tracks(self) -> Tracks:
+        """Which neuron every detection is, and how surely; with what people said."""
         found: Tracks = self._load("tracks")
         return found
 
@@ -166,6 +170,7 @@ class Run:
 
     @property
     def traces(self) -> Traces:
+        """Activity of every neuron in every volume."""
         found: Traces = self._load("traces")
         return found
 

@@ -78,7 +78,7 @@ def write_export(
     put_back(target)
     refuse_target(target, job.location, is_export, overwrite=overwrite)
     _refuse_unfinished(job)
-    content = _content(folder, pipeline.recording_of(folder) if images else None)
+    content = content_of(folder, pipeline.recording_of(folder) if images else None)
     options = Options(to, metadata, progress)
     with arriving(target) as temporary, writing(target):
         writer(content, temporary, options)
@@ -96,7 +96,7 @@ def _refuse_unfinished(job: Job) -> None:
             raise StorageError(f"{job.folder}: {item.stage.name} is {item.state} ({why}); run 'barlowtrack run {job.folder}' first")
 
 
-def _content(folder: RunFolder, recording: Recording | None) -> Content:
+def content_of(folder: RunFolder, recording: Recording | None) -> Content:
     """Puts together all that goes out."""
     from importlib.metadata import version
 
