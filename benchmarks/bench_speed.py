@@ -78,7 +78,7 @@ def watch(spent: Spent) -> None:
     from barlowtrack.detect import starconvex
     from barlowtrack.nn import crops
     from barlowtrack.stages import embed
-    from barlowtrack.storage import folder, parts, sinks, volume_sinks
+    from barlowtrack.storage import folder, half_made, journal, parts, sinks, volume_sinks
 
     spent.on(READING, Recording, "read")
     spent.on(READING, Labels, "read")
@@ -92,10 +92,12 @@ def watch(spent: Spent) -> None:
         for name in {"__init__", "add", "finish"} & set(vars(kind)):
             spent.on(FILES, kind, name)
     assert issubclass(volume_sinks.VolumeParts, parts.Parts)
-    for name in ("publish", "verify", "damage", "event", "describe", "record", "partial"):
+    for name in ("publish", "verify", "damage", "describe", "record"):
         spent.on(FILES, folder.RunFolder, name)
+    spent.on(FILES, half_made.HalfMade, "of_stage")
+    spent.on(FILES, journal.Journal, "say")
     spent.on(FILES, storage, "load")
-    spent.on(FILES, pipeline, "plan")
+    spent.on(FILES, pipeline.running, "plan")
 
 
 class Stages(pipeline.Listener):

@@ -102,7 +102,7 @@ def test_who_has_the_folder_alone_and_who_makes_a_piece_keep_each_other_out(tiny
         with pytest.raises(StorageError, match="in use by jobs that make pieces"):
             made.run(upto="segment")
         name = next((folder.path / "partial").glob("segment.0-2"))
-        with folder.piece("segment", (name / "key").read_text(), range(2)):
+        with folder.half_made.piece("segment", (name / "key").read_text(), range(2)):
             with pytest.raises(StorageError, match=r"volumes 0:2 of segment are made by process .* already"):
                 made.run_piece("segment", range(2))
             made.run_piece("segment", range(2, 4))
