@@ -17,7 +17,7 @@ from barlowtrack.cli.batching import batch
 from barlowtrack.cli.correcting import correct, review
 from barlowtrack.cli.encoder_training import train_encoder
 from barlowtrack.cli.exporting import export
-from barlowtrack.cli.looking import free_bytes, in_colour, look_first, refuse_stops
+from barlowtrack.cli.looking import in_colour, look_and_tell
 from barlowtrack.cli.options import (
     FAULTS,
     comparing_options,
@@ -33,7 +33,7 @@ from barlowtrack.cli.options import (
     settings_options,
 )
 from barlowtrack.cli.telling import JsonLines, make_teller, refuse_progress
-from barlowtrack.cli.terminal import STOPPED, Bars, in_a_line, on_one_line
+from barlowtrack.cli.terminal import STOPPED, Bars, Discreet, in_a_line, on_one_line
 from barlowtrack.errors import BarlowtrackError, InputError
 from barlowtrack.pipeline import STAGES, Stage
 
@@ -62,9 +62,9 @@ def cli(verbose: bool) -> None:
 
     Start with: barlowtrack check RECORDING, then barlowtrack run RECORDING.
     """
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr, force=True
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Discreet("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler], force=True)
 
 
 def main() -> NoReturn:
@@ -123,6 +123,7 @@ def check(**given: Any) -> None:
     """Look at a recording before hours are spent on it."""
     from barlowtrack.check import check as check_recording
     from barlowtrack.check import describe
+    from barlowtrack.readiness import free_bytes, refuse_stops
 
     job = make_job(given)
     recording = job.recording()
@@ -148,7 +149,7 @@ def run(dry_run: bool, upto: str | None, csv: bool, no_check: bool, quiet: bool,
 
     RECORDING is a folder of TIFFs, a TIFF, an OME-Zarr, NDTiff, HDF5, NWB, ND2 or what bioio reads, or a run folder.
     """
-    look = None if no_check else partial(look_first, quiet=quiet)
+    look = None if no_check else partial(look_and_tell, quiet=quiet)
     _run(given, None, upto, dry_run=dry_run, csv=csv, teller=make_teller(quiet, progress), look=look)
 
 
@@ -171,6 +172,12 @@ def _add_verb(stage: Stage) -> None:
         if volumes is None:
             _run(given, stage.name, None, dry_run=dry_run, csv=csv, teller=teller)
             return
+        if not stage.by_volume:
+            able = ", ".join(row.name for row in STAGES if row.by_volume)
+            raise InputError(
+                f"{stage.name}: --volumes: is made of the whole recording at once, in one job, and goes on where it was stopped; "
+                f"stages that can be made in pieces: {able}"
+            )
         if dry_run or csv:
             raise InputError(f"{stage.name}: --volumes makes a piece of a result, so it takes no {'--dry-run' if dry_run else '--csv'}")
         _make_piece(given, stage.name, volumes, teller)

@@ -108,6 +108,21 @@ def test_exports_say_where_things_are_and_read_back_as_the_truth_that_they_are(h
         assert (taken.matched, len(taken.rows)) == (taken.points, 0)
 
 
+def test_an_export_with_images_is_a_recording_and_its_own_truth(harmed, tmp_path):
+    """Its images are the prepared pictures: where they are run themselves, places count as these show them, not as the first disk did."""
+    pytest.importorskip("pynwb", reason="what nwb needs is not installed")
+    run = bt.Run(harmed / "recording.barlowtrack")
+    path = run.export("nwb", tmp_path / "worm.nwb", images=True)
+    again = bt.run(path, overrides=FAST, check=False)
+    assert again.recording.shape == run.recording.shape
+    assert again.recording.channel_names == run.recording.channel_names
+    figures = json.loads(evaluate_run(again.path, path, None, None, as_json=True))
+    assert figures["detection recall"] > 0.95
+    taken = again.take_identities(path)
+    assert taken.matched > 0.95 * taken.points
+    assert "the run is of the images in this file: places are taken as they lie in these" in taken.told
+
+
 def test_identities_of_another_program_lie_as_the_disk_has_them(harmed, tmp_path):
     """What is given as corrections is taken to the prepared pictures as a truth is; what is not in them is lost, and said."""
     run = bt.Run(shutil.copytree(harmed / "recording.barlowtrack", tmp_path / "run.barlowtrack"))
