@@ -39,7 +39,7 @@ def shown(location: Path | str) -> str:
 def scrubbed(text: str) -> str:
     """Returns a message without what opens the addresses in it, also where a path has taken a slash from one."""
     text = re.sub(rf"(\b(?:{'|'.join(SERVERS)}):/{{1,2}})[^\s/@'\"]*@", r"\1", text)
-    return re.sub(rf"(\b(?:{'|'.join(SERVERS)}):/{{1,2}}[^\s?'\"]*)\?(?!\.\.\.)[^\s'\"]*", r"\1?...", text)
+    return re.sub(rf"(\b(?:{'|'.join(SERVERS)}):/{{1,2}}[^\s?'\"]*)\?(?!\.\.\.)[^\s'\"]*?(?=[:,;)]*(?:[\s'\"]|$))", r"\1?...", text)
 
 
 def refuse_secrets(location: Path | str) -> None:
