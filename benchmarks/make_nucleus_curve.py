@@ -30,7 +30,7 @@ def entries(preset: str, seed: int, n_volumes: int) -> tuple[np.ndarray, np.ndar
         folder = Path(scratch)
         write_simulation(folder, preset, seed, "ome-tiff", False, {"volumes": n_volumes}, Bars(quiet=True))
         truth = read_truth(folder / "truth.csv")
-        run = bt.run(folder / "recording", config=bt.Config(), overrides=[f"seed={seed}"])
+        run = bt.run(folder / "recording", config=bt.Config(), overrides=[f"seed={seed}"], check=False)
         detections, tracks = run.detections, run.tracks
     true = known_scene("", detections, np.zeros((len(detections), 1)), (truth.t, truth.neuron, truth.position_um)).true
     return labelled(measures(detections), np.asarray(tracks.neuron), true)

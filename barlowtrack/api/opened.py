@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from barlowtrack import pipeline
-from barlowtrack.api.job import prepare
+from barlowtrack.api.job import Job, prepare
 
 if TYPE_CHECKING:
     import numpy as np
@@ -366,8 +366,11 @@ def run(
     config: Config | Path | str | None = None,
     overrides: Sequence[str] = (),
     listener: pipeline.Listener | None = None,
+    check: bool = True,
 ) -> Run:
     """Runs the whole pipeline on a recording; what is done already is left alone.
+
+    Before a first run the recording is looked at, as the CLI does: what may make results poor is logged, as warnings.
 
     Args:
         recording: Whatever open_recording reads; or a run folder, to bring it up to date.
@@ -375,13 +378,21 @@ def run(
         config: Settings, or a TOML file.
         overrides: Such as "track.min_probability=0.5".
         listener: Hears of progress.
+        check: False: begin without that look.
 
     Returns:
         The run, with all its results.
 
     Raises:
-        InputError, ConfigError, StorageError: see barlowtrack.errors.
+        InputError: also where the look says that the run would fail, or that its results would mean nothing; nothing is written then.
+        ConfigError, StorageError: see barlowtrack.errors.
     """
     job = prepare(recording, out=out, config=config, overrides=overrides)
-    job.run(listener=listener)
+    job.run(listener=listener, look=_look if check else None)
     return Run(job.folder)
+
+
+def _look(job: Job, recording: Recording) -> None:
+    from barlowtrack.readiness import look_and_log
+
+    look_and_log(recording, job.location, job.folder, job.config)

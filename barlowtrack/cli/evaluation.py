@@ -87,8 +87,9 @@ def _read_truth(target: Path, truth_path: Path, voxel_size: tuple[float, float, 
     """Reads the truth from whatever layout it is in; a run knows its voxels, and how large its volumes are."""
     space = Space(voxel_size)
     if not is_table:
-        card = Run(prepare(target).folder).folder.about()["card"]
-        space = Space(voxel_size or tuple(card["voxel_size_um"]), tuple(card["shape"][2:]))
+        folder = Run(prepare(target).folder).folder
+        card = folder.about()["card"]
+        space = Space(voxel_size or tuple(card["voxel_size_um"]), tuple(card["shape"][2:]), folder.location)
     found = read_identities(truth_path, space)
     for said in found.told:
         log.warning("%s: %s", truth_path, said)

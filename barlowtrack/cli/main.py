@@ -16,7 +16,7 @@ from barlowtrack.cli.correcting import correct, review
 from barlowtrack.cli.encoder_training import train_encoder
 from barlowtrack.cli.exporting import export
 from barlowtrack.cli.stage_verbs import run, stage_verbs
-from barlowtrack.cli.terminal import STOPPED, in_a_line
+from barlowtrack.cli.terminal import STOPPED, Discreet, in_a_line
 from barlowtrack.errors import BarlowtrackError
 
 log = logging.getLogger(__name__)
@@ -37,9 +37,9 @@ def cli(verbose: bool) -> None:
 
     Start with: barlowtrack check RECORDING, then barlowtrack run RECORDING.
     """
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr, force=True
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Discreet("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler], force=True)
 
 
 for _verb in (

@@ -43,9 +43,14 @@ def _show(napari: Any, path: Path, settings: RecordingConfig) -> None:
 
 def _refuse(path: Path, overrides: list[str]) -> None:
     """Says what is wrong before a window is opened, which takes seconds."""
+    from barlowtrack.io.location import as_url, shown
     from barlowtrack.io.readers import expected
     from barlowtrack.plugin.layers.opened import kind_of, run_of
 
+    if as_url(path) is not None:
+        raise InputError(
+            f"{shown(path)}: an address is not opened here; give the folder of its run: barlowtrack run ADDRESS, then barlowtrack open RUN"
+        )
     if not path.exists():
         raise InputError(f"{path}: not there; expected a run folder or a recording")
     if kind_of(path) is None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from barlowtrack.cli.looking import look_first
+from barlowtrack.cli.looking import look_and_tell
 from barlowtrack.cli.options import (
     comparing_options,
     job_options,
@@ -43,7 +43,7 @@ def run(dry_run: bool, upto: str | None, csv: bool, no_check: bool, quiet: bool,
 
     RECORDING is a folder of TIFFs, a TIFF, an OME-Zarr, NDTiff, HDF5, NWB, ND2 or what bioio reads, or a run folder.
     """
-    look = None if no_check else partial(look_first, quiet=quiet)
+    look = None if no_check else partial(look_and_tell, quiet=quiet)
     _run(given, None, upto, dry_run=dry_run, csv=csv, teller=make_teller(quiet, progress), look=look)
 
 
@@ -65,6 +65,12 @@ def _verb_of(stage: Stage) -> click.Command:
         if volumes is None:
             _run(given, stage.name, None, dry_run=dry_run, csv=csv, teller=teller)
             return
+        if not stage.by_volume:
+            able = ", ".join(row.name for row in STAGES if row.by_volume)
+            raise InputError(
+                f"{stage.name}: --volumes: is made of the whole recording at once, in one job, and goes on where it was stopped; "
+                f"stages that can be made in pieces: {able}"
+            )
         if dry_run or csv:
             raise InputError(f"{stage.name}: --volumes makes a piece of a result, so it takes no {'--dry-run' if dry_run else '--csv'}")
         _make_piece(given, stage.name, volumes, teller)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from barlowtrack.cli.looking import free_bytes, in_colour, refuse_stops
+from barlowtrack.cli.looking import in_colour
 from barlowtrack.cli.options import (
     FAULTS,
     fault_options,
@@ -56,6 +56,7 @@ def check(**given: Any) -> None:
     """Look at a recording before hours are spent on it."""
     from barlowtrack.check import check as check_recording
     from barlowtrack.check import describe
+    from barlowtrack.readiness import free_bytes, refuse_stops
 
     job = make_job(given)
     recording = job.recording()

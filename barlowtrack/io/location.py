@@ -37,9 +37,9 @@ def shown(location: Path | str) -> str:
 
 
 def scrubbed(text: str) -> str:
-    """Returns a message of a library without what opens the addresses in it."""
-    text = re.sub(rf"((?:{'|'.join(SERVERS)})://)[^\s/@'\"]*@", r"\1", text)
-    return re.sub(rf"((?:{'|'.join(SERVERS)})://[^\s?'\"]*)\?[^\s'\"]*", r"\1?...", text)
+    """Returns a message without what opens the addresses in it, also where a path has taken a slash from one."""
+    text = re.sub(rf"(\b(?:{'|'.join(SERVERS)}):/{{1,2}})[^\s/@'\"]*@", r"\1", text)
+    return re.sub(rf"(\b(?:{'|'.join(SERVERS)}):/{{1,2}}[^\s?'\"]*)\?(?!\.\.\.)[^\s'\"]*?(?=[:,;)]*(?:[\s'\"]|$))", r"\1?...", text)
 
 
 def refuse_secrets(location: Path | str) -> None:

@@ -15,7 +15,7 @@ from barlowtrack.data import Recording
 from barlowtrack.errors import InputError
 from barlowtrack.io.beside import with_file_beside
 from barlowtrack.io.fingerprint import fingerprint
-from barlowtrack.io.location import refuse_secrets, shown, without_query
+from barlowtrack.io.location import refuse_secrets, scrubbed, shown, without_query
 from barlowtrack.io.metadata import SEEN, Channels, name_channels, settle_rate, settle_voxel_size
 from barlowtrack.io.patience import PatientSource, patiently
 from barlowtrack.io.readers import READERS, Opened, reader_of
@@ -111,7 +111,7 @@ def _recording(path: Path, config: RecordingConfig, opened: Opened, to_look: boo
         digest = "" if to_look else fingerprint(geometry, opened.files())
         looked = () if to_look else opened.looked()
     except OSError as error:
-        raise InputError(f"{error.filename or path}: cannot be read: {error.strerror or error}") from None
+        raise InputError(f"{error.filename or shown(path)}: cannot be read: {scrubbed(error.strerror or str(error))}") from None
     channels = name_channels(metadata, config, shape[1])
     seen = _seen_before(channels, digest, known)
     if seen is not None:

@@ -153,6 +153,7 @@ def read_provenance(path: Path) -> dict[str, str]:
     """
     if table_kind(path) == "csv":
         return {}
+    refuse_endless(path)
     try:
         metadata = pq.read_schema(path).metadata or {}
     except (OSError, pa.ArrowException) as error:

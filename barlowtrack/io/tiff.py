@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from barlowtrack.data import VoxelArray
 from barlowtrack.errors import InputError
+from barlowtrack.io.clock import noted_rate
 from barlowtrack.io.fingerprint import size_of
 from barlowtrack.io.metadata import AXES, FileMetadata, length_um, time_s
 from barlowtrack.io.regular import refuse_endless
@@ -152,7 +153,7 @@ def _metadata(path: Path, tif: Any, series: Any) -> FileMetadata:
     elif tif.is_imagej:
         said = _from_imagej(tif.imagej_metadata or {}, series.keyframe)
     if len(tif.series) > 1:
-        said["remarks"] = (f"the file holds {len(tif.series)} images; the first is used",)
+        said["remarks"] = (*said.get("remarks", ()), f"the file holds {len(tif.series)} images; the first is used")
     shape = tuple(int(size) for _, size in sizes)
     return FileMetadata(str(path), axes if known else None, shape, series.dtype.newbyteorder("="), **said)
 
@@ -170,11 +171,29 @@ def _from_ome(xml: str) -> dict[str, Any]:
     step_s = time_s(pixels.get("TimeIncrement"), pixels.get("TimeIncrementUnit", "s"))
     names = [channel.get("Name") for channel in pixels.findall("{*}Channel")]
     channel_names = tuple(name for name in names if name)
+    times_s = _delta_times(pixels)
+    rate_hz, remarks = noted_rate("DeltaT of the planes", times_s.get, len(times_s), 1 / step_s if step_s else None)
     return {
         "size_um": size_um,
-        "rate_hz": 1 / step_s if step_s else None,
+        "rate_hz": rate_hz,
         "channel_names": channel_names if channel_names and len(channel_names) == len(names) else None,
+        "remarks": remarks,
     }
+
+
+def _delta_times(pixels: ET.Element) -> dict[int, float]:
+    """Returns when each volume was recorded, in s, by the first plane of its first channel; nothing where it is not noted of all."""
+    found: dict[int, float] = {}
+    for plane in pixels.findall("{*}Plane[@TheC='0'][@TheZ='0']"):
+        said, unit_s = plane.get("DeltaT"), time_s(1, plane.get("DeltaTUnit", "s"))
+        t = plane.get("TheT", "")
+        if said is None or unit_s is None or not t.isdecimal():
+            return {}
+        try:
+            found[int(t)] = float(said) * unit_s
+        except ValueError:
+            return {}
+    return found if pixels.get("SizeT") == str(len(found)) and set(found) == set(range(len(found))) else {}
 
 
 def _from_imagej(said: dict[str, Any], keyframe: Any) -> dict[str, Any]:

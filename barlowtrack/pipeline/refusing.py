@@ -42,6 +42,10 @@ def refuse_early(planned: list[PlannedStage], config: Config) -> None:
     if any("start" in item.stage.needs and item.state != "cached" for item in planned):
         refuse_misfit(config.train, config.crop)
         open_start(config.train)  # a copy that was cut off has a whole header
+    if config.segment.model and any("segmenter" in item.stage.needs and item.state != "cached" for item in planned):
+        from barlowtrack.io.segmenter import open_segmenter
+
+        open_segmenter(config.segment)
 
 
 def refuse_piece(stage: str, volumes: range, n_volumes: int) -> None:

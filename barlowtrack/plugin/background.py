@@ -10,6 +10,7 @@ from napari.qt.threading import create_worker
 from napari.utils.notifications import show_error
 
 from barlowtrack.errors import BarlowtrackError
+from barlowtrack.io.location import scrubbed
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,6 @@ def in_background(work: Callable[[], Any], done: Callable[[Any], None], failed: 
 def say(error: BaseException) -> None:
     """Shows an error: ours as one line, any other as a bug."""
     if isinstance(error, BarlowtrackError):
-        show_error(str(error))
+        show_error(scrubbed(str(error)))
         return
     raise error

@@ -12,6 +12,7 @@ from qtpy.QtCore import QTimer
 
 from barlowtrack.config import RecordingConfig
 from barlowtrack.errors import InputError
+from barlowtrack.io.location import shown, whole
 from barlowtrack.plugin.attached import pointing_of, session_of
 from barlowtrack.plugin.layers.opened import kind_of, recording_layers, run_layers, run_of
 from barlowtrack.plugin.parts import is_there
@@ -42,9 +43,9 @@ def open_run(viewer: napari.Viewer, path: Path | str, settings: RecordingConfig 
     Raises:
         InputError, StorageError: neither, or it cannot be opened.
     """
-    path = Path(path).absolute()
+    path = whole(Path(path))
     if kind_of(path) is None:
-        raise InputError(f"{path}: expected a run folder, or a recording (a folder of TIFFs, a TIFF, an OME-Zarr)")
+        raise InputError(f"{shown(path)}: expected a run folder, or a recording (a folder of TIFFs, a TIFF, an OME-Zarr)")
     session_of(viewer)
     slice_once(viewer)
     run = run_of(path)

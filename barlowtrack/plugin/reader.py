@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from barlowtrack.errors import BarlowtrackError
+from barlowtrack.io.location import scrubbed
 from barlowtrack.plugin.layers.axes import LayerData
 from barlowtrack.plugin.layers.opened import kind_of, recording_layers, run_layers
 from barlowtrack.plugin.roles import KEY, Role, layers_of
@@ -48,7 +49,7 @@ def read(path: str | list[str]) -> list[Any]:
     except BarlowtrackError as error:
         if viewer is None:
             raise
-        show_error(str(error))
+        show_error(scrubbed(str(error)))
         return NOTHING
     if viewer is None:
         return layers

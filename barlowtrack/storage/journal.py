@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from barlowtrack.data import Progress, StageCost
+from barlowtrack.io.location import scrubbed
 
 log = logging.getLogger(__name__)
 
@@ -217,4 +218,4 @@ def _now_mb() -> float:
 def _first_line(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "by hand"
-    return (str(error).splitlines() or [""])[0] or type(error).__name__
+    return scrubbed((str(error).splitlines() or [""])[0]) or type(error).__name__

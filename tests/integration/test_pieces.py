@@ -118,6 +118,16 @@ def test_what_cannot_be_made_in_pieces_says_so(tiny_worm, tmp_path):
         made.run_piece("embed", range(4))
 
 
+@pytest.mark.parametrize("stage", ["prepare", "crop", "identify"])
+def test_volumes_of_a_stage_without_pieces_are_refused_in_a_line(stage, tiny_worm, tmp_path, call):
+    out = tmp_path / "run.barlowtrack"
+    code, _, err = call(stage, tiny_worm / "recording", "--out", out, "--volumes", "0:4")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert f"{stage}: --volumes: is made of the whole recording" in err
+    assert "segment, embed, measure" in err
+    assert not out.exists()
+
+
 def test_a_damaged_piece_is_made_again(tiny_worm, tmp_path):
     made = job(tiny_worm / "recording", tmp_path / "run.barlowtrack", "segment.method=log")
     made.run_piece("segment", range(4))

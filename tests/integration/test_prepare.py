@@ -9,6 +9,7 @@ import pytest
 import barlowtrack as bt
 from barlowtrack.cli.evaluation import evaluate_run
 from barlowtrack.errors import ConfigError, InputError, StorageError
+from barlowtrack.imports import Space, read_identities
 from barlowtrack.io import open_recording
 from barlowtrack.io.tables import read_truth
 from barlowtrack.pipeline import Listener
@@ -91,6 +92,13 @@ def test_exports_say_where_things_are_and_read_back_as_the_truth_that_they_are(h
             found = file.processing["CalciumActivity"]["CalciumSeriesSegmentationUntracked"].data[2].transpose(2, 1, 0)
             np.testing.assert_array_equal(found, masks)
         assert not pynwb.validate(path=str(path))
+        again = open_recording(path)  # its images are a recording, of which the same file is the truth: where these show nuclei
+        assert (again.shape, again.channel_names) == (run.recording.shape, run.recording.channel_names)
+        itself, known = read_identities(path, Space(recording=path)), run.tracks.neuron >= 0
+        order = np.lexsort([run.tracks.neuron[known], run.detections.t[known]])
+        np.testing.assert_allclose(itself.position_um, run.detections.position_um[known][order], atol=1e-4)
+        assert itself.told == ("the run is of the images in this file: places are taken as they lie in these",)
+        assert np.abs(read_identities(path, Space(recording=tmp_path)).position_um - itself.position_um).max() > 5
     else:
         assert said in (path / "README.md").read_text()
     if to in ("geff", "napari"):

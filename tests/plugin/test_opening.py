@@ -58,3 +58,17 @@ def test_the_window_stands_what_people_do_to_it(qt, raised, tiny_run, tmp_path):
         qt.spin(0.1)
     finally:
         settings.async_ = False
+
+
+def test_the_secrets_of_an_address_are_not_shown(qt, monkeypatch):
+    from barlowtrack.errors import InputError
+    from barlowtrack.plugin import background
+    from barlowtrack.plugin.opening import open_run
+
+    address, shown = "https://user:s%2Fecret@host.org/worm.zarr?token=s%2Fecret", []
+    with pytest.raises(InputError, match=r"^https://host\.org/worm\.zarr\?\.\.\.: expected a run folder") as error:
+        open_run(None, address)
+    assert "ecret" not in str(error.value)
+    monkeypatch.setattr(background, "show_error", shown.append)
+    background.say(InputError(f"{address}: no answer"))
+    assert shown == ["https://host.org/worm.zarr?...: no answer"]

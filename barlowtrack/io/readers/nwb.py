@@ -12,8 +12,8 @@ import numpy as np
 
 from barlowtrack.config import RecordingConfig
 from barlowtrack.errors import InputError
+from barlowtrack.io.clock import rate_of
 from barlowtrack.io.metadata import FileMetadata, length_um
-from barlowtrack.io.readers.clock import rate_of
 from barlowtrack.io.readers.hdf5 import arranged, dataset, opened, refuse_unlike
 from barlowtrack.io.readers.opened import Opened, first_line, listed
 

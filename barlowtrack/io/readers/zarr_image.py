@@ -198,6 +198,8 @@ def _find(where: str, node: Any, wanted: tuple[str, ...] | None) -> tuple[FileMe
         return _bare(where, [array for _, array in found], names), "", found
     remarks: tuple[str, ...] = ()
     attributes, image = _attributes(node), ""
+    if "nwb_version" in attributes:
+        raise InputError(f"{where}: {_nwb_in_zarr(node)}")
     if "multiscales" not in attributes and "0" in node and isinstance(node["0"], zarr.Group):  # as bioformats2raw nests images
         node, image = node["0"], "0"
         attributes, remarks = _attributes(node), ("the file may hold several images; the first is used",)
@@ -209,6 +211,17 @@ def _find(where: str, node: Any, wanted: tuple[str, ...] | None) -> tuple[FileMe
     inside = _inside(where, dataset["path"])
     array = _array(where, node, inside)
     return _described(where, array, multiscale, dataset, attributes, remarks), image, [(str(PurePosixPath(image) / inside), array)]
+
+
+def _nwb_in_zarr(node: zarr.Group) -> str:
+    """Returns what to do with NWB that hdmf-zarr wrote, of which single arrays are read."""
+    try:
+        series = [f"acquisition/{name}/data" for name, one in node["acquisition"].groups() if "data" in one]  # type: ignore[union-attr]
+    except Exception:  # none, or a server that does not list
+        series = []
+    name = series[0] if series else "acquisition/NAME/data"
+    said = f"; there is {listed(series)}" if len(series) > 1 else ""
+    return f"NWB in zarr, of which arrays are read by their names: give --dataset {name} --axes TXYZC --voxel-size Z Y X{said}"
 
 
 def _only_array(where: str, group: zarr.Group) -> tuple[FileMetadata, str, zarr.Array[Any]]:
@@ -349,5 +362,8 @@ def _bytes_afar(array: zarr.Array[Any], key: str) -> bytes:
     from zarr.core.buffer import default_buffer_prototype
 
     place = array.store_path / key
-    buffer = sync(place.store.get(place.path, default_buffer_prototype()))
+    try:
+        buffer = sync(place.store.get(place.path, default_buffer_prototype()))
+    except Exception as error:  # each server, and what asks it, has its own
+        raise InputError(f"{shown(str(place))}: cannot be read: {scrubbed(first_line(error))}") from None
     return b"" if buffer is None else buffer.to_bytes()

@@ -14,7 +14,7 @@ from barlowtrack.api import prepare
 from barlowtrack.config import RecordingConfig
 from barlowtrack.errors import BarlowtrackError, InputError, StorageError
 from barlowtrack.io import open_recording
-from barlowtrack.io.location import is_there, whole
+from barlowtrack.io.location import is_there, shown, whole
 from barlowtrack.io.readers import is_recording
 from barlowtrack.io.tables import read_columns
 from barlowtrack.pipeline import as_seen, preparation_of
@@ -80,7 +80,7 @@ def recording_layers(
     except InputError as error:
         if "no voxel size" not in str(error):
             raise
-        raise InputError(f"{error}. From a terminal: barlowtrack open {path} --voxel-size Z Y X") from None
+        raise InputError(f"{error}. From a terminal: barlowtrack open {shown(path)} --voxel-size Z Y X") from None
     if run is not None:
         recording = as_seen(recording, RunFolder(run))
     return image_layers(recording, run, path, light=light, budget_mb=budgets.recording_mb, complain=complain)
@@ -103,7 +103,7 @@ def run_layers(run: Path, *, complain: Complain = log.warning, budgets: Budgets 
     layers: list[LayerData] = []
     if not is_there(location):
         complain(
-            f"The recording of this run is not at {location} any more: what was found in it is shown without images. "
+            f"The recording of this run is not at {shown(location)} any more: what was found in it is shown without images. "
             f"Put it back there, or say where it is now: barlowtrack run RECORDING --out {run}"
         )
     else:
@@ -116,7 +116,9 @@ def run_layers(run: Path, *, complain: Complain = log.warning, budgets: Budgets 
     if not layers:
         raise StorageError(f"{run}: nothing to look at yet; run 'barlowtrack run {run}' first")
     if layers[0][2] == "image" and tuple(layers[0][0].shape) != _shape(run, card):
-        complain(f"{location}: its shape is not that of the recording that this run was made of; nuclei will not lie where they should.")
+        complain(
+            f"{shown(location)}: its shape is not that of the recording that this run was made of; nuclei will not lie where they should."
+        )
     return layers
 
 

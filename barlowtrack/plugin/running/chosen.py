@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from barlowtrack.config import Config
 from barlowtrack.errors import BarlowtrackError
 from barlowtrack.pipeline import PlannedStage
 from barlowtrack.plugin.roles import KEY
+from barlowtrack.readiness import free_bytes
 
 
 def recordings_of(layers: Iterable[Any]) -> list[Path]:
@@ -70,8 +70,7 @@ def looked_at(target: str, out: str, config: Config) -> list[Finding]:
         BarlowtrackError: it cannot be opened.
     """
     job = job_of(target, out, config)
-    there = next(place for place in job.folder.absolute().parents if place.is_dir())
-    return check(job.recording(), config=job.config, free_bytes=shutil.disk_usage(there).free)
+    return check(job.recording(), config=job.config, free_bytes=free_bytes(job.folder))
 
 
 def arguments(job: Job, settings: Path) -> list[str]:

@@ -350,3 +350,13 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "truth.csv")
     with pytest.raises(InputError, match="expected a file or folder, got neither"):
         read_identities(tmp_path / "truth.csv", SPACE)
+
+
+def test_what_other_files_have_to_become_is_said(tmp_path):
+    (tmp_path / "truth.mat").write_bytes(b"MATLAB 5.0 MAT-file".ljust(200))
+    with pytest.raises(InputError, match=r"truth\.mat: .* got a file of MATLAB; write them from there as a table: writetable"):
+        read_identities(tmp_path / "truth.mat", SPACE)
+    (tmp_path / "worm.nwb.zarr").mkdir()
+    (tmp_path / "worm.nwb.zarr" / ".zgroup").write_text("{}")
+    with pytest.raises(InputError, match=r"worm\.nwb\.zarr: .* got a zarr; NWB in zarr is read once it is one HDF5 file"):
+        read_identities(tmp_path / "worm.nwb.zarr", SPACE)

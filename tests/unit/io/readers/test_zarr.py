@@ -54,6 +54,16 @@ def test_the_only_array_of_a_group_and_its_own_axes(tmp_path: Path) -> None:
     agrees(tmp_path / "worm.zarr")
 
 
+def test_nwb_in_zarr_says_how_its_arrays_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "worm.nwb.zarr"
+    group = zarr.open_group(path, mode="w", zarr_format=2)  # as hdmf-zarr lays it out
+    group.attrs.update({"nwb_version": "2.8.0", "neurodata_type": "NWBFile", ".specloc": "specifications"})
+    group.create_array("acquisition/calcium/data", data=axes("TXYZC"))
+    said = refused(path)
+    assert "NWB in zarr, of which arrays are read by their names: give --dataset acquisition/calcium/data --axes TXYZC --voxel" in said
+    agrees(path, with_(dataset=("acquisition/calcium/data",), axes="TXYZC"))
+
+
 @pytest.mark.parametrize(("version", "options"), [(2, {}), (3, {}), (3, {"shards": (1, 2, 5, 14, 18)})])
 def test_a_volume_without_chunks_is_refused(tmp_path: Path, version: int, options: dict[str, object]) -> None:
     path = tmp_path / "worm.zarr"
