@@ -48,7 +48,7 @@ def main() -> None:
         for seed in options.seeds:
             folder = Path(scratch) / f"{options.preset}-{seed}"
             if not (folder / "truth.csv").exists():
-                write_simulation(folder, options.preset, seed, "ome-tiff", False, given, Bars(quiet=True))
+                write_simulation(folder, options.preset, seed, "ome-tiff", False, given, {}, Bars(quiet=True))
             truth = read_truth(folder / "truth.csv")
             for way in options.ways:
                 overrides = [f"seed={seed}", *options.set, *WAYS[way]]

@@ -153,7 +153,7 @@ def scene(arguments: argparse.Namespace) -> tuple[Recording, Detections, Embeddi
     label = np.arange(n) - np.searchsorted(t, t) + 1
     light = [(1 + rng.gamma(4, scale, n)).astype(np.float32) for scale in (4, 40, 60, 20, 30, 3)]
     sure = rng.uniform(0.4, 1, n).astype(np.float32)
-    found = Detections(arguments.volumes, t.astype(np.int32), label.astype(np.int32), place.astype(np.float32), *light, sure)
+    found = Detections(arguments.volumes, t.astype(np.int32), label.astype(np.int32), place.astype(np.float32), *light, sure)  # type: ignore[call-arg]
     return made.recording, found, Embeddings((vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32))
 
 
@@ -216,7 +216,7 @@ def in_process(arguments: argparse.Namespace, what: str, folder: Path, **changed
 def simulated(arguments: argparse.Namespace) -> dict[str, Any]:
     """Writes the recording that slices are taken from."""
     wishes = {"volumes": max(arguments.slices), "neurons": arguments.neurons, "shape": arguments.shape}
-    write_simulation(arguments.folder, arguments.preset, 0, "ome-tiff", False, wishes, Bars(quiet=True))
+    write_simulation(arguments.folder, arguments.preset, 0, "ome-tiff", False, wishes, {}, Bars(quiet=True))
     return {}
 
 
