@@ -48,7 +48,7 @@ class Naming:
         self._look_after(event.value)
 
     def _look_after(self, layer: Any) -> None:
-        if _role(layer) not in _COLUMN:
+        if not _nameable(layer):
             return
         self._written[layer] = layer.text.string
         for event in (layer.events.set_data, layer.events.visible, layer.text.events.visible):
@@ -61,10 +61,10 @@ class Naming:
     def write(self) -> None:
         """Writes what has room."""
         viewer = self._of()
-        if viewer is None:
+        if viewer is None or World(viewer).t is None:  # with time on the screen, nothing says what lies beside what
             return
         layers = [layer for layer in viewer.layers if layer in self._written and layer.text.string is self._written[layer]]
-        layers = [layer for layer in layers if layer.visible and layer.text.visible and layer.loaded]
+        layers = [layer for layer in layers if layer.visible and layer.text.visible and layer.loaded and _nameable(layer)]
         world, parts = World(viewer), [self._wanted(layer) for layer in layers]
         if not layers or world.um_a_pixel <= 0:
             return
@@ -104,6 +104,12 @@ class Naming:
 def _role(layer: Any) -> Any:
     said = layer.metadata.get(KEY)
     return said.get("role") if isinstance(said, dict) else None
+
+
+def _nameable(layer: Any) -> bool:
+    """Says whether a layer is one of ours with texts for its points; others may have made it in another way."""
+    column = _COLUMN.get(_role(layer))
+    return column is not None and column in layer.features
 
 
 def _corners(layer: Any, rows: Any, viewer: napari.Viewer) -> FloatArray:
