@@ -106,5 +106,6 @@ def _let_go(viewer):
     from qtpy.QtGui import QGuiApplication
     from qtpy.QtTest import QTest
 
-    QTest.keyRelease(viewer.window._qt_viewer, Qt.Key.Key_Shift)
+    if hasattr(viewer.window, "_qt_window"):  # a test may have closed it
+        QTest.keyRelease(viewer.window._qt_viewer, Qt.Key.Key_Shift)
     assert QGuiApplication.keyboardModifiers() == Qt.KeyboardModifier.NoModifier
