@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from napari.qt.threading import create_worker
 from napari.utils.notifications import show_error
+from qtpy.QtCore import QEventLoop, QTimer
 
 from barlowtrack.errors import BarlowtrackError
 from barlowtrack.io.location import scrubbed
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+WATCH_MS = 5
+"""So often it is looked at whether work that is waited for is done."""
 
 
 def in_background(work: Callable[[], Any], done: Callable[[Any], None], failed: Callable[[BaseException], None] | None = None) -> Any:
@@ -32,6 +38,27 @@ def in_background(work: Callable[[], Any], done: Callable[[Any], None], failed: 
     worker.errored.connect(failed or say)
     worker.start()
     return worker
+
+
+def meanwhile(work: Callable[[], T]) -> T:
+    """Does work in another thread, and returns what comes of it; until then the window is drawn, but takes no keys and clicks.
+
+    Args:
+        work: Touches no widget and no layer.
+
+    Raises:
+        What the work raised.
+    """
+    loop = QEventLoop()
+    with ThreadPoolExecutor(1, "barlowtrack opening") as pool:
+        future = pool.submit(work)
+        watch = QTimer()
+        watch.timeout.connect(lambda: loop.quit() if future.done() else None)
+        watch.start(WATCH_MS)
+        if not future.done():
+            loop.exec(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
+        watch.stop()
+        return future.result()
 
 
 def say(error: BaseException) -> None:

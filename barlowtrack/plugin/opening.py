@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Layer
 from napari.utils.notifications import show_warning
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QCoreApplication, QEventLoop, QTimer
 
 from barlowtrack.config import RecordingConfig
 from barlowtrack.errors import InputError
 from barlowtrack.io.location import shown, whole
 from barlowtrack.plugin.attached import pointing_of, session_of
+from barlowtrack.plugin.background import meanwhile
+from barlowtrack.plugin.layers.axes import LayerData
 from barlowtrack.plugin.layers.opened import kind_of, recording_layers, run_layers, run_of
 from barlowtrack.plugin.parts import is_there
 from barlowtrack.plugin.slicing import slice_once
@@ -21,8 +24,8 @@ from barlowtrack.plugin.slicing import slice_once
 if TYPE_CHECKING:
     import napari
 
-PANELS = ("Neurons", "Review")
-"""Docked when a run is opened, by their names in napari.yaml."""
+PANELS = {"Neurons": "barlowtrack.plugin.neurons.panel", "Review": "barlowtrack.plugin.review.panel"}
+"""Docked when a run is opened: their names in napari.yaml, and where they are."""
 WINDOW = (1500, 950)
 """Pixels of a window that we open."""
 SETTLING_S = 5.0
@@ -31,6 +34,9 @@ SETTLING_S = 5.0
 
 def open_run(viewer: napari.Viewer, path: Path | str, settings: RecordingConfig | None = None) -> Path | None:
     """Shows a run in a viewer, and docks the panels; its neurons follow as soon as they are read.
+
+    What touches no widget is done beside the window, and the rest in pieces, between which the window is drawn: it never stands still for
+    longer than a layer or the panels take. Keys and clicks wait until all is there.
 
     Args:
         viewer: Where to show it.
@@ -48,13 +54,12 @@ def open_run(viewer: napari.Viewer, path: Path | str, settings: RecordingConfig 
         raise InputError(f"{shown(path)}: expected a run folder, or a recording (a folder of TIFFs, a TIFF, an OME-Zarr)")
     session_of(viewer)
     slice_once(viewer)
-    run = run_of(path)
-    if run is not None:
-        layers = run_layers(run, complain=show_warning)
-    else:
-        layers = recording_layers(path, settings or RecordingConfig(), complain=show_warning)
+    run, layers = meanwhile(lambda: _found_at(path, settings or RecordingConfig()))
     for data, keywords, kind in layers:
-        viewer.add_layer(Layer.create(data, keywords, kind))
+        layer = Layer.create(data, keywords, kind)
+        _breathe()
+        viewer.add_layer(layer)
+        _breathe()
     if viewer.dims.ndim >= 4:
         viewer.dims.set_current_step(viewer.dims.ndim - 4, 0)
     if run is not None:
@@ -62,6 +67,16 @@ def open_run(viewer: napari.Viewer, path: Path | str, settings: RecordingConfig 
         dock(viewer)
     _keep_whole(viewer)
     return run
+
+
+def _found_at(path: Path, settings: RecordingConfig) -> tuple[Path | None, list[LayerData]]:
+    """Returns the run at a path, if there is one, and what is shown of it, or of the recording."""
+    run = run_of(path)
+    if run is not None:
+        for module in PANELS.values():
+            import_module(module)  # what they calculate with takes longer to load than a layer to show
+        return run, run_layers(run, complain=show_warning)
+    return None, recording_layers(path, settings, complain=show_warning)
 
 
 def make_room(viewer: napari.Viewer) -> None:
@@ -72,6 +87,11 @@ def make_room(viewer: napari.Viewer) -> None:
         window.showMaximized()
     else:
         window.resize(*WINDOW)
+
+
+def _breathe() -> None:
+    """Lets the window draw itself."""
+    QCoreApplication.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
 
 
 def _keep_whole(viewer: napari.Viewer) -> None:

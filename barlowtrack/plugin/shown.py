@@ -20,6 +20,7 @@ from barlowtrack.plugin.layers.dots import DotsOfRun, DotsOfTruth
 from barlowtrack.plugin.layers.labels import colours_of_values, features_of_values
 from barlowtrack.plugin.layers.opened import run_layers
 from barlowtrack.plugin.layers.tracks import REACH, tracks_around
+from barlowtrack.plugin.naming import Naming
 from barlowtrack.plugin.roles import KEY, Role
 from barlowtrack.plugin.session import Session
 from barlowtrack.plugin.slicing import slice_now
@@ -58,6 +59,7 @@ class ShownLayers:
         viewer.layers.events.removed.connect(self._removed)
         viewer.dims.events.current_step.connect(self.follow, position="last")  # after the images have been asked for
         viewer.dims.events.ndisplay.connect(self._turned)
+        self._naming = Naming(viewer, session)
         # napari would say so at every volume that is shown in 3-D, and asks nobody who could take the outlines away in time
         warnings.filterwarnings("ignore", message="Contours are not displayed during 3D rendering")
         for layer in viewer.layers:

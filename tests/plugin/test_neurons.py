@@ -270,6 +270,10 @@ def test_a_nucleus_that_is_no_neuron_has_a_ring_too(shown, qt, solution):
     assert (session.chosen, said()) == ((), [name])
     radius = np.cbrt(3 * solution.detections.volume_um3[row] / (4 * np.pi))
     assert viewer.scene.camera.zoom == pytest.approx(max(zoom, 60 / (2 * radius)))
+    session.look(Stop(3, place, (neuron,), ()))
+    assert session.chosen == (neuron,)
+    assert said()[1:] == [name], "who it was is chosen, and it has its ring all the same"
+    session.choose([])
     viewer.scene.camera.zoom = 90
     session.look(Stop(3, place, (), ()))
     assert viewer.scene.camera.zoom == 90  # whoever is nearer stays there

@@ -1,17 +1,26 @@
 """The window that 'barlowtrack open' opens, and where panels lie in it."""
 
+import threading
+
 import pytest
+
+from barlowtrack.errors import StorageError
 
 
 def test_a_run_is_seen_whole_first_and_panels_from_the_menu_lie_over_ours(viewer, qt, tiny_run):
-    from qtpy.QtCore import Qt
+    from qtpy.QtCore import Qt, QTimer
     from qtpy.QtWidgets import QDockWidget
 
     from barlowtrack.plugin.attached import pointing_of, session_of
     from barlowtrack.plugin.opening import make_room, open_run
 
     make_room(viewer)
+    layers_then, timer = [], QTimer()
+    timer.timeout.connect(lambda: layers_then.append(len(viewer.layers)))
+    timer.start(0)
     open_run(viewer, tiny_run.path)
+    timer.stop()
+    assert set(layers_then) == set(range(len(viewer.layers) + 1)), "the window lives on before, between and after all layers"
     session = session_of(viewer)
     qt.wait(lambda: session.solution is not None, what="the solution")
     qt.spin(0.3)
@@ -31,6 +40,23 @@ def test_a_run_is_seen_whole_first_and_panels_from_the_menu_lie_over_ours(viewer
     docks["Run"].show()
     qt.spin(0.1)
     assert len(window.tabifiedDockWidgets(docks["Run"])) == apart, "where somebody put it, it stays"
+
+
+def test_what_is_waited_for_is_done_beside_the_window(qt):
+    from qtpy.QtCore import QTimer
+
+    from barlowtrack.plugin.background import meanwhile
+
+    turned = threading.Event()
+    QTimer.singleShot(0, turned.set)
+    assert meanwhile(lambda: turned.wait(10)), "a timer of the window came meanwhile"
+    assert meanwhile(threading.get_ident) != threading.get_ident()
+    with pytest.raises(StorageError, match="gone"):
+        meanwhile(_gone)
+
+
+def _gone():
+    raise StorageError("gone")
 
 
 def test_the_window_stands_what_people_do_to_it(qt, raised, tiny_run, tmp_path):

@@ -15,7 +15,8 @@ from psygnal import Signal
 from qtpy.QtCore import QSize
 
 from barlowtrack.data import FloatArray, IntArray, Traces
-from barlowtrack.plugin.neurons.lines import Stroke, alone, flag_strip, limits, pieces, shade, strokes, times
+from barlowtrack.plugin.neurons.lines import Stroke, alone, flags_among, limits, pieces, strokes, times
+from barlowtrack.plugin.neurons.thinning import ThinGround, ThinLine, thin_flags, thin_shade
 from barlowtrack.plugin.solution import Solution
 from barlowtrack.showing.colours import glow_of, ink_of
 
@@ -190,12 +191,12 @@ class TracePlot(FigureCanvasQTAgg):
 
     def _draw_one(self, y: FloatArray, stroke: IntArray, neuron: int) -> None:
         colour = self.paint_with.of(neuron)
-        x, y = np.append(self._x, np.nan), np.append(y, np.nan)
         drawn = [(pieces(stroke, kind), style) for kind, style in _STYLES.items()]
         drawn.append((alone(stroke), {"linestyle": "", "marker": "o", "markersize": 2.5}))
         for at, style in drawn:
             if len(at):
-                self._drawing.append(self._axes.add_artist(Line2D(x[at], y[at], color=colour, zorder=2, **style)))
+                line = ThinLine(at, self._x, y, {"color": colour, "zorder": 2, **style})
+                self._drawing.append(self._axes.add_artist(line))
 
     def _name(self, place: tuple[float, float], text: str, colour: tuple[float, float, float]) -> None:
         drawn = self._axes.text(*place, text, color=colour, fontsize=9, weight="bold", va="top", zorder=4)
@@ -217,17 +218,17 @@ class TracePlot(FigureCanvasQTAgg):
     def _lay_ground(self, traces: Traces, shown: IntArray) -> None:
         """Lays shades behind the traces, and strips of flags below them."""
         n = len(shown)
-        self._lay(shade(traces.probability[shown])[::-1], (0, n), 0)
+        probability = traces.probability[shown][::-1]
+        if (probability < 1).any():
+            self._lay(ThinGround(self._axes, self._x, probability, thin_shade, (0, n)), 0)
         for i, neuron in enumerate(shown):
-            self._lay(flag_strip(traces.flags[neuron][None]), (n - 1 - i, n - 1 - i + STRIP * n), 3)
+            flags = traces.flags[neuron][None]
+            if flags_among(flags):
+                self._lay(ThinGround(self._axes, self._x, flags, thin_flags, (n - 1 - i, n - 1 - i + STRIP * n)), 3)
 
-    def _lay(self, colours: FloatArray, height: tuple[float, float], zorder: int) -> None:
-        """Lays colours, one a volume, over a part of the height."""
-        if not colours[..., 3].any():
-            return
-        half, kind = self._a_volume / 2, "antialiased" if zorder == 0 else "nearest"
-        extent = (self._x[0] - half, self._x[-1] + half, *height)
-        self._drawing.append(self._axes.imshow(colours, extent=extent, aspect="auto", origin="lower", interpolation=kind, zorder=zorder))
+    def _lay(self, ground: ThinGround, zorder: int) -> None:
+        ground.set_zorder(zorder)
+        self._drawing.append(self._axes.add_artist(ground))
 
     @property
     def _a_volume(self) -> float:
