@@ -61,6 +61,7 @@ STAGES = (
         needs=("recording", "deconvolver"),
         makes=("preparation",),
         does="Put the pictures right, where the settings ask for it.",
+        version=2,
         sections=("prepare",),
         prepares=True,
     ),

@@ -6,7 +6,7 @@ is noise, that makes the error several times larger.
 
 What cannot be told is what all planes of a volume do together: that is drift, or the worm. A worm that lies aslant makes planes lie beside
 each other too, but slowly from plane to plane, where jumps follow no order. How much jumps there are is told by how rough the measured
-places are; of what is slow, the share that jumps of that size explain is taken back, and the rest is left to the worm.
+places are; what is slow over the depth, goes on from volume to volume or is more than such jumps explain is left to the worm (lean.py).
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from barlowtrack.data import BoolArray, FloatArray, IntArray, VoxelArray
+from barlowtrack.preparing.lean import expected_lean
 from barlowtrack.preparing.spots import Pictures, Spectrum, peak, spots
 
-REACH_VOX = 12
+REACH_VOX = 20
 """Planes are looked for as far as this from where they should be."""
 LEAST_CORRELATION = 0.15
 """Of two planes that have something in common; planes without nuclei reach .05."""
-SPREAD_VOX = 2.0
-"""Of jumps, before anything is known of them: holds planes that show little near where they are."""
+SPREAD_VOX = 10.0
+"""Of jumps, before anything is known of them: wide, since of slow shapes over the depth neighbours say least. A spread of 2 takes a fifth
+off the slowest shape of 15 planes, and so off jumps."""
 MATCH_VOX = 0.15
 """Error of laying two planes over each other that are as alike as they are unlike (correlation one half)."""
 SECOND = 8.0
@@ -77,8 +79,9 @@ def roughness(places: Sequence[FloatArray], sure: Sequence[BoolArray]) -> float:
 def settled(places: Sequence[FloatArray], sure: Sequence[BoolArray]) -> FloatArray:
     """Tells jumps from the lean of the worm, over all volumes together.
 
-    Slow shapes over the depth (polynomials) have in jumps the variance of jumps; what they have beyond that, over all volumes, is the
-    worm's. Each is split in these proportions. Where planes are no rougher than the measurement, nothing jumps.
+    Slow shapes over the depth (polynomials) have in jumps the variance of jumps, and are another one in every volume; the worm's lean goes
+    on. What is to be expected of the lean, given all volumes, is taken off. Where planes are no rougher than the measurement, nothing
+    jumps.
 
     Args:
         places: (Z, 2) of every volume, as measured.
@@ -92,20 +95,24 @@ def settled(places: Sequence[FloatArray], sure: Sequence[BoolArray]) -> FloatArr
     variance = rough**2 - QUIET_VOX**2
     if not variance > 0:
         return jumps
-    shapes: dict[int, FloatArray] = {}
-    for t, good in enumerate(sure):
-        at = np.flatnonzero(good)
-        if len(at) > SLOWEST + 1:
-            depth = (at - at.mean()) / np.ptp(at)
-            shapes[t] = np.linalg.qr(np.vander(depth, SLOWEST + 1, increasing=True))[0][:, 1:]  # (n, SLOWEST), of length 1
+    shapes = {t: shape for t, good in enumerate(sure) if (shape := _slow_shapes(np.flatnonzero(good))) is not None}
     if not shapes:
         return jumps
     size = np.array([shape.T @ places[t][sure[t]] for t, shape in shapes.items()])  # (T, SLOWEST, 2)
-    lean = np.maximum(np.mean(size**2, axis=(0, 2)) - variance, 0)
-    for (t, shape), of_it in zip(shapes.items(), size, strict=True):
-        left = places[t][sure[t]] - shape @ ((lean / (lean + variance))[:, None] * of_it)
+    lean = np.stack([expected_lean(size[:, k], np.array(list(shapes)), variance) for k in range(SLOWEST)], axis=1)
+    for (t, shape), of_it in zip(shapes.items(), lean, strict=True):
+        left = places[t][sure[t]] - shape @ of_it
         jumps[t, sure[t]] = (left - left.mean(axis=0)) * variance / (variance + QUIET_VOX**2)
     return jumps
+
+
+def _slow_shapes(planes: IntArray) -> FloatArray | None:
+    """Returns (n, SLOWEST) polynomials over these planes, of length 1 and mean 0, their signs alike in all volumes; None for too few."""
+    if len(planes) <= SLOWEST + 1:
+        return None
+    depth = (planes - planes.mean()) / np.ptp(planes)
+    shapes, signs = np.linalg.qr(np.vander(depth, SLOWEST + 1, increasing=True))
+    return np.asarray((shapes * np.sign(np.diag(signs)))[:, 1:])
 
 
 def _pairs(channels: Sequence[VoxelArray]) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
