@@ -20,12 +20,13 @@ from barlowtrack.preparing.lean import expected_lean
 from barlowtrack.preparing.spots import Pictures, Spectrum, peak, spots
 
 REACH_VOX = 20
-"""Planes are looked for as far as this from where they should be."""
+"""Planes are looked for as far as this from where they should be, and no farther than an eighth of the smaller side of the picture: among
+few nuclei false peaks come easily."""
 LEAST_CORRELATION = 0.15
 """Of two planes that have something in common; planes without nuclei reach .05."""
-SPREAD_VOX = 10.0
-"""Of jumps, before anything is known of them: wide, since of slow shapes over the depth neighbours say least. A spread of 2 takes a fifth
-off the slowest shape of 15 planes, and so off jumps."""
+SPREAD_VOX = 1 / 48
+"""Of jumps, before anything is known of them, in smaller sides of the picture: 4 voxels of 192. Of slow shapes over the depth neighbours
+say least: a spread of 2 takes a fifth off the slowest shape of 15 planes, and so off jumps. Where the picture is small, pairs err."""
 MATCH_VOX = 0.15
 """Error of laying two planes over each other that are as alike as they are unlike (correlation one half)."""
 SECOND = 8.0
@@ -47,7 +48,7 @@ def measure_jitter(channels: Sequence[VoxelArray]) -> tuple[FloatArray, BoolArra
         (Z, 2) how far every plane lies from the others along y and x in voxels, 0 where it shows nothing, mean 0 over the rest; and (Z,)
         whether it is of the rest. The worm's own lean is in it; see settled.
     """
-    n_planes = len(channels[0])
+    n_planes, side = len(channels[0]), min(channels[0].shape[1:])
     first, second, shift, weight = _pairs(channels)
     jumps: FloatArray = np.zeros((n_planes, 2))
     sure = np.unique(np.r_[first[weight > 0], second[weight > 0]])
@@ -57,7 +58,7 @@ def measure_jitter(channels: Sequence[VoxelArray]) -> tuple[FloatArray, BoolArra
     pairs[np.arange(len(first)), first], pairs[np.arange(len(first)), second] = -1, 1
     trusted = weight.copy()
     for _ in range(8):  # again with less trust in pairs that contradict the others
-        left = pairs.T @ (pairs * trusted[:, None]) + np.eye(n_planes) / SPREAD_VOX**2
+        left = pairs.T @ (pairs * trusted[:, None]) + np.eye(n_planes) / (SPREAD_VOX * side) ** 2
         jumps = np.linalg.solve(left, pairs.T @ (trusted[:, None] * shift))
         away = np.linalg.norm(shift - pairs @ jumps, axis=1)
         trusted = weight / (1 + (away / OUTLIER_VOX) ** 2)
@@ -121,7 +122,8 @@ def _pairs(channels: Sequence[VoxelArray]) -> tuple[IntArray, IntArray, FloatArr
     first = np.array([z for gap in (1, 2) for z in range(n_planes - gap)], np.int64)
     gap = np.array([gap for gap in (1, 2) for _ in range(n_planes - gap)], np.int64)
     row = {(int(z), int(g)): i for i, (z, g) in enumerate(zip(first, gap, strict=True))}
-    pictures = Pictures(channels[0].shape[1:], (REACH_VOX, REACH_VOX))
+    reach = min(REACH_VOX, max(1, min(channels[0].shape[1:]) // 8))
+    pictures = Pictures(channels[0].shape[1:], (reach, reach))
     surfaces: list[FloatArray | float] = [0.0] * len(first)
     for channel in channels:
         light = spots(channel)

@@ -47,10 +47,10 @@ def test_jitter_is_undone_to_less_than_a_third_of_a_voxel(size, seed):
     assert 0.6 * size < rough < 1.6 * size  # of so few volumes
 
 
-@pytest.mark.parametrize("jump", [1.5, 17])
-def test_a_jump_is_measured_in_full(jump):
-    """Of all planes on one side, too, of which only one pair of neighbours tells."""
-    volume = film().recording.read(0)
+@pytest.mark.parametrize(("jump", "volume_shape"), [(1.5, (12, 96, 160)), (17, (12, 168, 168))])
+def test_a_jump_is_measured_in_full(jump, volume_shape):
+    """Of all planes on one side, too, of which only one pair of neighbours tells; farther where the picture is larger."""
+    volume = film(shape={"volume_shape": volume_shape}).recording.read(0)
     before, sure = measure_jitter(volume)
     upper = np.flatnonzero(sure)[sure.sum() // 2 :]
     volume[:, upper] = shift(volume[:, upper], (0, 0, 0, jump), mode="nearest")
