@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,8 +18,10 @@ from barlowtrack.errors import InputError
 from barlowtrack.io.metadata import AXES, FileMetadata, settle_axes
 from barlowtrack.io.readers.names import Grid, read_channel_folders, read_names
 from barlowtrack.io.readers.opened import Opened, Shape, listed
-from barlowtrack.io.tiff import TiffStack, open_stack
+from barlowtrack.io.tiff import SpreadStack, Stack, files_of, open_stack
 
+_FULL_BYTES = 1.8e9
+"""Programs go on in another file before the 2 or 4 GB that many could not read beyond."""
 SUFFIXES = (".tif", ".tiff", ".btf", ".tf8")
 EXTENSION = re.compile(r"(\.ome)?\.(tiff?|btf|tf8)$", re.IGNORECASE)
 _CHANNEL_FOLDER = re.compile(
@@ -30,12 +33,25 @@ _CHANNEL_FOLDER = re.compile(
 class StackSource:
     """Volumes of one TIFF; planes: (T, C, Z) numbers of its planes."""
 
-    stack: TiffStack
+    stack: Stack
     planes: NDArray[np.int64]
 
     def read(self, t: int) -> VoxelArray:
         """Returns volume t: (C, Z, Y, X)."""
         return _read(self.stack, self.planes[t], t)
+
+
+@dataclass(frozen=True)
+class JoinedSource:
+    """Volumes of TIFFs one after another; starts: the first volume of each."""
+
+    parts: tuple[StackSource, ...]
+    starts: tuple[int, ...]
+
+    def read(self, t: int) -> VoxelArray:
+        """Returns volume t: (C, Z, Y, X)."""
+        part = bisect_right(self.starts, t) - 1
+        return self.parts[part].read(t - self.starts[part])
 
 
 @dataclass(frozen=True)
@@ -71,7 +87,7 @@ class GridSource:
     grid: Grid
     metadata: FileMetadata
     planes: NDArray[np.int64]
-    stacks: Mapping[str, TiffStack]
+    stacks: Mapping[str, Stack]
 
     def read(self, t: int) -> VoxelArray:
         """Returns volume t: (C, Z, Y, X).
@@ -131,8 +147,13 @@ def open_folder(path: Path, config: RecordingConfig) -> Opened:
         named = dict(zip(stems, found, strict=True))
         return _open_grid(path, replace(grid, files={key: named[stem] for key, stem in grid.files.items()}), files, config)
     paths = tuple(path / name for name in found)
-    first = open_stack(paths[0]).metadata
+    opened = open_stack(paths[0])
+    if isinstance(opened, SpreadStack) and set(files_of(opened)) == set(paths):
+        return _opened_stack(opened, config)
+    first = opened.metadata
     metadata, planes, (n_times, *volume) = _planes(first, config)
+    if n_times != 1 and _pieces(found[0], found) == found and _full(paths):
+        return _joined(paths, opened, config)
     if n_times != 1:
         raise InputError(
             f"{paths[0]}: expected one volume in each of {len(paths)} files, got {n_times}; open the file alone, or join them; "
@@ -146,9 +167,57 @@ def open_folder(path: Path, config: RecordingConfig) -> Opened:
 
 def _open_stack(file: Path, config: RecordingConfig) -> Opened:
     stack = open_stack(file)
+    opened = _opened_stack(stack, config)
+    beside = _pieces(file.name, _list(file.parent))
+    others = [name for name in beside if file.parent / name not in files_of(stack)]
+    if len(beside) > 1 and others:
+        joined = f"{listed(others, 2)} beside it seems to go on with it and was not opened; for all volumes, give a folder of these files"
+        return replace(opened, remarks=(joined,))
+    return replace(opened, remarks=_siblings(file) if opened.shape[1] == 1 else ())
+
+
+def _opened_stack(stack: Stack, config: RecordingConfig) -> Opened:
     metadata, planes, shape = _planes(stack.metadata, config)
-    remarks = _siblings(file) if shape[1] == 1 else ()
-    return Opened(metadata, StackSource(stack, planes), shape, lambda: [("", file, True)], remarks=remarks)
+    files = files_of(stack)
+    names = [("", files[0], True)] if len(files) == 1 else [(file.name, file, True) for file in sorted(files)]
+    return Opened(metadata, StackSource(stack, planes), shape, lambda: names)
+
+
+def _pieces(name: str, names: Sequence[str]) -> list[str]:
+    """Returns the files that a program went on with where one was full: worm.tif, worm_1.tif, worm_2.tif; one alone is none."""
+    stem, extension = EXTENSION.sub("", name), name[len(EXTENSION.sub("", name)) :]
+    stems = {EXTENSION.sub("", other) for other in names if other.endswith(extension) and _is_tiff(other)}
+    counted = re.fullmatch(r"(.+)_\d+", stem)
+    first = counted[1] if counted and counted[1] in stems else stem
+    found = [first]
+    while f"{first}_{len(found)}" in stems:
+        found.append(f"{first}_{len(found)}")
+    return [f"{one}{extension}" for one in found] if len(found) > 1 and stem in found else []
+
+
+def _full(paths: Sequence[Path]) -> bool:
+    """Says whether files go on with each other because one was full, rather than by chance of their names, as of two worms."""
+    return all("_MMStack" in path.name or path.stat().st_size > _FULL_BYTES for path in paths[:-1])
+
+
+def _joined(paths: Sequence[Path], first: Stack, config: RecordingConfig) -> Opened:
+    """Opens files that go on with each other."""
+    stacks = [first, *(open_stack(path) for path in paths[1:])]
+    laid = [_planes(stack.metadata, config) for stack in stacks]
+    metadata, _, (_, *volume) = laid[0]
+    for stack, (other, _, (_, *size)) in zip(stacks, laid, strict=True):
+        if (size, other.dtype) != (volume, metadata.dtype):
+            raise InputError(
+                f"{stack.metadata.where}: expected volumes (C, Z, Y, X) {tuple(volume)} {metadata.dtype} like {paths[0].name}, which it "
+                f"seems to go on with, got {tuple(size)} {other.dtype}"
+            )
+    lengths = [shape[0] for _, _, shape in laid]
+    starts = tuple(int(start) for start in np.cumsum([0, *lengths[:-1]]))
+    source = JoinedSource(tuple(StackSource(stack, planes) for stack, (_, planes, _) in zip(stacks, laid, strict=True)), starts)
+    shape = (sum(lengths), volume[0], volume[1], volume[2], volume[3])
+    remark = f"{listed([path.name for path in paths], 3)} are taken as one recording, one after another"
+    files = [(path.name, path, True) for path in paths]
+    return Opened(metadata, source, shape, lambda: files, remarks=(remark,))
 
 
 def _open_grid(folder: Path, grid: Grid, files: list[tuple[str, Path, bool]], config: RecordingConfig) -> Opened:
@@ -204,7 +273,7 @@ def _to_compare(first: FileMetadata, config: RecordingConfig) -> FileMetadata:
     return first if config.axes is None and config.planes is None else replace(first, axes=None)
 
 
-def _like(path: Path, first: FileMetadata, t: int) -> TiffStack:
+def _like(path: Path, first: FileMetadata, t: int) -> Stack:
     try:
         stack = open_stack(path)
     except InputError as error:
@@ -220,7 +289,7 @@ def _like(path: Path, first: FileMetadata, t: int) -> TiffStack:
     return stack
 
 
-def _read(stack: TiffStack, planes: NDArray[np.int64], t: int) -> VoxelArray:
+def _read(stack: Stack, planes: NDArray[np.int64], t: int) -> VoxelArray:
     try:
         return stack.read(planes)
     except InputError as error:
