@@ -173,7 +173,11 @@ def _open_stack(file: Path, config: RecordingConfig) -> Opened:
     if len(beside) > 1 and others:
         joined = f"{listed(others, 2)} beside it seems to go on with it and was not opened; for all volumes, give a folder of these files"
         return replace(opened, remarks=(joined,))
-    return replace(opened, remarks=_siblings(file) if opened.shape[1] == 1 else ())
+    n_times, n_channels, n_planes, _, _ = opened.shape
+    alone = _siblings(file) if n_channels == 1 else ()
+    if n_times == n_channels == 1 and n_planes > 1 and config.planes is None:
+        alone = (*alone, f"one volume of {n_planes} planes, as the file has it; if they are several, one after another, give --planes N")
+    return replace(opened, remarks=alone)
 
 
 def _opened_stack(stack: Stack, config: RecordingConfig) -> Opened:
@@ -244,7 +248,13 @@ def _open_grid(folder: Path, grid: Grid, files: list[tuple[str, Path, bool]], co
 def _planes(metadata: FileMetadata, config: RecordingConfig) -> tuple[FileMetadata, NDArray[np.int64], Shape]:
     """Returns the metadata, the numbers of the planes as (T, C, Z), and the shape T C Z Y X."""
     if config.planes is not None:
-        metadata = _folded(metadata, config.planes)
+        metadata = _folded(metadata, config.planes, config)
+    elif metadata.axes is None and config.axes is None and sum(size > 1 for size in metadata.shape[:-2]) == 1:
+        raise InputError(
+            f"{metadata.where}: which axis is which in shape {metadata.shape}? The file does not say; if they are planes of volumes one "
+            "after another, give --planes N, the planes of a volume, and where channels alternate in it --axes TZCYX (plane by plane) or "
+            f"TCZYX (volume by volume) with --channel-names A,B; else give [recording] axes, letters of {AXES}"
+        )
     axes, shape = settle_axes(metadata, config)
     if not axes.endswith("YX"):
         raise InputError(f"{metadata.where}: expected axes that end in YX, as a TIFF is made of planes, got {axes}")
@@ -255,17 +265,38 @@ def _planes(metadata: FileMetadata, config: RecordingConfig) -> tuple[FileMetada
     return metadata, planes.transpose(order).reshape(t, c, z), (t, c, z, y, x)
 
 
-def _folded(metadata: FileMetadata, n_planes: int) -> FileMetadata:
-    """Returns the metadata of a pile of planes as that of volumes, one after another."""
+def _folded(metadata: FileMetadata, n_planes: int, config: RecordingConfig) -> FileMetadata:
+    """Returns the metadata of a pile of planes as that of volumes, one after another; the axes of the settings say where channels lie."""
+    axes = config.axes or "TZYX"
+    where = f"{metadata.where}: [recording] planes = {n_planes}"
+    if not axes.endswith("YX") or sorted(axes) not in (sorted("TZYX"), sorted("TCZYX")):
+        raise InputError(f"{where}: expected [recording] axes TZYX, or with the channels TCZYX, TZCYX or the like, got {axes}")
     pages = [size for size in metadata.shape[:-2] if size > 1]
-    if len(pages) > 1 or not pages or pages[0] < n_planes:
-        raise InputError(
-            f"{metadata.where}: [recording] planes = {n_planes}: expected a pile of as many planes or more, got shape {metadata.shape}"
-        )
-    n_volumes, left = divmod(pages[0], n_planes)
+    n_channels = _channels_in(where, metadata, config, pages) if "C" in axes else 1
+    n_pages, each = int(np.prod(pages)), n_planes * n_channels
+    of_channels = f" in each of {n_channels} channels" if n_channels > 1 else ""
+    if len(pages) > (2 if "C" in axes else 1) or not pages or n_pages < each:
+        raise InputError(f"{where}: expected a pile of as many planes{of_channels} or more, got shape {metadata.shape}")
+    n_volumes, left = divmod(n_pages, each)
+    if left and axes[0] != "T":
+        raise InputError(f"{where}: expected a multiple of {each} planes, as axes {axes} have the time inside, got {n_pages}")
     remark = (f"the last {left} planes make no whole volume and are left out",) if left else ()
-    shape = (n_volumes, n_planes, *metadata.shape[-2:])
-    return replace(metadata, axes="TZYX", shape=shape, remarks=(*metadata.remarks, *remark))
+    size = {"T": n_volumes, "C": n_channels, "Z": n_planes}
+    shape = (*(size[axis] for axis in axes[:-2]), *metadata.shape[-2:])
+    return replace(metadata, axes=axes, shape=shape, remarks=(*metadata.remarks, *remark))
+
+
+def _channels_in(where: str, metadata: FileMetadata, config: RecordingConfig, pages: Sequence[int]) -> int:
+    """Returns how many channels lie in a pile: as many as have names, or as the times that the file tells apart leave room for."""
+    names = config.channel_names or metadata.channel_names
+    if len(pages) == 2:
+        n_channels, left = divmod(pages[1], config.planes or 1)
+        if (metadata.axes or "")[:1] != "T" or left or not n_channels:
+            raise InputError(f"{where}: expected times of as many planes in every channel, got shape {metadata.shape}")
+        return n_channels
+    if not names:
+        raise InputError(f"{where}: how many channels lie in the pile? Give their names in their order, such as --channel-names red,green")
+    return len(names)
 
 
 def _to_compare(first: FileMetadata, config: RecordingConfig) -> FileMetadata:

@@ -19,6 +19,7 @@ PLANES = {
     "worm_Ch{c}/plane{z}_{t}.tif": ("Ch0", "Ch1"),
     "2026-01-02_w{c}_vol{t}_slice{z}.tif": ("w0", "w1"),
     "run7_{red}_{t}_z{z}.tif": ("red", "green"),
+    "img_{t:09d}_{word}_{z:03d}.tif": ("Cy5 488_2", "x"),
 }
 VOLUMES = {
     "worm_Ch{c}/{t:05d}.tif": ("Ch0", "Ch1"),
@@ -31,7 +32,7 @@ VOLUMES = {
 
 
 def write(folder: Path, pattern: str, t: int, c: int, z: int | None) -> None:
-    said = {"t": t + 3, "c": c, "z": z, "red": ("red", "green")[c], "nm": (488, 561)[c]}
+    said = {"t": t + 3, "c": c, "z": z, "red": ("red", "green")[c], "nm": (488, 561)[c], "word": ("Cy5 488_2", "x")[c]}
     path = folder / pattern.format(**said)
     path.parent.mkdir(parents=True, exist_ok=True)
     tifffile.imwrite(path, VOXELS[t, c] if z is None else VOXELS[t, c, z], metadata={"axes": "ZYX" if z is None else "YX"})

@@ -10,7 +10,7 @@ import tifffile
 from barlowtrack.config import RecordingConfig
 from barlowtrack.io import open_recording
 
-from .opening import TOLD, VOXELS, agrees, axes, refused
+from .opening import SIZED, TOLD, VOXELS, agrees, axes, refused
 
 PAGES = axes("TZCYX").reshape(-1, 14, 18)
 NAMES = ("worm_MMStack_Pos0.ome.tif", "worm_MMStack_Pos0_1.ome.tif")
@@ -152,3 +152,37 @@ def test_two_worms_are_not_joined_by_their_names(tmp_path: Path) -> None:
     for name in ("worm.tif", "worm_1.tif"):
         tifffile.imwrite(tmp_path / name, VOXELS, metadata={"axes": "TCZYX"}, ome=True)
     assert "expected one volume in each of 2 files" in refused(tmp_path)
+
+
+@pytest.mark.parametrize("order", ["TCZYX", "TZCYX", "CTZYX"])
+@pytest.mark.parametrize("imagej", [False, True])
+def test_a_pile_of_planes_of_two_channels(tmp_path: Path, order: str, imagej: bool) -> None:
+    path = tmp_path / "worm.tif"
+    tifffile.imwrite(path, axes(order).reshape(-1, 14, 18), imagej=imagej, metadata={"axes": "ZYX"} if imagej else None)
+    folded = SIZED.model_copy(update={"planes": 5, "axes": order})
+    assert "--channel-names" in refused(path, folded)
+    agrees(path, folded.model_copy(update={"channel_names": ("red", "green")}))
+
+
+def test_a_pile_that_ends_within_a_volume(tmp_path: Path) -> None:
+    path, two = tmp_path / "worm.tif", {"channel_names": ("red", "green"), "planes": 5}
+    tifffile.imwrite(path, PAGES[:37], metadata=None)
+    recording = agrees(path, SIZED.model_copy(update={"axes": "TZCYX", **two}), VOXELS[:3])
+    assert "the last 7 planes make no whole volume and are left out" in recording.assumptions
+    assert "expected a multiple of 10 planes" in refused(path, SIZED.model_copy(update={"axes": "CTZYX", **two}))
+    assert "expected [recording] axes TZYX" in refused(path, SIZED.model_copy(update={"axes": "CZYX", **two}))
+
+
+def test_channels_that_imagej_has_among_the_planes(tmp_path: Path) -> None:
+    path = tmp_path / "worm.tif"
+    tifffile.imwrite(path, PAGES.reshape(4, 10, 14, 18), imagej=True, metadata={"axes": "TZYX"})
+    agrees(path, SIZED.model_copy(update={"planes": 5, "axes": "TZCYX"}))
+    assert "expected times of as many planes" in refused(path, SIZED.model_copy(update={"planes": 4, "axes": "TZCYX"}))
+
+
+def test_what_may_be_a_pile_of_volumes_is_told_how_to_fold_it(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "worm.tif", PAGES, metadata=None)
+    assert "--planes N" in refused(tmp_path / "worm.tif")
+    tifffile.imwrite(tmp_path / "worm.tif", PAGES, imagej=True, metadata={"axes": "ZYX"})
+    said = open_recording(tmp_path / "worm.tif", SIZED).assumptions
+    assert "one volume of 40 planes, as the file has it; if they are several, one after another, give --planes N" in said
