@@ -56,6 +56,7 @@ class FileMetadata:
         rate_hz: Volumes a second.
         channel_names: One a channel.
         remarks: What the reader chose, in plain words.
+        times_s: When each volume was recorded, where it was noted.
     """
 
     where: str
@@ -66,6 +67,7 @@ class FileMetadata:
     rate_hz: float | None = None
     channel_names: tuple[str, ...] | None = None
     remarks: tuple[str, ...] = ()
+    times_s: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -299,6 +299,7 @@ def _from_ome(xml: str, path: Path, n_volumes: int) -> dict[str, Any]:
         "rate_hz": rate_hz,
         "channel_names": channel_names if channel_names and len(channel_names) == len(names) else None,
         "remarks": remarks,
+        "times_s": tuple(times_s[t] for t in range(n_volumes)) if times_s else None,
     }
 
 

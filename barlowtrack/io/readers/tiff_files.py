@@ -19,6 +19,7 @@ from barlowtrack.io.metadata import AXES, FileMetadata, settle_axes
 from barlowtrack.io.readers.names import Grid, read_channel_folders, read_names
 from barlowtrack.io.readers.opened import Opened, Shape, listed
 from barlowtrack.io.tiff import SpreadStack, Stack, files_of, open_stack
+from barlowtrack.io.together import refuse_apart
 
 _FULL_BYTES = 1.8e9
 """Programs go on in another file before the 2 or 4 GB that many could not read beyond."""
@@ -236,13 +237,20 @@ def _open_grid(folder: Path, grid: Grid, files: list[tuple[str, Path, bool]], co
     if grid.channels is not None:
         metadata = replace(metadata, channel_names=grid.channels)
     stacks = {name: _like(folder / name, stored, 0) for name in grid.files.values()} if inside[0] > 1 else {}
-    remarks = list(grid.remarks[1:])
+    remarks = [*grid.remarks[1:], *(_clocks(folder, grid, stacks) if config.rate_hz is None else ())]
     steps = np.diff(grid.times)
     if np.any(steps != 1):
         at = int(np.argmax(steps != 1))
         remarks.append(f"the times in the file names jump from {grid.times[at]} to {grid.times[at + 1]}; taken as if evenly spaced in time")
     source = GridSource(folder, grid, stored, planes, stacks)
     return Opened(metadata, source, (t, c, z, inside[3], inside[4]), lambda: files, remarks=tuple(remarks))
+
+
+def _clocks(folder: Path, grid: Grid, stacks: Mapping[str, Stack]) -> tuple[str, ...]:
+    """Refuses channels in files of their own of which volumes of the same number were not recorded together."""
+    names = [grid.files[0, c, 0] for c in range(grid.size[1])]
+    clocks = {name: stacks[name].metadata.times_s for name in names if name in stacks}
+    return refuse_apart(str(folder), {name: times for name, times in clocks.items() if times is not None})
 
 
 def _planes(metadata: FileMetadata, config: RecordingConfig) -> tuple[FileMetadata, NDArray[np.int64], Shape]:

@@ -186,3 +186,12 @@ def test_what_may_be_a_pile_of_volumes_is_told_how_to_fold_it(tmp_path: Path) ->
     tifffile.imwrite(tmp_path / "worm.tif", PAGES, imagej=True, metadata={"axes": "ZYX"})
     said = open_recording(tmp_path / "worm.tif", SIZED).assumptions
     assert "one volume of 40 planes, as the file has it; if they are several, one after another, give --planes N" in said
+
+
+def test_channels_in_files_of_their_own_of_which_one_dropped_volumes(tmp_path: Path) -> None:
+    said = {"axes": "TZYX", "PhysicalSizeX": 0.4, "PhysicalSizeY": 0.3, "PhysicalSizeZ": 1.5}
+    for name, c, times_s in (("red", 0, [0, 0.25, 0.5, 0.75]), ("green", 1, [0, 0.25, 0.75, 1])):
+        delta = [time + 0.01 * z for time in times_s for z in range(5)]
+        tifffile.imwrite(tmp_path / f"worm_{name}.ome.tif", VOXELS[:, c], ome=True, metadata=said | {"Plane": {"DeltaT": delta}})
+    assert "part after volume 1" in refused(tmp_path, RecordingConfig())
+    agrees(tmp_path, RecordingConfig(rate_hz=4), VOXELS[:, ::-1])
