@@ -25,6 +25,8 @@ _FULL_BYTES = 1.8e9
 """Programs go on in another file before the 2 or 4 GB that many could not read beyond."""
 SUFFIXES = (".tif", ".tiff", ".btf", ".tf8")
 EXTENSION = re.compile(r"(\.ome)?\.(tiff?|btf|tf8)$", re.IGNORECASE)
+_PROJECTION = re.compile(r"(?:.*/)?(?:MAX|MIN|AVG|SUM|STD|MED)_")
+"""How ImageJ names the projections that it makes of stacks, which are often saved beside these."""
 _CHANNEL_FOLDER = re.compile(
     r"(?:^|[_\-. ])(?:ch|c|channel|cam)[_-]?\d+$|(?:^|[_\-. ])(?:red|green|rfp|gfp|mcherry|gcamp\w*|mneptune\w*)$", re.I
 )
@@ -137,7 +139,14 @@ def open_folder(path: Path, config: RecordingConfig) -> Opened:
     Raises:
         InputError: no TIFFs, or none that make volumes.
     """
-    found = _tiffs(path)
+    everything = _tiffs(path)
+    found = [name for name in everything if not _PROJECTION.match(name)] or everything
+    opened = _open_files(path, found, config)
+    left = [name for name in everything if name not in found]
+    return replace(opened, remarks=(*opened.remarks, f"{listed(left, 2)}: a projection by its name; left out")) if left else opened
+
+
+def _open_files(path: Path, found: list[str], config: RecordingConfig) -> Opened:
     if len(found) == 1:
         return _open_stack(path / found[0], config)
     stems = [EXTENSION.sub("", name) for name in found]

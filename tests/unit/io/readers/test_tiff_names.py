@@ -245,3 +245,17 @@ def test_a_number_that_is_there_twice(tmp_path: Path, names: tuple[str, ...]) ->
     for name in names:
         tifffile.imwrite(folder / name, VOXELS[0, 0], metadata={"axes": "ZYX"})
     assert "say the same" in refused(folder)
+
+
+def test_projections_beside_the_volumes_are_left_out(tmp_path: Path) -> None:
+    for t in range(4):
+        tifffile.imwrite(tmp_path / f"worm_{t}.tif", VOXELS[t], metadata={"axes": "CZYX"})
+    tifffile.imwrite(tmp_path / "MAX_worm_0.tif", VOXELS[0, 0].max(axis=0))
+    recording = agrees(tmp_path)
+    assert "MAX_worm_0.tif: a projection by its name; left out" in recording.assumptions
+
+
+def test_volumes_called_as_projections_are_read_where_nothing_else_is_there(tmp_path: Path) -> None:
+    for t in range(4):
+        tifffile.imwrite(tmp_path / f"MAX_worm_{t}.tif", VOXELS[t], metadata={"axes": "CZYX"})
+    agrees(tmp_path)

@@ -195,3 +195,13 @@ def test_channels_in_files_of_their_own_of_which_one_dropped_volumes(tmp_path: P
         tifffile.imwrite(tmp_path / f"worm_{name}.ome.tif", VOXELS[:, c], ome=True, metadata=said | {"Plane": {"DeltaT": delta}})
     assert "part after volume 1" in refused(tmp_path, RecordingConfig())
     agrees(tmp_path, RecordingConfig(rate_hz=4), VOXELS[:, ::-1])
+
+
+def test_a_rate_that_is_given_counts_more_than_the_clock_and_is_said_to(tmp_path: Path) -> None:
+    delta = [0.5 * t for t in range(4) for _ in range(10)]
+    said = {"axes": "TCZYX", "TimeIncrement": 0.25, "Plane": {"DeltaT": delta}}
+    tifffile.imwrite(tmp_path / "worm.ome.tif", VOXELS, ome=True, metadata=said)
+    for rate_hz, taken in ((None, "taken as they came"), (5.0, "5 are taken, as you say")):
+        recording = open_recording(tmp_path / "worm.ome.tif", SIZED.model_copy(update={"rate_hz": rate_hz}))
+        assert f"DeltaT of the planes: 2 volumes a second, where 4 were planned; {taken}" in recording.assumptions
+        assert recording.rate_hz == (rate_hz or 2)
