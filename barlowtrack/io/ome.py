@@ -43,10 +43,14 @@ class Layout:
             n_pages: In every file that is there.
         """
         found: dict[int, tuple[str, int]] = {}
-        n_planes = prod(self.shape[:-2])
+        n_planes, n_looked = prod(self.shape[:-2]), 0
         for run in self.runs:
+            if n_looked > 2 * sum(n_pages.values()):
+                break  # no file that is meant well names a page more than once
             left = n_pages.get(run.file, 0) - run.page
-            for i in range(min(left if run.count is None else run.count, left, n_planes - run.plane)):
+            count = min(left if run.count is None else run.count, left, n_planes - run.plane)
+            n_looked += max(count, 0)
+            for i in range(count):
                 found[run.plane + i] = (run.file, run.page + i)
         return found
 
@@ -99,10 +103,11 @@ def layout_of(xml: str, path: Path) -> Layout | None:
     for data in pixels.findall("{*}TiffData"):
         count = data.get("PlaneCount", data.get("NumPlanes", "1" if "IFD" in data.attrib else None))
         first = [int(data.get(f"First{axis}", 0)) for axis in axes[:-2]]
-        if any(not 0 <= at < size for at, size in zip(first, shape, strict=False)):
+        page = int(data.get("IFD", 0))
+        if page < 0 or any(not 0 <= at < size for at, size in zip(first, shape, strict=False)):
             continue  # ImageJ leaves those of what was cut away
         plane = sum(at * prod(shape[i + 1 : -2]) for i, at in enumerate(first))
-        runs.append(Run(_file(root, data, path), int(data.get("IFD", 0)), plane, None if count is None else int(count)))
+        runs.append(Run(_file(root, data, path), page, plane, None if count is None else int(count)))
     sound = sorted(axes) == sorted("TCZYX") and axes.endswith("YX") and min(shape) > 0
     return Layout(axes, shape, tuple(runs)) if runs and sound else None
 

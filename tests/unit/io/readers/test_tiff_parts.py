@@ -205,3 +205,8 @@ def test_a_rate_that_is_given_counts_more_than_the_clock_and_is_said_to(tmp_path
         recording = open_recording(tmp_path / "worm.ome.tif", SIZED.model_copy(update={"rate_hz": rate_hz}))
         assert f"DeltaT of the planes: 2 volumes a second, where 4 were planned; {taken}" in recording.assumptions
         assert recording.rate_hz == (rate_hz or 2)
+
+
+def test_pages_that_are_named_over_and_over(tmp_path: Path) -> None:
+    data = '<TiffData FirstT="1"/>' * 2000 + '<TiffData IFD="-3" PlaneCount="1"/>'
+    assert "expected 40 planes" in refused(write(tmp_path / "worm.ome.tif", PAGES[:30], 0, data))
