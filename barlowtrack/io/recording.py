@@ -16,7 +16,7 @@ from barlowtrack.errors import InputError
 from barlowtrack.io.beside import with_file_beside
 from barlowtrack.io.fingerprint import fingerprint
 from barlowtrack.io.location import refuse_secrets, scrubbed, shown, without_query
-from barlowtrack.io.metadata import SEEN, Channels, name_channels, settle_rate, settle_voxel_size
+from barlowtrack.io.metadata import SEEN, Channels, name_channels, settle_rate, settle_voxel_size, told_rate
 from barlowtrack.io.patience import PatientSource, patiently
 from barlowtrack.io.readers import READERS, Opened, reader_of
 from barlowtrack.io.readers.opened import Shape
@@ -120,7 +120,7 @@ def _recording(path: Path, config: RecordingConfig, opened: Opened, to_look: boo
         from barlowtrack.io.channels import seen_channels  # scipy takes a while to import
 
         channels = seen_channels(shown(path), channels, opened.source, shape, voxel_size_um)
-    assumptions = (*metadata.remarks, *opened.remarks, *looked, *no_rate, *channels.remarks)
+    assumptions = (*told_rate(metadata.remarks, config), *opened.remarks, *looked, *no_rate, *channels.remarks)
     for assumption in assumptions:
         log.info("%s: %s", shown(path), assumption)
     who = (channels.names, channels.reference, channels.signal)
