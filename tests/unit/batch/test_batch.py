@@ -179,24 +179,24 @@ def test_jobs_end_with_the_engine(tmp_path):
 
 
 def test_the_reason_is_that_of_the_recording_and_not_of_one_that_is_called_alike(tmp_path):
-    from barlowtrack.batch.outcome import _last_words
+    from barlowtrack.batch.failing import last_words
 
     make(tmp_path, "logs/w.1.learn.log", "logs/w.segment.0-4.log")
     (tmp_path / "logs" / "w.1.learn.log").write_text("barlowtrack: not this one\n")
     (tmp_path / "logs" / "w.segment.0-4.log").write_text("noise\nbarlowtrack: volume 2 is damaged\n")
-    assert _last_words(tmp_path / "logs", "w") == "volume 2 is damaged"
-    assert _last_words(tmp_path / "logs", "w.1") == "not this one"
-    assert _last_words(tmp_path / "logs", "v") == ""
+    assert last_words(tmp_path / "logs", "w") == "volume 2 is damaged"
+    assert last_words(tmp_path / "logs", "w.1") == "not this one"
+    assert last_words(tmp_path / "logs", "v") == ""
 
 
 def test_what_the_cluster_stopped_is_told_as_the_cluster_says_it(tmp_path):
-    from barlowtrack.batch.outcome import _last_words
+    from barlowtrack.batch.failing import last_words
 
     make(tmp_path, "logs/w.learn.log", "logs/v.learn.log")
     said = "  message: SLURM-job '7' failed, SLURM status is: 'OUT_OF_MEMORY'. Reason: none.\n  log: logs/w.learn.log, /x/7.log (check)\n"
     (tmp_path / "snakemake.log").write_text(said)
-    assert _last_words(tmp_path / "logs", "w") == "stopped by the cluster: out of memory (see logs/w.learn.log, and snakemake.log)"
-    assert "without a word" in _last_words(tmp_path / "logs", "v")
+    assert last_words(tmp_path / "logs", "w") == "stopped by the cluster: out of memory (see logs/w.learn.log, and snakemake.log)"
+    assert "without a word" in last_words(tmp_path / "logs", "v")
 
 
 def test_a_profile_can_be_had_to_change_a_copy():
