@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from barlowtrack.batch import left_over
-from barlowtrack.batch.failing import DONE, LOGS, Failures
+from barlowtrack.batch.failing import DONE, LOGS, Failures, why_left_out
 from barlowtrack.batch.left_over import SAID
 from barlowtrack.errors import InputError, InUseError
 from barlowtrack.storage.locks import holder, locked, say_holder
@@ -180,7 +180,7 @@ def _watched(engine: subprocess.Popen[bytes], state: Path, told: Told) -> int:
             code = None
         for marker in sorted({path.name for path in done.glob("*")} - seen, key=lambda name: (done / name).stat().st_mtime):
             seen.add(marker)
-            told(*_job(marker), "")
+            told(*_job(marker), why_left_out(state / LOGS / f"{marker}.log"))
         for job, wrong in failures.new():
             told(*_job(job), wrong)
         if code is not None:

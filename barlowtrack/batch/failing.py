@@ -53,8 +53,9 @@ def last_words(logs: Path, name: str, rule: str = "") -> str:
     ours_only = re.compile(rf"{rule}\.log" if rule else rf"{re.escape(name)}\.[a-z]+(\.\d+-\d+)?\.log")
     written = [path for path in logs.glob("*.log") if ours_only.fullmatch(path.name)]
     for path in sorted(written, key=lambda path: path.stat().st_mtime, reverse=True):
-        if not (logs.parent / DONE / path.name.removesuffix(".log")).exists() or _why_left_out(path):
-            return last_word(path)
+        left_out = why_left_out(path)
+        if left_out or not (logs.parent / DONE / path.name.removesuffix(".log")).exists():
+            return left_out or last_word(path)
     return ""
 
 
@@ -71,9 +72,10 @@ def last_word(path: Path) -> str:
     return f"{lines[-1]} ({where})" if lines else f"ended without a word; killed? ({where})"
 
 
-def _why_left_out(path: Path) -> bool:
+def why_left_out(path: Path) -> str:
+    """Returns why the job with this log failed, where others go on without it; nothing where it did not, or had nothing to do."""
     lines = _lines(path)
-    return len(lines) > 1 and lines[-1] == LEFT_OUT
+    return last_word(path) if len(lines) > 1 and lines[-1] == LEFT_OUT else ""
 
 
 def _lines(path: Path) -> list[str]:

@@ -60,9 +60,10 @@ def outcomes(works: Sequence[Work], state: Path, settings: Sequence[str] = ()) -
 def _outcome(now: Work, before: Work, state: Path) -> Outcome:
     nothing = (float("nan"),) * 3
     if now.error or now.stages:
-        reason = last_words(state / LOGS, now.found.name) or now.error
-        if now.error and not before.error:  # it could be opened: what is missing now is the encoder that all were to take
-            reason = last_words(state / LOGS, "", "encoder") or reason
+        reason = last_words(state / LOGS, now.found.name)
+        if not reason and now.error and not before.error:  # it could be opened: what is missing now is the encoder that all were to take
+            reason = last_words(state / LOGS, "", "encoder")
+        reason = reason or now.error
         failed = bool(reason)
         reason = reason or f"left to do: {', '.join(now.stages)}"
         return Outcome(
