@@ -13,7 +13,8 @@ from barlowtrack.stages.report import page
 from barlowtrack.stages.report.words import counted
 
 COLUMNS = ("recording", "state", "volumes", "neurons", "seen", "expected error", "time", "encoder")
-_STYLE = "<style>.batch td, .batch th { white-space: nowrap } .batch .why { white-space: normal; padding-top: 0 }</style>"
+_STYLE = "<style>.batch td, .batch th { white-space: nowrap } .batch .why { white-space: normal; padding-top: 0 }"
+_STYLE += " .batch .told td { border-bottom: 0 }</style>"
 
 
 def write_page(outcomes: Sequence[Outcome], folder: Path, title: str, note: str = "") -> str:
@@ -60,7 +61,7 @@ def _row(outcome: Outcome, folder: Path) -> str:
         duration(outcome.seconds),
         escape(outcome.encoder),
     ]
-    row = "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+    row = ('<tr class="told">' if outcome.reason else "<tr>") + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
     why = f'<tr><td></td><td class="why" colspan="{len(COLUMNS) - 1}">{escape(outcome.reason)}</td></tr>' if outcome.reason else ""
     return row + why
 
