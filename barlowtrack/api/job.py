@@ -83,11 +83,20 @@ class Job:
         if not self.folder.exists():
             pipeline.refuse_before(recording, self.config, only=only, upto=upto)
         else:
-            RunFolder(self.folder, create=True)  # refuses what is not ours before minutes of looking
+            self._refuse_folder()  # before minutes of looking
         if look is not None and not (self.folder / "keys" / "segment.json").exists():
             look(self, recording)
         folder = RunFolder(self.folder, create=True)
         return pipeline.run(recording, self.location, folder, self.config, only=only, upto=upto, listener=listener)
+
+    def _refuse_folder(self) -> None:
+        """Refuses a folder that is not ours, or in use."""
+        from barlowtrack.storage import RunFolder
+
+        folder = RunFolder(self.folder, create=True)
+        if (self.folder / "lock").exists():
+            with folder.lock():
+                pass
 
     def _last_seen(self) -> Recording | None:
         """Returns what the run folder knows of a recording that is not at hand; None where it is, or has to be read in another way."""
@@ -110,14 +119,25 @@ class Job:
             return False
         return self.location == folder.location or folder.relative(self.location) == folder.about()["recording"]
 
-    def run_piece(self, stage: str, volumes: range, listener: pipeline.Listener | None = None) -> pipeline.PlannedStage:
-        """Makes some volumes of one stage, beside other jobs that make others; see pipeline.run_piece."""
+    def run_piece(
+        self, stage: str, volumes: range, listener: pipeline.Listener | None = None, look: Callable[[Job, Recording], None] | None = None
+    ) -> pipeline.PlannedStage:
+        """Makes some volumes of one stage, beside other jobs that make others; see pipeline.run_piece.
+
+        Args:
+            stage: One that works volume by volume.
+            volumes: Which ones.
+            listener: Hears of progress.
+            look: Called where no run has begun in the folder yet, before anything is written; may raise.
+        """
         from barlowtrack.storage import RunFolder
 
         recording = self.recording()
         pipeline.refuse_piece(stage, volumes, recording.n_volumes)
         if not self.folder.exists():
             pipeline.refuse_before(recording, self.config, only=stage)
+        if look is not None and not (self.folder / "run.json").exists():
+            look(self, recording)
         folder = RunFolder(self.folder, create=True)
         return pipeline.run_piece(recording, self.location, folder, self.config, stage, volumes, listener)
 

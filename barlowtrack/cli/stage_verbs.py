@@ -21,6 +21,7 @@ from barlowtrack.cli.options import (
 )
 from barlowtrack.cli.telling import JsonLines, make_teller, refuse_progress
 from barlowtrack.cli.terminal import Bars
+from barlowtrack.cli.waiting import patiently, wait_option
 from barlowtrack.errors import InputError
 from barlowtrack.pipeline import STAGES, Stage
 
@@ -35,8 +36,11 @@ if TYPE_CHECKING:
 @click.option("--to", "upto", type=click.Choice([stage.name for stage in STAGES]), help="Stop after this stage.")
 @click.option("--csv", is_flag=True, help="Write the tables as CSV too.")
 @click.option("--no-check", is_flag=True, help="Begin without the look that 'check' takes.")
+@wait_option
 @progress_options
-def run(dry_run: bool, upto: str | None, csv: bool, no_check: bool, quiet: bool, progress: str | None, **given: Any) -> None:
+def run(
+    dry_run: bool, upto: str | None, csv: bool, no_check: bool, wait_min: float, quiet: bool, progress: str | None, **given: Any
+) -> None:
     """Run the whole pipeline on a recording; what is done already is left alone.
 
     Before a first run the recording is looked at, as 'check' does: what says stop stops it before anything is written.
@@ -44,7 +48,7 @@ def run(dry_run: bool, upto: str | None, csv: bool, no_check: bool, quiet: bool,
     RECORDING is a folder of TIFFs, a TIFF, an OME-Zarr, NDTiff, HDF5, NWB, ND2 or what bioio reads, or a run folder.
     """
     look = None if no_check else partial(look_and_tell, quiet=quiet)
-    _run(given, None, upto, dry_run=dry_run, csv=csv, teller=make_teller(quiet, progress), look=look)
+    _run(given, None, upto, dry_run=dry_run, csv=csv, teller=make_teller(quiet, progress), look=look, wait_min=wait_min)
 
 
 def stage_verbs() -> list[click.Command]:
@@ -59,11 +63,14 @@ def _verb_of(stage: Stage) -> click.Command:
     @piece_option(stage.by_volume)
     @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
     @click.option("--csv", is_flag=True, help="Write the tables as CSV too.")
+    @wait_option
     @progress_options
-    def verb(dry_run: bool, csv: bool, quiet: bool, progress: str | None, volumes: str | None = None, **given: Any) -> None:
+    def verb(
+        dry_run: bool, csv: bool, wait_min: float, quiet: bool, progress: str | None, volumes: str | None = None, **given: Any
+    ) -> None:
         teller = make_teller(quiet, progress)
         if volumes is None:
-            _run(given, stage.name, None, dry_run=dry_run, csv=csv, teller=teller)
+            _run(given, stage.name, None, dry_run=dry_run, csv=csv, teller=teller, wait_min=wait_min)
             return
         if not stage.by_volume:
             able = ", ".join(row.name for row in STAGES if row.by_volume)
@@ -73,7 +80,7 @@ def _verb_of(stage: Stage) -> click.Command:
             )
         if dry_run or csv:
             raise InputError(f"{stage.name}: --volumes makes a piece of a result, so it takes no {'--dry-run' if dry_run else '--csv'}")
-        _make_piece(given, stage.name, volumes, teller)
+        _make_piece(given, stage.name, volumes, teller, partial(look_and_tell, quiet=quiet), wait_min)
 
     return verb
 
@@ -138,6 +145,7 @@ def _run(
     csv: bool,
     teller: Bars | JsonLines,
     look: Callable[[Job, Recording], None] | None = None,
+    wait_min: float = 0.0,
 ) -> None:
     from barlowtrack.api import Run
 
@@ -146,17 +154,20 @@ def _run(
         if dry_run:
             teller.show_plan([item for item in job.plan() if only in (None, item.stage.name)])
             return
-        job.run(only=only, upto=upto, listener=teller, look=look)
+        patiently(lambda: job.run(only=only, upto=upto, listener=teller, look=look), wait_min)
         done = Run(job.folder)
         done.write_csv(always=csv)
         teller.show_result(done, whole=only is None and upto in (None, "report"))
 
 
-def _make_piece(given: dict[str, Any], stage: str, volumes: str, teller: Bars | JsonLines) -> None:
+def _make_piece(
+    given: dict[str, Any], stage: str, volumes: str, teller: Bars | JsonLines, look: Callable[[Job, Recording], None], wait_min: float
+) -> None:
     from barlowtrack.api import Run
     from barlowtrack.data import span_of
 
     with teller:
         job = make_job(given)
-        job.run_piece(stage, span_of(volumes, job.recording().n_volumes, stage), teller)
+        span = span_of(volumes, job.recording().n_volumes, stage, within=True)
+        patiently(lambda: job.run_piece(stage, span, teller, look), wait_min)
         teller.show_result(Run(job.folder), whole=False)

@@ -141,7 +141,8 @@ class Part:
     def note(self) -> None:
         """Writes down how far it is."""
         done, total = self.steps
-        self.journal.say(self.stage, "progress", **self.same, **self.volumes, done=done, total=total, **self._spent())
+        steps = {"done": done, "total": total} if total else {}  # how much there is to do may not be known yet
+        self.journal.say(self.stage, "progress", **self.same, **self.volumes, **steps, **self._spent())
 
     def end(self, what: str, **values: Any) -> None:
         self.over.set()

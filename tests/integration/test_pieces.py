@@ -128,6 +128,17 @@ def test_volumes_of_a_stage_without_pieces_are_refused_in_a_line(stage, tiny_wor
     assert not out.exists()
 
 
+def test_the_first_piece_takes_the_look_of_a_run_and_none_goes_beyond_the_end(tiny_worm, tmp_path, call):
+    out = tmp_path / "run.barlowtrack"
+    given = ("segment", tiny_worm / "recording", "--out", out, "--set", "segment.method=log", "--volumes")
+    code, _, err = call(*given, "0:4", "--set", "recording.voxel_size_um=[4,2.5,2.5]")
+    assert code == 2
+    assert "not ready to run: voxels of 4 x 2.5 x 2.5 um" in err
+    code, _, err = call(*given, "7:12")
+    assert (code, err) == (2, "barlowtrack: segment: volumes: expected some of 0:8, got 7:12\n")
+    assert not out.exists()
+
+
 def test_a_damaged_piece_is_made_again(tiny_worm, tmp_path):
     made = job(tiny_worm / "recording", tmp_path / "run.barlowtrack", "segment.method=log")
     made.run_piece("segment", range(4))
