@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from barlowtrack.plugin.roles import KEY, Role, layers_of
+from barlowtrack.plugin.roles import Role, layers_of
 
 
 @pytest.fixture
