@@ -33,12 +33,26 @@ def open_here(path: Path, overrides: list[str]) -> None:
 
 
 def _show(napari: Any, path: Path, settings: RecordingConfig) -> None:
+    """Opens it once napari runs, so that Ctrl+C and whatever else ends napari does so from the beginning."""
+    from qtpy.QtCore import QTimer
+
     from barlowtrack.plugin.opening import make_room, open_run
 
     viewer = napari.Viewer(title=f"barlowtrack: {path.absolute().name}")
     make_room(viewer)
-    open_run(viewer, path, settings)
+    failed: list[BaseException] = []
+
+    def begin() -> None:
+        try:
+            open_run(viewer, path, settings)
+        except Exception as error:  # goes on from where napari was started, as it would without a window
+            failed.append(error)
+            viewer.close()
+
+    QTimer.singleShot(0, begin)
     napari.run()
+    if failed:
+        raise failed[0]
 
 
 def _refuse(path: Path, overrides: list[str]) -> None:

@@ -51,7 +51,7 @@ class Naming:
         if not _nameable(layer):
             return
         self._written[layer] = layer.text.string
-        for event in (layer.events.set_data, layer.events.visible, layer.text.events.visible):
+        for event in (layer.events.set_data, layer.events.visible, layer.text.events.visible, layer.text.events.size):
             event.connect(self._turned)
         self.write()
 

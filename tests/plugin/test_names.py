@@ -70,6 +70,10 @@ def test_who_is_chosen_is_named_and_all_are_to_whoever_comes_near(viewer, qt, ti
     assert hidden in written()
     session.choose([])
     assert written() == few, "the same names for the same picture"
+    size, dots.text.size = dots.text.size, 3 * dots.text.size
+    assert len(written()) < len(few), "larger names are fewer"
+    dots.text.size = size
+    assert written() == few
     viewer.scene.camera.zoom = 400.0
     assert sorted(written()) == names
     viewer.scene.camera.zoom = 1.0

@@ -98,3 +98,66 @@ def test_the_secrets_of_an_address_are_not_shown(qt, monkeypatch):
     monkeypatch.setattr(background, "show_error", shown.append)
     background.say(InputError(f"{address}: no answer"))
     assert shown == ["https://host.org/worm.zarr?...: no answer"]
+
+
+@pytest.mark.parametrize("closing", ["window", "viewer", "while layers come"])
+def test_a_window_that_is_closed_while_a_run_is_opened_ends_quietly(qt, raised, tiny_run, monkeypatch, closing):
+    from barlowtrack.plugin import opening
+
+    viewer = qt.napari.Viewer(show=True)
+    close = {"window": viewer.window._qt_window.close}.get(closing, viewer.close)
+    if closing == "while layers come":
+        viewer.layers.events.inserted.connect(lambda _: opening.QTimer.singleShot(0, close))
+    else:
+        found = opening._found_at
+        monkeypatch.setattr(opening, "_found_at", lambda *at: (closed.wait(10), found(*at))[1])
+        closed = threading.Event()
+        opening.QTimer.singleShot(0, lambda: (close(), closed.set()))
+    assert opening.open_run(viewer, tiny_run.path) is None
+    assert not viewer.layers
+    qt.spin(0.05)
+
+
+def test_control_c_while_something_is_waited_for_comes_out_of_it(qt):
+    import os
+    import signal
+
+    from barlowtrack.plugin.background import meanwhile
+
+    pressed = threading.Event()
+
+    def press():
+        os.kill(os.getpid(), signal.SIGINT)
+        return pressed.wait(10)
+
+    with pytest.raises(KeyboardInterrupt):
+        meanwhile(press)
+    pressed.set()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_what_is_opened_meanwhile_comes_after_it_and_once(viewer, qt, tiny_run, tmp_path):
+    import shutil
+
+    from qtpy.QtCore import QTimer
+
+    from barlowtrack.plugin.attached import session_of
+    from barlowtrack.plugin.opening import open_run
+    from barlowtrack.plugin.roles import Role, layers_of
+
+    again = shutil.copytree(tiny_run.path, tmp_path / "again.barlowtrack")
+    asked = []
+
+    def ask():
+        for path in (tiny_run.path, again, again):
+            viewer.open(path, plugin="barlowtrack")
+        asked.append(open_run(viewer, tiny_run.path))
+
+    QTimer.singleShot(0, ask)
+    open_run(viewer, tiny_run.path)
+    assert asked == [tiny_run.path]
+    qt.wait(lambda: session_of(viewer).path == again, what="the run that was asked for last")
+    for run in (tiny_run.path, again):
+        (nuclei,) = layers_of(viewer.layers, Role.LABELS, run)
+        assert nuclei.visible == (run == again)
+    assert viewer.layers.index(nuclei) > len(viewer.layers) // 2

@@ -109,7 +109,7 @@ def run_layers(run: Path, *, complain: Complain = log.warning, budgets: Budgets 
     else:
         try:
             seen = job.config.recording.model_copy(update={"reference_channel": card["reference"], "signal_channel": card["signal"]})
-            layers += recording_layers(location, seen, run=run, light=_light(run), complain=complain, budgets=budgets)
+            layers += recording_layers(location, seen, run=run, light=_light(run, complain), complain=complain, budgets=budgets)
         except BarlowtrackError as error:
             complain(f"The recording cannot be shown: {error}")
     layers += _nuclei(run, card, location, complain, budgets)
@@ -128,12 +128,16 @@ def _shape(run: Path, card: dict[str, Any]) -> tuple[int, ...]:
     return (card["shape"][0], stop - first, *card["shape"][3:])
 
 
-def _light(run: Path) -> pd.DataFrame | None:
+def _light(run: Path, complain: Complain) -> pd.DataFrame | None:
     """Returns the light of all nuclei, and nothing else of their table: all of an hour's would hold up the window for a second."""
     try:
-        return read_columns(run / ARTEFACTS["detections"], LIGHT)
+        light = read_columns(run / ARTEFACTS["detections"], LIGHT)
     except BarlowtrackError:
         return None  # none yet, or damaged: whoever reads the solution says so
+    wrong = [str(name) for name in light if not pd.api.types.is_numeric_dtype(light[name])]
+    if wrong:
+        complain(f"{run / ARTEFACTS['detections']}: {', '.join(wrong)} should be numbers; contrast comes from a few volumes instead.")
+    return None if wrong else light
 
 
 def _nuclei(run: Path, card: dict[str, Any], location: Path, complain: Complain, budgets: Budgets) -> list[LayerData]:
@@ -144,6 +148,9 @@ def _nuclei(run: Path, card: dict[str, Any], location: Path, complain: Complain,
     z, y, x = (float(size) for size in card["voxel_size_um"])
     layers: list[LayerData] = []
     if (run / ARTEFACTS["labels"]).exists():
-        labels = open_labels(run / ARTEFACTS["labels"])
-        layers.append(labels_layer(labels, (z, y, x), run, location, budget_mb=budgets.labels_mb, complain=complain))
+        try:
+            labels = open_labels(run / ARTEFACTS["labels"])
+            layers.append(labels_layer(labels, (z, y, x), run, location, budget_mb=budgets.labels_mb, complain=complain))
+        except BarlowtrackError as error:
+            complain(f"The nuclei cannot be shown, but as dots: {error}. barlowtrack run RECORDING --out {run} makes them again.")
     return [*layers, tracks_layer((z, y, x), run, location), dots_layer(DotsOfRun(), Role.NEURONS, (z, y, x), run, location)]
