@@ -156,7 +156,7 @@ def without_secrets(text: str) -> str:
 
 
 def concerns_a_person(record: logging.LogRecord) -> bool:
-    """Says whether a person should read a record: not that zarr leaves connections to servers to the end of the process, which ends them."""
+    """Says whether a person should read a record: not that zarr leaves connections to be ended with the process."""
     return not (record.name == "asyncio" and str(record.msg).startswith("Unclosed c"))
 
 
