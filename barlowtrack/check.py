@@ -17,6 +17,7 @@ from barlowtrack.io.metadata import SEEN
 from barlowtrack.io.segmenter import open_segmenter
 from barlowtrack.io.start import refuse_misfit
 from barlowtrack.needs import USUAL_NUCLEI, stage_needs
+from barlowtrack.nucleus_size import judge_size
 from barlowtrack.preparing.advice import advise
 from barlowtrack.volume_look import look_at_volumes
 
@@ -32,6 +33,8 @@ MUCH_MOTION = 0.5
 LEAST_FOLLOWED = 0.5
 FAINT_REFERENCE, FAINT_SIGNAL = 3.0, 1.0
 """Times the noise of one voxel; a nucleus has about a hundred."""
+RATES_HZ = (0.02, 100.0)
+"""Volumes a second of microscopes that record all neurons of a worm, amply."""
 HARD_TO_FOLLOW = "more volumes a second make identities surer; without, look at the report's estimate of errors first"
 
 
@@ -59,6 +62,8 @@ def check(recording: Recording, *, config: Config, free_bytes: int | None = None
     if all(finding.level != "stop" for finding in findings):  # else nothing that is seen in the volumes means anything
         sight = look_at_nuclei(recording, config.segment)
         n_nuclei = sight.nuclei if sight is not None and sight.nuclei else None
+        width_vox = sight.width_vox if sight is not None else (np.nan, np.nan)
+        findings += judge_size(width_vox, recording.voxel_size_um, config.segment.radius_um, recording.volume_shape[0])
         findings += [*_nuclei(sight), *_light(recording, sight)]
         findings += _channels(recording)
         findings += [Finding("warn", *needed) for needed in advise(recording, config)]
@@ -90,6 +95,9 @@ def _metadata(recording: Recording) -> Iterator[Finding]:
         yield Finding("warn", said, "" if said.startswith("volumes a second") else "give it by hand if it is wrong")
     if recording.rate_hz is None and not any("second" in said for said in recording.assumptions):
         yield Finding("warn", "volumes a second: unknown, so traces have no seconds", "give --rate HZ, or [recording] rate_hz")
+    elif recording.rate_hz is not None and not RATES_HZ[0] <= recording.rate_hz <= RATES_HZ[1]:
+        what = f"{recording.rate_hz:g} volumes a second, where {RATES_HZ[0]:g} to {RATES_HZ[1]:g} are usual"
+        yield Finding("warn", what, "seconds, or milliseconds? planes, or volumes? give --rate HZ, in volumes a second")
     if recording.n_volumes == 1:
         yield Finding("warn", "one volume only: there is nothing to track", "give the folder or file that holds all volumes")
     if recording.signal is None:

@@ -101,7 +101,8 @@ def constant_channel(
     more: list[NDArray[np.bool_]] = []
     for start in _spread(n_volumes, n_runs):
         light = _follow(source, range(start, start + RUN), voxel_size_um)
-        told: NDArray[np.bool_] = np.any(~np.isclose(light[..., 0], light[..., 1], rtol=_ALIKE), axis=1)  # what is the same in both tells neither
+        # what is the same in both tells neither
+        told: NDArray[np.bool_] = np.any(~np.isclose(light[..., 0], light[..., 1], rtol=_ALIKE), axis=1)
         if len(light) and not told.any():
             return Verdict(None, "both channels show the same picture")
         drift = _drift(light[told])  # (nuclei, 2)

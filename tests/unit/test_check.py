@@ -12,9 +12,11 @@ from barlowtrack.check import CHANNEL_RUNS, _duration, _gb, check, describe
 from barlowtrack.config import Config, validate
 from barlowtrack.data import Recording
 from barlowtrack.errors import InputError
-from barlowtrack.first_look import N_PAIRS
+from barlowtrack.findings import Finding
+from barlowtrack.first_look import N_PAIRS, look_at_nuclei
 from barlowtrack.io.channels import RUN
 from barlowtrack.needs import stage_needs
+from barlowtrack.nucleus_size import judge_size
 from barlowtrack.synthetic import preset, simulate
 
 SHAPE = (40, 2, 5, 32, 40)
@@ -133,9 +135,9 @@ def test_time_and_depth_exchanged(name: str) -> None:
             return volumes[:, :, t].swapaxes(0, 1)
 
     swapped = replace(made, source=Exchanged(), shape=(12, 2, 18, 64, 96))
-    assert levels(swapped, "are time and depth exchanged?") == {"warn"}
+    assert ["are time and depth exchanged?" in f.what for f in volume_look.look_at_volumes(swapped)] == [True]
     for right in (made, replace(made, shape=(12, *made.shape[1:]))):
-        assert not any("exchanged" in f.what or "noise (" in f.what for f in check(right, config=Config()))
+        assert {f.level for f in volume_look.look_at_volumes(right)} == {"ok"}
 
 
 def test_one_channel_stored_twice() -> None:
@@ -158,10 +160,36 @@ def test_one_channel_stored_twice() -> None:
         ((0.1, 0.1, 0.1), "a nucleus fills it", "stop"),
         ((0.4, 0.4, 1.5), "not square", "warn"),
         ((0.3, 0.4, 0.4), "finer along z", "warn"),
+        ((12, 0.4, 0.4), "um long along z and 1.5 um wide", "warn"),
+        ((0.3, 0.8, 0.8), "um long along z and 3", "warn"),
+        ((1.5, 1.2, 1.2), "nuclei look 4.6 um wide in the plane", "warn"),
+        ((0.9, 0.4, 0.4), "the stack is 4.5 um thick", "warn"),
     ],
 )
 def test_voxel_sizes(size: tuple[float, float, float], said: str, level: str) -> None:
     assert levels(recording(voxel_size_um=size), said) == {level}
+
+
+@pytest.mark.parametrize(("rate_hz", "odd"), [(5000.0, True), (0.001, True), (0.1, False), (3.0, False), (50.0, False)])
+def test_rates_that_no_microscope_has(rate_hz: float, odd: bool) -> None:
+    said = [f.level for f in check(recording(rate_hz=rate_hz), config=Config()) if "are usual" in f.what]
+    assert said == ["warn"] * odd
+
+
+@pytest.mark.parametrize("name", ["easy", "hard"])
+def test_a_voxel_size_that_is_wrong_shows_in_the_nuclei(name: str) -> None:
+    made = simulate(preset(name, n_volumes=2, volume_shape=(14, 96, 128), n_neurons=25), seed=1).recording
+    z, y, x = made.voxel_size_um
+    for right in (1.0, 0.8, 1.3):
+        assert not any("nuclei look" in f.what for f in _of_size(made, (z * right, y * right, x * right)))
+    for wrong in ((10 * z, y, x), (z / 10, y, x), (3 * z, 3 * y, 3 * x), (z / 3, y / 3, x / 3), (z, 2 * y, 2 * x)):
+        assert [f.level for f in _of_size(made, wrong) if "nuclei look" in f.what] == ["warn"], wrong
+
+
+def _of_size(made: Recording, size_um: tuple[float, float, float]) -> list[Finding]:
+    sight = look_at_nuclei(replace(made, voxel_size_um=size_um), Config().segment)
+    assert sight is not None
+    return list(judge_size(sight.width_vox, size_um, Config().segment.radius_um, made.volume_shape[0]))
 
 
 def test_what_metadata_did_not_say() -> None:
