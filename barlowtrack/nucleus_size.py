@@ -96,8 +96,8 @@ def judge_size(
         said = f"nuclei look {long_um:.2g} um long along z and {wide_um:.2g} um wide in the plane (at half of their height)"
         yield Finding("warn", said, f"is the distance of planes {z_um:g} um? give --voxel-size Z Y X")
     if wide_um < least_um or wide_um > most_um:
-        said = f"nuclei look {wide_um:.2g} um wide in the plane (at half of their height)"
-        yield Finding("warn", f"{said}, where {least_um:.2g} to {most_um:.2g} um are usual", "is the voxel size right, in um? give --voxel-size Z Y X; or [segment] radius_um, if they are so")
+        said = f"nuclei look {wide_um:.2g} um wide in the plane (at half of their height), usually {least_um:.2g} to {most_um:.2g} um"
+        yield Finding("warn", said, "is the voxel size right, in um? give --voxel-size Z Y X; or [segment] radius_um, if they are so")
     thick_um = n_planes * z_um
     if n_planes > 1 and not THICKNESS_UM[0] <= thick_um <= THICKNESS_UM[1]:
         said = f"the stack is {thick_um:.3g} um thick ({n_planes} planes, {z_um:g} um apart)"
