@@ -178,9 +178,9 @@ def _exchanged(recording: Recording, seen: Sequence[_Seen]) -> list[Finding]:
         return []
     if table.mean(axis=1).var() < BY_TIME * variance or table.mean(axis=0).var() > BY_DEPTH * variance:
         return []
-    said = f"are time and depth exchanged? brightness changes over the {recording.n_volumes} volumes as it does from plane to plane"
-    fix = "give [recording] axes with T and Z the other way round (in ImageJ: Re-order Hyperstack), if so"
-    return [Finding("warn", f"{said}, and not over the {planes} planes of each", fix)]
+    said = f"are time and depth exchanged? The {recording.n_volumes} volumes differ as planes of a worm do, and the {planes} planes of each"
+    fix = "if so, give --axes with T and Z the other way round, or re-order the hyperstack in ImageJ"
+    return [Finding("warn", f"{said} hardly do", fix)]
 
 
 def _dim(recording: Recording, seen: Sequence[_Seen], times: Sequence[int]) -> list[Finding]:
