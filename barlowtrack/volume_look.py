@@ -18,7 +18,7 @@ from barlowtrack.findings import Finding
 
 N_PAIRS = 8
 """Volumes that are looked at with the next one, at least."""
-LOOK_BYTES = 2.5e8
+LOOK_BYTES = 4e8
 """Of volumes, as they are stored, that are read beyond these: a few seconds."""
 MOST_DAMAGED = 8
 """So many volumes that cannot be read are told one by one."""
