@@ -7,10 +7,11 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from barlowtrack.check import Finding, check
+from barlowtrack.check import check
 from barlowtrack.config import Config
 from barlowtrack.data import Recording
 from barlowtrack.errors import InputError
+from barlowtrack.findings import Finding
 from barlowtrack.io.location import shown
 
 log = logging.getLogger(__name__)

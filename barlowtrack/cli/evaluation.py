@@ -57,7 +57,12 @@ def evaluate_run(
             rows = _score_table(target, truth, gate_um).summary()
         else:
             run = Run(prepare(target).folder)
-            truth = _something(run.as_prepared(truth), truth_path)
+            told, truth = truth, run.as_prepared(truth)
+            if not len(truth):
+                raise InputError(
+                    f"{truth_path}: none of its {len(told)} rows lies in the prepared pictures: are they in planes that [prepare] planes "
+                    "cuts off? There is nothing to compare with"
+                )
             rows = _score_run(run, truth, gate_um)
     _doubt(dict(rows), truth, truth_path)
     if as_json:

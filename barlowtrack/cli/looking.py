@@ -10,8 +10,8 @@ from barlowtrack.cli.terminal import on_one_line
 
 if TYPE_CHECKING:
     from barlowtrack.api import Job
-    from barlowtrack.check import Finding
     from barlowtrack.data import Recording
+    from barlowtrack.findings import Finding
 
 _COLOURS = {"ok": "green", "warn": "yellow", "stop": "red"}
 

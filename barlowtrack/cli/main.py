@@ -16,7 +16,7 @@ from barlowtrack.cli.correcting import correct, review
 from barlowtrack.cli.encoder_training import train_encoder
 from barlowtrack.cli.exporting import export
 from barlowtrack.cli.stage_verbs import run, stage_verbs
-from barlowtrack.cli.terminal import STOPPED, Discreet, in_a_line
+from barlowtrack.cli.terminal import STOPPED, Discreet, concerns_a_person, in_a_line, without_secrets
 from barlowtrack.errors import BarlowtrackError
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ def cli(verbose: bool) -> None:
     Start with: barlowtrack check RECORDING, then barlowtrack run RECORDING.
     """
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(concerns_a_person)
     handler.setFormatter(Discreet("%(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler], force=True)
 
@@ -73,6 +74,7 @@ def main() -> NoReturn:
         click.echo(f"barlowtrack: {STOPPED}", err=True)
         sys.exit(130)
     except click.ClickException as error:
+        error.message = without_secrets(error.message)
         error.show()
         sys.exit(2)
     except BrokenPipeError:

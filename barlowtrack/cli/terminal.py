@@ -145,9 +145,19 @@ class Discreet(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Returns a record as text."""
-        from barlowtrack.io.location import scrubbed
+        return without_secrets(super().format(record))
 
-        return scrubbed(super().format(record))
+
+def without_secrets(text: str) -> str:
+    """Returns a text without what opens the addresses in it."""
+    from barlowtrack.io.location import scrubbed
+
+    return scrubbed(text)
+
+
+def concerns_a_person(record: logging.LogRecord) -> bool:
+    """Says whether a person should read a record: not that zarr leaves connections to be ended with the process."""
+    return not (record.name == "asyncio" and str(record.msg).startswith("Unclosed c"))
 
 
 def in_a_line(error: Exception) -> str:
@@ -164,6 +174,4 @@ def on_one_line(text: str) -> str:
 
     What opens the addresses in it is left out.
     """
-    from barlowtrack.io.location import scrubbed
-
-    return "".join(letter if letter.isprintable() else "?" for letter in scrubbed(text))
+    return "".join(letter if letter.isprintable() else "?" for letter in without_secrets(text))

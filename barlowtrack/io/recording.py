@@ -15,7 +15,7 @@ from barlowtrack.data import Recording
 from barlowtrack.errors import InputError
 from barlowtrack.io.beside import with_file_beside
 from barlowtrack.io.fingerprint import fingerprint
-from barlowtrack.io.location import refuse_secrets, scrubbed, shown, without_query
+from barlowtrack.io.location import refuse_addresses, scrubbed, shown, without_query
 from barlowtrack.io.metadata import SEEN, Channels, name_channels, settle_rate, settle_voxel_size, told_rate
 from barlowtrack.io.patience import PatientSource, patiently
 from barlowtrack.io.readers import READERS, Opened, reader_of
@@ -59,7 +59,7 @@ def open_recording(
 
 
 def _open(path: Path, config: RecordingConfig, to_look: bool, known: Mapping[str, Any]) -> Recording:
-    refuse_secrets(path)
+    refuse_addresses(path)
     refuse_endless(path)
     reader = reader_of(path)
     config = with_file_beside(path, config)

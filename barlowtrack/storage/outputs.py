@@ -46,12 +46,15 @@ def refuse_file_name(folder: Path) -> None:
     """Refuses a new folder of results that is called like a file, or is an address.
 
     Raises:
-        StorageError: its name ends like that of a file, or it is not on this machine.
+        StorageError: its name ends like that of a file, something else lies there, or it is not on this machine.
     """
     if as_url(folder) is not None:
         raise StorageError(f"{shown(folder)}: --out is a folder of this machine; results are not written to servers")
     if folder.suffix.lower() in FILES and not folder.is_dir():
         raise StorageError(f"{folder}: --out is a folder here, and this is the name of a file ({folder.suffix}); give the name of a folder")
+    if (folder.exists() or folder.is_symlink()) and not folder.is_dir():
+        kind = "a file" if folder.is_file() else "a pipe, a socket, a device, or a link that leads nowhere"
+        raise StorageError(f"{folder}: --out is a folder, and {kind} of this name is there; give another name")
 
 
 @contextmanager

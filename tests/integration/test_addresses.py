@@ -4,6 +4,8 @@ import gc
 import json
 import logging
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -137,3 +139,19 @@ def test_a_script_is_told_no_more(tmp_path, monkeypatch, caplog):
         with pytest.raises(BarlowtrackError) as error:
             bt.run(f"http://{login}127.0.0.1:9/worm.zarr?token=s%2Fecret")
         assert SECRET not in str(error.value) + caplog.text
+
+
+def test_the_last_line_is_not_of_a_connection(address, tmp_path):
+    """In a process of its own, as connections are left to its end."""
+    command = [sys.executable, "-m", "barlowtrack", "check", address, *map(str, SIZED)]
+    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120)
+    assert "Unclosed" not in said.stderr
+    assert "volumes     6 of" in said.stdout
+
+
+def test_a_mistyped_verb_gives_nothing_away(tmp_path):
+    command = [sys.executable, "-m", "barlowtrack", "status", "a", "https://bob:s%2Fecret@host.org/worm.zarr"]
+    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert said.returncode == 2
+    assert "host.org" in said.stderr
+    assert SECRET not in said.stderr

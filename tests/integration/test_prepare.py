@@ -63,6 +63,12 @@ def test_places_of_the_truth_are_taken_where_the_run_has_them(harmed):
     assert np.abs(there.position_um - truth.position_um[shown])[:, 1].max() > 5
 
 
+def test_a_truth_in_planes_that_were_cut_off_is_said_to_lie_there(harmed, tmp_path):
+    (tmp_path / "truth.csv").write_text("t,neuron,z_um,y_um,x_um\n0,1,0,10,10\n1,1,0,10,10\n")
+    with pytest.raises(InputError, match=r"none of its 2 rows lies in the prepared pictures: .* \[prepare\] planes"):
+        evaluate_run(harmed / "recording.barlowtrack", tmp_path / "truth.csv", None, None, as_json=True)
+
+
 @pytest.mark.parametrize("to", ["csv", "parquet", "mat", "ctc", "geff", "napari", "nwb"])
 def test_exports_say_where_things_are_and_read_back_as_the_truth_that_they_are(harmed, tmp_path, to):
     """Masks are the prepared ones, with as many planes; whoever reads places as a truth gets those of the disk."""

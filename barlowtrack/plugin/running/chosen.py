@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from barlowtrack.api import Job, prepare
-from barlowtrack.check import Finding, check
+from barlowtrack.check import check
 from barlowtrack.config import Config
 from barlowtrack.errors import BarlowtrackError
+from barlowtrack.findings import Finding
 from barlowtrack.pipeline import PlannedStage
 from barlowtrack.plugin.roles import KEY
 from barlowtrack.readiness import free_bytes

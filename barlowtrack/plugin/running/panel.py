@@ -21,8 +21,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from barlowtrack.check import Finding
 from barlowtrack.errors import BarlowtrackError
+from barlowtrack.findings import Finding
 from barlowtrack.io.location import scrubbed
 from barlowtrack.pipeline import PlannedStage
 from barlowtrack.plugin.attached import session_of

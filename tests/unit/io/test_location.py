@@ -18,7 +18,16 @@ SIZED = RecordingConfig(voxel_size_um=(1, 1, 1), reference_channel=0, axes="TZYX
 
 
 @pytest.mark.parametrize(
-    "address", [SIGNED, "https://me:s%2Fecret@host.org/lab/worm.zarr", "s3://me:s%2Fecret@bucket/worm.zarr?x=s%2Fecret"]
+    "address",
+    [
+        SIGNED,
+        "https://me:s%2Fecret@host.org/lab/worm.zarr",
+        "s3://me:s%2Fecret@bucket/worm.zarr?x=s%2Fecret",
+        *(f"{scheme}://bob:secret@host.org/worm.zarr?sig=secret" for scheme in ("HTTPS", "Http", "ftp", "sftp", "abfs", "dropbox+x")),
+        "https://bob:a/secret/ecret@host.org/worm.zarr",
+        "https://bob@lab.org:my/secret@host.org/worm.zarr",
+        "https://bob:s?ecret/@host.org/worm.zarr?sig=secret",
+    ],
 )
 def test_secrets_are_not_shown(address: str) -> None:
     for said in (
@@ -35,6 +44,20 @@ def test_secrets_are_not_shown(address: str) -> None:
     assert recording_name(address) == "worm"
 
 
+@pytest.mark.parametrize(
+    "address", ["http://lab.org:8080/data@v1/worm.zarr", "http://[::1]:80/a@b/worm.zarr", "https://host.org/x@y:z/worm.zarr", "C:/me:a@b"]
+)
+def test_what_only_looks_like_a_password_is_shown(address: str) -> None:
+    assert shown(address) == address == scrubbed(address)
+    assert "worm" not in address or recording_name(address) == "worm"
+
+
+@pytest.mark.parametrize("scheme", ["ftp", "sftp", "abfs", "file"])
+def test_servers_that_are_not_read_are_named(scheme: str) -> None:
+    with pytest.raises(InputError, match=rf"read \(http://, https://, s3://, gs://\), got {scheme}://"):
+        open_recording(f"{scheme}://host.org/worm.zarr")
+
+
 def test_what_is_said_of_an_address_is_not_cut_off() -> None:
     said = f"{shown(SIGNED)}: not ready; see /data/what?.txt and me@host.org"
     assert scrubbed(said) == said
@@ -42,6 +65,7 @@ def test_what_is_said_of_an_address_is_not_cut_off() -> None:
 
 def test_what_opens_an_address_is_kept_for_opening() -> None:
     assert as_url(Path(SIGNED)) == SIGNED
+    assert as_url(SIGNED.replace("https", "HTTPS")) == SIGNED
 
 
 def test_passwords_are_refused() -> None:

@@ -304,3 +304,15 @@ def test_events_of_several_processes_do_not_mix(folder):
     said = list(folder.journal.events())
     assert len(said) == len((folder.path / "events.jsonl").read_text().splitlines()) == 600
     assert all([one["number"] for one in said if one["stage"] == name] == list(range(200)) for name in ("a", "b", "c"))
+
+
+def test_a_place_for_results_that_is_no_folder_is_refused_in_words(tmp_path):
+    from barlowtrack.storage.outputs import refuse_file_name
+
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "worm").touch()
+    for name, kind in (("pipe", "a pipe"), ("worm", "a file")):
+        with pytest.raises(StorageError, match=f"{name}: --out is a folder, and {kind}"):
+            refuse_file_name(tmp_path / name)
+    refuse_file_name(tmp_path / "none")
+    refuse_file_name(tmp_path)
