@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import io
 import os
 import sys
 from typing import NoReturn
@@ -74,8 +75,9 @@ def main() -> NoReturn:
         click.echo(f"barlowtrack: {STOPPED}", err=True)
         sys.exit(130)
     except click.ClickException as error:
-        error.message = without_secrets(error.message)
-        error.show()
+        said = io.StringIO()
+        error.show(file=said)
+        click.echo(without_secrets(said.getvalue()), err=True, nl=False)
         sys.exit(2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the last flush would complain
