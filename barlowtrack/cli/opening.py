@@ -7,12 +7,9 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from barlowtrack.errors import InputError
-
-if TYPE_CHECKING:
-    from barlowtrack.config import RecordingConfig
 
 INSTALL = 'pip install "barlowtrack[gui]"'
 _DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
@@ -28,31 +25,10 @@ def open_here(path: Path, overrides: list[str]) -> None:
 
     settings = load(None, overrides).recording
     _refuse(path, overrides)
-    napari = _napari()
-    _show(napari, path, settings)
+    _napari()
+    from barlowtrack.plugin.opening import show_alone
 
-
-def _show(napari: Any, path: Path, settings: RecordingConfig) -> None:
-    """Opens it once napari runs, so that Ctrl+C and whatever else ends napari does so from the beginning."""
-    from qtpy.QtCore import QTimer
-
-    from barlowtrack.plugin.opening import make_room, open_run
-
-    viewer = napari.Viewer(title=f"barlowtrack: {path.absolute().name}")
-    make_room(viewer)
-    failed: list[BaseException] = []
-
-    def begin() -> None:
-        try:
-            open_run(viewer, path, settings)
-        except Exception as error:  # goes on from where napari was started, as it would without a window
-            failed.append(error)
-            viewer.close()
-
-    QTimer.singleShot(0, begin)
-    napari.run()
-    if failed:
-        raise failed[0]
+    show_alone(path, settings)
 
 
 def _refuse(path: Path, overrides: list[str]) -> None:

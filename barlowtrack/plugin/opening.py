@@ -130,6 +130,37 @@ def _found_at(path: Path, settings: RecordingConfig) -> tuple[Path | None, list[
     return None, recording_layers(path, settings, complain=show_warning)
 
 
+def show_alone(path: Path, settings: RecordingConfig) -> None:
+    """Shows a run or a recording in a window of its own, until it is closed.
+
+    It is opened once napari runs, so that Ctrl+C and whatever else ends napari does so from the beginning.
+
+    Args:
+        path: A run folder, or a recording.
+        settings: What the metadata of a recording without a run do not say.
+
+    Raises:
+        InputError, StorageError: see open_run.
+    """
+    import napari
+
+    viewer = napari.Viewer(title=f"barlowtrack: {path.absolute().name}")
+    make_room(viewer)
+    failed: list[BaseException] = []
+
+    def begin() -> None:
+        try:
+            open_run(viewer, path, settings)
+        except Exception as error:  # goes on from where napari was started, as it would without a window
+            failed.append(error)
+            viewer.close()
+
+    QTimer.singleShot(0, begin)
+    napari.run()
+    if failed:
+        raise failed[0]
+
+
 def make_room(viewer: napari.Viewer) -> None:
     """Gives a window that we opened the size that it takes to see a recording beside the panels, as far as the screen has it."""
     window = viewer.window._qt_window
