@@ -140,9 +140,11 @@ def open_folder(path: Path, config: RecordingConfig) -> Opened:
         InputError: no TIFFs, or none that make volumes.
     """
     everything = _tiffs(path)
-    found = [name for name in everything if not _PROJECTION.match(name)] or everything
-    opened = _open_files(path, found, config)
-    left = [name for name in everything if name not in found]
+    left = [name for name in everything if _PROJECTION.match(name)]
+    if len(left) == len(everything):
+        left = []
+    among = set(left)
+    opened = _open_files(path, [name for name in everything if name not in among], config)
     return replace(opened, remarks=(*opened.remarks, f"{listed(left, 2)}: a projection by its name; left out")) if left else opened
 
 
