@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from barlowtrack.config import Config
-from barlowtrack.data import Recording, VoxelArray
+from barlowtrack.data import Recording
 from barlowtrack.errors import InputError
+from barlowtrack.findings import Finding, Level
 from barlowtrack.first_look import Sight, look_at_nuclei
 from barlowtrack.io.channels import constant_channel
 from barlowtrack.io.metadata import SEEN
 from barlowtrack.io.segmenter import open_segmenter
 from barlowtrack.io.start import refuse_misfit
 from barlowtrack.needs import USUAL_NUCLEI, stage_needs
+from barlowtrack.nucleus_size import judge_size
 from barlowtrack.preparing.advice import advise
+from barlowtrack.volume_look import look_at_volumes
 
 log = logging.getLogger(__name__)
 
-N_SAMPLES = 8
 CHANNEL_RUNS = 3
 """Runs of volumes that are read to see which channel is constant."""
-SATURATED_SHARE = 0.001
-"""More voxels than this at the largest value of the type: the camera was overexposed."""
 MIN_RADIUS_VOX = 1.0
 """A nucleus must be at least two voxels wide in the plane; below, a detector sees single bright voxels."""
 FEWEST_NUCLEI = 10
@@ -35,43 +33,16 @@ MUCH_MOTION = 0.5
 LEAST_FOLLOWED = 0.5
 FAINT_REFERENCE, FAINT_SIGNAL = 3.0, 1.0
 """Times the noise of one voxel; a nucleus has about a hundred."""
-BRIGHTEST = 1e30
-"""Beyond, sums of squares overflow."""
+RATES_HZ = (0.02, 100.0)
+"""Volumes a second of microscopes that record all neurons of a worm, amply."""
 HARD_TO_FOLLOW = "more volumes a second make identities surer; without, look at the report's estimate of errors first"
-_COPY_AGAIN = "copy the file again, or leave the volume out"
-
-Level = Literal["ok", "warn", "stop"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at.
-
-    Attributes:
-        level: ok; warn: results may be poor; stop: the pipeline cannot run, or its results would mean nothing.
-        what: What was found, in one line.
-        fix: What to do about it; empty where all is well.
-    """
-
-    level: Level
-    what: str
-    fix: str = ""
-
-
-@dataclass(frozen=True)
-class _Sample:
-    """What was seen in one sampled volume; volume: (C, Z, Y, X), None where it could not be read."""
-
-    t: int
-    volume: VoxelArray | None
-    error: str = ""
 
 
 def check(recording: Recording, *, config: Config, free_bytes: int | None = None) -> list[Finding]:
     """Samples a few volumes and says what would go wrong, or make results poor.
 
     Args:
-        recording: To look at; at most N_SAMPLES volumes and their successors are read, one pair at a time in memory, and CHANNEL_RUNS
+        recording: To look at; a few volumes are read, one at a time in memory (see volume_look), those of first_look, and CHANNEL_RUNS
             runs of volumes to see which channel is constant.
         config: The settings the run would have.
         free_bytes: Space on the disk of the run folder, if known.
@@ -84,13 +55,15 @@ def check(recording: Recording, *, config: Config, free_bytes: int | None = None
         _sizes(recording, config),
         _models(config),
         _disk(recording, config, free_bytes),
-        _volumes(recording),
+        look_at_volumes(recording),
     )
     findings = [finding for look in looks for finding in look]
     n_nuclei = None
     if all(finding.level != "stop" for finding in findings):  # else nothing that is seen in the volumes means anything
         sight = look_at_nuclei(recording, config.segment)
         n_nuclei = sight.nuclei if sight is not None and sight.nuclei else None
+        width_vox = sight.width_vox if sight is not None else (np.nan, np.nan)
+        findings += judge_size(width_vox, recording.voxel_size_um, config.segment.radius_um, recording.volume_shape[0])
         findings += [*_nuclei(sight), *_light(recording, sight)]
         findings += _channels(recording)
         findings += [Finding("warn", *needed) for needed in advise(recording, config)]
@@ -122,6 +95,9 @@ def _metadata(recording: Recording) -> Iterator[Finding]:
         yield Finding("warn", said, "" if said.startswith("volumes a second") else "give it by hand if it is wrong")
     if recording.rate_hz is None and not any("second" in said for said in recording.assumptions):
         yield Finding("warn", "volumes a second: unknown, so traces have no seconds", "give --rate HZ, or [recording] rate_hz")
+    elif recording.rate_hz is not None and not RATES_HZ[0] <= recording.rate_hz <= RATES_HZ[1]:
+        what = f"{recording.rate_hz:g} volumes a second, where {RATES_HZ[0]:g} to {RATES_HZ[1]:g} are usual"
+        yield Finding("warn", what, "seconds, or milliseconds? planes, or volumes? give --rate HZ, in volumes a second")
     if recording.n_volumes == 1:
         yield Finding("warn", "one volume only: there is nothing to track", "give the folder or file that holds all volumes")
     if recording.signal is None:
@@ -249,31 +225,6 @@ def _gb(size_gb: float) -> str:
     return f"{size_gb:.0f}" if size_gb >= 10 else f"{size_gb:.2g}"
 
 
-def _volumes(recording: Recording) -> Iterator[Finding]:
-    times = np.unique(np.linspace(0, recording.n_volumes - 1, N_SAMPLES).round().astype(int)).tolist()
-    seen: dict[Finding, list[int]] = {}
-    peaks: list[float] = []
-    for t in times:
-        sample = _read(recording, t)
-        if sample.volume is None:
-            yield Finding("stop", sample.error, _COPY_AGAIN)
-            continue
-        peaks.append(float(sample.volume[recording.reference].max()))
-        for finding in _contents(recording, sample.volume):
-            seen.setdefault(finding, []).append(t)
-        yield from _repeated(recording, t, sample.volume)
-    reference = recording.channel_names[recording.reference]
-    for finding, where in seen.items():
-        if finding.what == _dark(reference) and len(where) == len(times):
-            said = f"the reference channel, {reference}, is empty or of one value ({peaks[0]:g}) in all volumes that were looked at"
-            yield Finding("stop", said, "overexposed, dark, or the wrong channel? give --reference-channel")
-    for finding, where in seen.items():  # the same fault in many volumes is one finding
-        said = f"volume {where[0]}" if len(where) == 1 else f"{len(where)} of {len(times)} sampled volumes ({where[0]}, {where[1]}, ...)"
-        yield Finding(finding.level, f"{said}, {finding.what}", finding.fix)
-    if not seen:
-        yield Finding("ok", f"{len(times)} of {recording.n_volumes} volumes looked at: no plane empty, no voxel NaN, none saturated")
-
-
 def _channels(recording: Recording) -> Iterator[Finding]:
     """Holds what names or settings say of two channels against what is seen in them."""
     if recording.shape[1] != 2 or any(said.startswith(("reference channel: ", SEEN)) for said in recording.assumptions):
@@ -291,58 +242,3 @@ def _channels(recording: Recording) -> Iterator[Finding]:
         other = recording.channel_names[verdict.constant]
         what = f"channels swapped? {other} is the constant one, and {reference} is taken for it ({verdict.reason})"
         yield Finding("warn", what, f"give --reference-channel {verdict.constant} if {other} is the marker of nuclei")
-
-
-def _read(recording: Recording, t: int) -> _Sample:
-    try:
-        return _Sample(t, recording.read(t))
-    except InputError as error:
-        return _Sample(t, None, str(error))
-
-
-def _contents(recording: Recording, volume: VoxelArray) -> Iterator[Finding]:
-    for channel, name in enumerate(recording.channel_names):
-        values = volume[channel]  # (Z, Y, X)
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
-            bad = int(np.sum(~np.isfinite(values)))
-            yield Finding("stop", f"{name}: {bad} voxels are no number", "replace NaN and infinity before")
-            continue
-        if values.dtype.kind == "f" and float(np.abs(values).max()) > BRIGHTEST:
-            yield Finding("stop", f"{name}: voxels beyond {BRIGHTEST:g}", "give brightness in another unit")
-            continue
-        lowest, highest = values.min(axis=(1, 2)), values.max(axis=(1, 2))
-        constant = np.flatnonzero(lowest == highest)
-        if len(constant) == len(values):
-            yield Finding("warn", _dark(name), "leave the volume out if it is not real")
-        elif len(constant):
-            said = ", ".join(str(plane) for plane in constant[:5])
-            yield Finding(
-                "warn", f"{name}: plane {said} {'is' if len(constant) == 1 else 'are'} empty or of one value", "missed frames, or padding?"
-            )
-        if values.dtype.kind in "ui":
-            yield from _saturation(name, values)
-
-
-def _dark(name: str) -> str:
-    return f"{name}: every plane is empty or of one value"
-
-
-def _saturation(name: str, values: VoxelArray) -> Iterator[Finding]:
-    # cameras of 12 or 14 bits saturate below the largest number of 16: a peak that piles up says so too
-    peak = int(values.max())
-    share = float(np.mean(values == peak))
-    full = peak in {2**bits - 1 for bits in (8, 10, 12, 14, 16)}
-    if full and share > SATURATED_SHARE and peak > values.min():
-        yield Finding(
-            "warn", f"{name}: over {SATURATED_SHARE:.1%} of the voxels are saturated at {peak}", "traces of bright neurons are cut off"
-        )
-
-
-def _repeated(recording: Recording, t: int, volume: VoxelArray) -> Iterator[Finding]:
-    if t + 1 >= recording.n_volumes or volume.min() == volume.max():
-        return
-    after = _read(recording, t + 1)
-    if after.volume is None:
-        yield Finding("stop", after.error, _COPY_AGAIN)
-    elif np.array_equal(volume, after.volume):
-        yield Finding("warn", f"volumes {t} and {t + 1} are the same, voxel by voxel", "was a file copied twice, or did the camera stall?")

@@ -21,6 +21,7 @@ from barlowtrack.data import Recording, VoxelArray
 from barlowtrack.detect.blobs import find_blobs
 from barlowtrack.detect.volume import mend_planes
 from barlowtrack.errors import InputError
+from barlowtrack.nucleus_size import middle_width_vox, peak_widths_vox
 
 N_PAIRS = 4
 BUDGET_VOXELS = 2e8
@@ -42,6 +43,7 @@ class Sight:
         spacing_um: From a nucleus to its nearest neighbour, median; NaN where there are too few.
         moved_um: From one volume to the next, median; NaN likewise.
         followed: Share of the nuclei that could be followed from one volume to the next; NaN likewise.
+        width_vox: Of the median bright nucleus at half height, along z and in the plane, in voxels; NaN likewise.
     """
 
     times: tuple[int, ...]
@@ -50,13 +52,15 @@ class Sight:
     spacing_um: float
     moved_um: float
     followed: float
+    width_vox: tuple[float, float] = (np.nan, np.nan)
 
 
 class _Seen(NamedTuple):
-    """One volume: (n, 3) places in um, and contrast, one a channel."""
+    """One volume: (n, 3) places in um, and contrast, one a channel; (peaks, 3) widths in voxels."""
 
     places: Float
     contrast: Float
+    widths: Float
 
 
 class _Step(NamedTuple):
@@ -96,7 +100,8 @@ def look_at_nuclei(recording: Recording, config: SegmentConfig) -> Sight | None:
     middle = np.median(contrast, axis=0) if len(contrast) else np.full(recording.shape[1], np.nan)
     spacing, moved, followed = np.median(steps, axis=0).tolist() if steps else (np.nan,) * 3
     counts = [len(one.places) for one in seen]
-    return Sight(tuple(starts), float(np.mean(counts)), tuple(middle.tolist()), spacing, moved, followed)
+    width_vox = middle_width_vox(np.concatenate([one.widths for one in seen]))
+    return Sight(tuple(starts), float(np.mean(counts)), tuple(middle.tolist()), spacing, moved, followed, width_vox)
 
 
 def _volumes(recording: Recording, t: int) -> Iterator[VoxelArray]:
@@ -113,17 +118,18 @@ def _volumes(recording: Recording, t: int) -> Iterator[VoxelArray]:
 
 def _look(volume: VoxelArray, recording: Recording, config: SegmentConfig) -> _Seen:
     red = mend_planes(volume[recording.reference].astype(np.float32))
+    widths = peak_widths_vox(red)
     labels = find_blobs(red, recording.voxel_size_um, config).labels
     inside = np.argwhere(labels > 0)
     owner = labels[tuple(inside.T)] - 1
     count = np.bincount(owner)
     if not len(count):
-        return _Seen(np.zeros((0, 3)), np.full(len(volume), np.nan))
+        return _Seen(np.zeros((0, 3)), np.full(len(volume), np.nan), widths)
     places = np.stack([np.bincount(owner, axis) for axis in inside.T], axis=1) / count[:, None]
     near = ndimage.binary_dilation(labels > 0)
     around = ndimage.binary_dilation(near, iterations=2) & ~near
     contrast = [_contrast(channel, inside, owner, around) for channel in volume]
-    return _Seen(places * np.array(recording.voxel_size_um), np.array(contrast))
+    return _Seen(places * np.array(recording.voxel_size_um), np.array(contrast), widths)
 
 
 def _contrast(channel: VoxelArray, inside: NDArray[np.integer[Any]], owner: NDArray[np.integer[Any]], around: NDArray[np.bool_]) -> float:

@@ -61,6 +61,7 @@ def open_known(path: Path | str) -> Known:
         InputError: a damaged file.
     """
     from barlowtrack.api import prepare
+    from barlowtrack.io.location import shown
     from barlowtrack.storage import ARTEFACTS, load
 
     path = Path(path)
@@ -70,7 +71,7 @@ def open_known(path: Path | str) -> Known:
         return _known(path, load("atlas", path), load("neurons", path))
     folder = prepare(path).folder
     if not (folder / "run.json").exists():
-        raise StorageError(f"{path}: expected a run folder, a recording that has one, a folder of tracked points, or an atlas file")
+        raise StorageError(f"{shown(path)}: expected a run folder, a recording that has one, a folder of tracked points, or an atlas file")
     return _of_run(folder)
 
 

@@ -14,6 +14,7 @@ from barlowtrack.config import Config
 from barlowtrack.data import Recording
 from barlowtrack.errors import MachineError
 from barlowtrack.faults import FULL, PASSING, behind, disk_error, is_device_lost, is_out_of_memory
+from barlowtrack.io.location import scrubbed
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ def _said(error: Exception, stage: str, folder: Path, recording: Recording, conf
         return f'the GPU failed ({first}); where it does so again, [compute] device = "cpu" goes on without it'
     away = disk_error(error, PASSING)
     if away is not None:
-        return f"{away.filename or folder}: {away.strerror or away}: the disk does not answer; see whether it is there"
+        return f"{away.filename or folder}: {scrubbed(away.strerror or str(away))}: the disk does not answer; see whether it is there"
     return None
 
 

@@ -75,7 +75,7 @@ def take_identities(
         raise StorageError(f"{folder.path}: has no tracks that are up to date; run 'barlowtrack run {folder.path}' first")
     detections, tracks, names = read("detections", folder), read("tracks", folder), read("neurons", folder)["name"].fillna("").tolist()
     card = folder.about()["card"]
-    theirs = read_identities(path, Space(voxel_size_um or tuple(card["voxel_size_um"]), tuple(card["shape"][2:])))
+    theirs = read_identities(path, Space(voxel_size_um or tuple(card["voxel_size_um"]), tuple(card["shape"][2:]), folder.location))
     theirs, unseen = _prepared(theirs, folder)
     reach = neighbour_distance_um(detections) / 2 if within_um is None else within_um
     found = match(theirs, detections, tracks, reach)

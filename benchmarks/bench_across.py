@@ -136,7 +136,7 @@ def main() -> None:
     every_p, every_right = [], []
     with threadpool_limits(1):
         if arguments.points:
-            compare("real, halves", *halves(arguments.points, arguments.every), arguments.min_probability, 0)
+            compare("real, halves", *halves(arguments.points, arguments.every), arguments.min_probability, 0)  # type: ignore[call-arg]
             return
         for seed in range(arguments.seeds):
             rng = np.random.default_rng(seed)

@@ -59,9 +59,9 @@ def raw_scene(preset: str, n_volumes: int, seed: int) -> Scene:
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        write_simulation(folder, preset, seed, "ome-tiff", False, {"volumes": n_volumes}, Bars(quiet=True))
+        write_simulation(folder, preset, seed, "ome-tiff", False, {"volumes": n_volumes}, {}, Bars(quiet=True))
         truth = read_truth(folder / "truth.csv")
-        run = bt.run(folder / "recording", config=bt.Config(), overrides=[f"seed={seed}"])
+        run = bt.run(folder / "recording", config=bt.Config(), overrides=[f"seed={seed}"], check=False)
         found, vectors = run.detections, np.array(run.embeddings.vectors)
     return known_scene(f"{preset}, raw, seed {seed}", found, vectors, (truth.t, truth.neuron, truth.position_um))
 

@@ -85,7 +85,7 @@ def child(arguments: argparse.Namespace) -> None:
     meter, folder = Meter(), arguments.child
     if arguments.simulate:
         wishes = {"volumes": arguments.volumes[0], "neurons": arguments.neurons, "shape": arguments.shape}
-        write_simulation(folder, arguments.preset, arguments.seed, "ome-tiff", False, wishes, Bars(quiet=True))
+        write_simulation(folder, arguments.preset, arguments.seed, "ome-tiff", False, wishes, {}, Bars(quiet=True))
         print(json.dumps({"simulate": meter.read()}))
         return
     stages = Stages(meter)

@@ -33,7 +33,7 @@ def main() -> None:
     for volumes in options.volumes:
         with tempfile.TemporaryDirectory() as scratch:
             wishes = {"volumes": volumes, "neurons": options.neurons, "shape": options.shape}
-            write_simulation(Path(scratch) / "worm", options.preset, 0, "ome-tiff", False, wishes, Bars(quiet=True))
+            write_simulation(Path(scratch) / "worm", options.preset, 0, "ome-tiff", False, wishes, {}, Bars(quiet=True))
             began = time.monotonic()
             command = [sys.executable, "-m", "barlowtrack", "run", f"{scratch}/worm/recording", "--quiet", *settings]
             process = subprocess.Popen(command, stdout=subprocess.DEVNULL)

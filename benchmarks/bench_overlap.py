@@ -126,7 +126,7 @@ def waiting(arguments: argparse.Namespace) -> tuple[float, float, float]:
 
 def show_disk(recording: Recording, arguments: argparse.Namespace) -> None:
     """Prints the seconds with a disk that costs nothing, beside those with a slow one, and what they would be one after the other."""
-    slow = replace(recording, source=InMemory(recording.source.volumes, arguments.disk_s))
+    slow = replace(recording, source=InMemory(recording.source.volumes, arguments.disk_s))  # type: ignore[attr-defined]
     waits = 2 * arguments.disk_s * arguments.volumes
     for workers in (1, 2, 4):
         free = seconds(recording, arguments.filters, workers)

@@ -119,7 +119,7 @@ def main() -> None:
         Corrections(),
         tracks,
         traces,
-        Swaps(*np.zeros((2, 0), np.int64), np.zeros((0, 2), np.int64), np.zeros(0)),
+        Swaps(*np.zeros((2, 0), np.int64), np.zeros((0, 2), np.int64), np.zeros(0)),  # type: ignore[call-arg]
         Bleaching(level, level, ("mono", "mono")),
         history,
         (StageCost("segment", 1.0, 1.0),),

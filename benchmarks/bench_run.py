@@ -48,10 +48,11 @@ def main() -> None:
         for seed in options.seeds:
             folder = Path(scratch) / f"{options.preset}-{seed}"
             if not (folder / "truth.csv").exists():
-                write_simulation(folder, options.preset, seed, "ome-tiff", False, given, Bars(quiet=True))
+                write_simulation(folder, options.preset, seed, "ome-tiff", False, given, {}, Bars(quiet=True))
             truth = read_truth(folder / "truth.csv")
             for way in options.ways:
-                run = bt.run(folder / "recording", config=bt.Config(), overrides=[f"seed={seed}", *options.set, *WAYS[way]])
+                overrides = [f"seed={seed}", *options.set, *WAYS[way]]
+                run = bt.run(folder / "recording", config=bt.Config(), overrides=overrides, check=False)
                 found = evaluate(run.detections, run.tracks, truth)
                 r = np.nanmedian(trace_correlation(run.traces, truth, found.mapping))
                 ece = calibration(found, run.tracks).ece

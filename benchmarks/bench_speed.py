@@ -78,7 +78,7 @@ def watch(spent: Spent) -> None:
     from barlowtrack.detect import starconvex
     from barlowtrack.nn import crops
     from barlowtrack.stages import embed
-    from barlowtrack.storage import folder, parts, sinks, volume_sinks
+    from barlowtrack.storage import folder, half_made, journal, parts, sinks, volume_sinks
 
     spent.on(READING, Recording, "read")
     spent.on(READING, Labels, "read")
@@ -92,10 +92,12 @@ def watch(spent: Spent) -> None:
         for name in {"__init__", "add", "finish"} & set(vars(kind)):
             spent.on(FILES, kind, name)
     assert issubclass(volume_sinks.VolumeParts, parts.Parts)
-    for name in ("publish", "verify", "damage", "event", "describe", "record", "partial"):
+    for name in ("publish", "verify", "damage", "describe", "record"):
         spent.on(FILES, folder.RunFolder, name)
+    spent.on(FILES, half_made.HalfMade, "of_stage")
+    spent.on(FILES, journal.Journal, "say")
     spent.on(FILES, storage, "load")
-    spent.on(FILES, pipeline, "plan")
+    spent.on(FILES, pipeline.running, "plan")
 
 
 class Stages(pipeline.Listener):
@@ -151,7 +153,7 @@ def scene(arguments: argparse.Namespace) -> tuple[Recording, Detections, Embeddi
     label = np.arange(n) - np.searchsorted(t, t) + 1
     light = [(1 + rng.gamma(4, scale, n)).astype(np.float32) for scale in (4, 40, 60, 20, 30, 3)]
     sure = rng.uniform(0.4, 1, n).astype(np.float32)
-    found = Detections(arguments.volumes, t.astype(np.int32), label.astype(np.int32), place.astype(np.float32), *light, sure)
+    found = Detections(arguments.volumes, t.astype(np.int32), label.astype(np.int32), place.astype(np.float32), *light, sure)  # type: ignore[call-arg]
     return made.recording, found, Embeddings((vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32))
 
 
@@ -214,7 +216,7 @@ def in_process(arguments: argparse.Namespace, what: str, folder: Path, **changed
 def simulated(arguments: argparse.Namespace) -> dict[str, Any]:
     """Writes the recording that slices are taken from."""
     wishes = {"volumes": max(arguments.slices), "neurons": arguments.neurons, "shape": arguments.shape}
-    write_simulation(arguments.folder, arguments.preset, 0, "ome-tiff", False, wishes, Bars(quiet=True))
+    write_simulation(arguments.folder, arguments.preset, 0, "ome-tiff", False, wishes, {}, Bars(quiet=True))
     return {}
 
 

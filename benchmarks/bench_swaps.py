@@ -79,7 +79,7 @@ def film_of(folder: Path, position_only: bool) -> Film:
 
     place = np.ma.median(np.ma.masked_invalid(grid(detections.position_um.astype(float))), axis=1).filled(np.nan)
     light = (lit[name].to_numpy(float) for name in ("red", "green"))
-    return Film(*map(grid, light), grid(detections.volume_um3.astype(float)), place, grid(true, UNKNOWN))
+    return Film(*map(grid, light), grid(detections.volume_um3.astype(float)), place, grid(true, UNKNOWN))  # type: ignore[call-arg]
 
 
 def put_in(film: Film, length: int, rng: np.random.Generator) -> tuple[Film, dict[tuple[int, int], np.ndarray]]:
@@ -155,7 +155,7 @@ def chance(seed: int, n_volumes: int, *, brightness: float, slow: float, outlier
     green = red + 0.5 * np.clip(drift(0.95), 0, None) + 0.05 * rng.normal(size=(k, n_volumes))
     gone = rng.random((k, n_volumes)) < 0.06
     values = [np.where(gone, np.nan, np.exp(values)) for values in (red, green, size)]
-    return Film(*values, rng.uniform(0, (15, 25, 90), (k, 3)), np.zeros((k, n_volumes), int))
+    return Film(*values, rng.uniform(0, (15, 25, 90), (k, 3)), np.zeros((k, n_volumes), int))  # type: ignore[call-arg]
 
 
 def score_chance(repeats: int) -> None:

@@ -28,9 +28,9 @@ def entries(preset: str, seed: int, n_volumes: int) -> tuple[np.ndarray, np.ndar
     """Returns evidence (K, 3) and whether it is a nucleus (K,), of what was followed in one recording."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        write_simulation(folder, preset, seed, "ome-tiff", False, {"volumes": n_volumes}, Bars(quiet=True))
+        write_simulation(folder, preset, seed, "ome-tiff", False, {"volumes": n_volumes}, {}, Bars(quiet=True))
         truth = read_truth(folder / "truth.csv")
-        run = bt.run(folder / "recording", config=bt.Config(), overrides=[f"seed={seed}"])
+        run = bt.run(folder / "recording", config=bt.Config(), overrides=[f"seed={seed}"], check=False)
         detections, tracks = run.detections, run.tracks
     true = known_scene("", detections, np.zeros((len(detections), 1)), (truth.t, truth.neuron, truth.position_um)).true
     return labelled(measures(detections), np.asarray(tracks.neuron), true)

@@ -110,7 +110,7 @@ def main() -> None:
         for n in (20, 100, 200):
             for d in (64, 256, 512):
                 views = drawn(n, d, regime, torch.Generator().manual_seed(0))
-                show(f"{regime:8s} N {n:3d} D {d:3d}", *views, views, config)
+                show(f"{regime:8s} N {n:3d} D {d:3d}", *views, views, config)  # type: ignore[call-arg]
     for neurons in args.neurons:
         crops, detections = worm_crops(args.preset, args.volumes, neurons)
         states = list(train(crops, detections, None, config=config, compute=ComputeConfig(), seed=0))

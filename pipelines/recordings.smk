@@ -17,7 +17,7 @@ ENCODER = WORK["encoder"]  # that all recordings take, and how it is trained; no
 
 def line(*words):
     """A command line of the CLI, with paths as they were seen when the list of work was written."""
-    return f"(cd {shlex.quote(WORK['folder'])} && {shlex.join([*WORK['command'], *words, '--quiet'])})"
+    return f"(cd {shlex.quote(WORK['folder'])} && {shlex.join([*WORK['command'], *words, *WORK['waiting'], '--quiet'])})"
 
 
 def verb(*words, cut=None, taking=True):
@@ -54,8 +54,26 @@ def after(rule, *stages, whole=()):
 
 
 def prepared(wildcards):
-    """The job that goes before all others of a recording that is cut into pieces, where its pictures are to be put right."""
+    """The job that goes before all others of a recording that is cut into pieces: the look, and pictures that are to be put right."""
     return [f"done/{wildcards.name}.prepare"] if RECORDINGS[wildcards.name]["prepares"] else []
+
+
+def or_left_out(wildcards):
+    """What follows the line of a job whose recording the encoder of all is trained on: others train without it, it fails by itself later."""
+    return f" || echo left out >> {shlex.quote(log_of(wildcards))}" if ENCODER and wildcards.name in ENCODER["from"] else ""
+
+
+def log_of(wildcards):
+    span = getattr(wildcards, "span", "")
+    return f"logs/{wildcards.name}.segment.{span}.log" if span else f"logs/{wildcards.name}.prepare.log"
+
+
+def unless_left_out(wildcards):
+    """What stands before the line of a piece: nothing is to be made of a recording that the look refused."""
+    if not or_left_out(wildcards):
+        return ""
+    before = shlex.quote(f"logs/{wildcards.name}.prepare.log")
+    return f"grep -qsx 'left out' {before} && echo left out > {shlex.quote(log_of(wildcards))} || "
 
 
 learned = after("learn", "segment", "crop", "train", whole=["embed"])
@@ -93,19 +111,21 @@ rule all:
         expand("done/{name}.finish", name=RECORDINGS),
 
 
-# What is wrong with the pictures, where the settings ask to put them right: pieces of all stages are made of pictures that are right.
+# The look that a run takes before it begins, for pieces take none; and what is wrong with the pictures, where the settings ask to put them
+# right: pieces of all stages are made of pictures that are right.
 rule prepare:
     output:
         touch("done/{name}.prepare"),
     params:
         line=verb("run", "--to", "prepare", taking=False),
+        or_left_out=or_left_out,
     log:
         "logs/{name}.prepare.log",
     resources:
         mem_mb=wants("mem_mb", "prepare"),
         runtime=wants("minutes", "prepare"),
     shell:
-        "{params.line} > {log:q} 2>&1"
+        "{params.line} > {log:q} 2>&1{params.or_left_out}"
 
 
 # Nuclei of some volumes.
@@ -116,6 +136,8 @@ rule segment:
         touch("done/{name}.segment.{span}"),
     params:
         line=verb("segment", taking=False),
+        unless_left_out=unless_left_out,
+        or_left_out=or_left_out,
     log:
         "logs/{name}.segment.{span}.log",
     resources:
@@ -123,7 +145,7 @@ rule segment:
         runtime=wants("minutes", "segment"),
         gpu=1,
     shell:
-        "{params.line} > {log:q} 2>&1"
+        "{params.unless_left_out}{params.line} > {log:q} 2>&1{params.or_left_out}"
 
 
 # Crops of a recording that the encoder of all is trained on. One that fails is left out, and says why when its own turn comes.

@@ -10,22 +10,25 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from barlowtrack.batch import left_over
+from barlowtrack.batch.failing import DONE, LOGS, Failures, why_left_out
 from barlowtrack.batch.left_over import SAID
-from barlowtrack.errors import InputError
-from barlowtrack.storage.locks import locked
+from barlowtrack.errors import InputError, InUseError
+from barlowtrack.storage.locks import holder, locked, say_holder
 
 RECIPES = Path(__file__).parent / "pipelines"
 WORKFLOW = RECIPES / "recordings.smk"
-WORK, DONE, LOGS = "work.json", "done", "logs"
+WORK = "work.json"
 _SECONDS = 0.5
 _PATIENCE = 30.0
 
-Told = Callable[[str, str], None]
+Told = Callable[[str, str, str], None]
 
 
 @contextmanager
@@ -41,6 +44,26 @@ def alone(state: Path) -> Iterator[int]:
     state.mkdir(parents=True, exist_ok=True)
     with locked(state / "lock", f"{state.parent}: another batch is at work here ({{holder}}); wait for it") as descriptor:
         yield descriptor
+
+
+@contextmanager
+def looking(state: Path) -> Iterator[Path]:
+    """Gives a place for the list of work to who only asks what would be done: beside a batch that is at work, one that goes away again.
+
+    Yields:
+        The folder of the batch, or another one.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(alone(state))
+        except InUseError:
+            state = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        yield state
+
+
+def at_work(state: Path) -> str | None:
+    """Says who drives a batch of this folder; None where nobody does."""
+    return holder(state / "lock")
 
 
 def find_profile(profile: str | None) -> Path | None:
@@ -76,26 +99,47 @@ def run_batch(state: Path, lock: int, *, jobs: int, profile: Path | None = None,
         lock: What alone() gives.
         jobs: Side by side, where no profile says how many.
         profile: Of Snakemake.
-        told: Hears of every job that is done: the recording's name, and the job's.
+        told: Hears of every job that is done, or has failed: the recording's name, the job's, and why it failed, or nothing.
 
     Returns:
         0 where all jobs went well.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C, or a plain kill; Snakemake and its jobs were stopped.
     """
     shutil.rmtree(state / DONE, ignore_errors=True)  # what is done is known by the run folders
     shutil.rmtree(state / LOGS, ignore_errors=True)
     command = _command(state, jobs, profile)
     left_over.begin(state, os.getpid())
-    with (state / SAID).open("wb") as said:
+    with (state / SAID).open("wb") as said, _killed_as_by_hand():
         engine = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, start_new_session=True, pass_fds=[lock])
         try:
             left_over.begin(state, os.getpid(), engine.pid)
-            code = _watched(engine, state / DONE, told or _silent)
+            say_holder(lock, f"its Snakemake: process {engine.pid}")
+            code = _watched(engine, state, told or _silent)
         except BaseException:
             _stop(engine)
             raise
     if code == 0:  # all jobs were waited for
         left_over.end(state)
     return code
+
+
+@contextmanager
+def _killed_as_by_hand() -> Iterator[None]:
+    """Makes a plain kill of this process what Ctrl-C is: the engine is in a session of its own, and would work on."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():  # only that one may listen to signals
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _command(state: Path, jobs: int, profile: Path | None) -> list[str]:
@@ -122,12 +166,13 @@ def plan_jobs(state: Path, *, jobs: int, profile: Path | None = None) -> dict[st
     return {rule: int(count) for rule, count in re.findall(r"^([a-z]+) +(\d+)$", table, re.MULTILINE) if rule not in ("all", "total")}
 
 
-def _silent(name: str, job: str) -> None:
+def _silent(name: str, job: str, wrong: str) -> None:
     """Nobody listens."""
 
 
-def _watched(engine: subprocess.Popen[bytes], done: Path, told: Told) -> int:
+def _watched(engine: subprocess.Popen[bytes], state: Path, told: Told) -> int:
     seen: set[str] = set()
+    done, failures = state / DONE, Failures(state)
     while True:
         try:
             code = engine.wait(_SECONDS)
@@ -135,7 +180,9 @@ def _watched(engine: subprocess.Popen[bytes], done: Path, told: Told) -> int:
             code = None
         for marker in sorted({path.name for path in done.glob("*")} - seen, key=lambda name: (done / name).stat().st_mtime):
             seen.add(marker)
-            told(*_job(marker))
+            told(*_job(marker), why_left_out(state / LOGS / f"{marker}.log"))
+        for job, wrong in failures.new():
+            told(*_job(job), wrong)
         if code is not None:
             return code
 

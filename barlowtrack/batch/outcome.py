@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,8 @@ from typing import Literal
 import numpy as np
 
 from barlowtrack.api import Run
-from barlowtrack.batch.drive import DONE, LOGS
+from barlowtrack.batch.failing import LOGS, last_words
 from barlowtrack.batch.found import Found
-from barlowtrack.batch.left_over import SAID
 from barlowtrack.batch.worklist import Work, make_work
 from barlowtrack.errors import BarlowtrackError
 
@@ -62,9 +60,10 @@ def outcomes(works: Sequence[Work], state: Path, settings: Sequence[str] = ()) -
 def _outcome(now: Work, before: Work, state: Path) -> Outcome:
     nothing = (float("nan"),) * 3
     if now.error or now.stages:
-        reason = _last_words(state / LOGS, now.found.name) or now.error
-        if now.error and not before.error:  # it could be opened: what is missing now is the encoder that all were to take
-            reason = _last_words(state / LOGS, "", "encoder") or reason
+        reason = last_words(state / LOGS, now.found.name)
+        if not reason and now.error and not before.error:  # it could be opened: what is missing now is the encoder that all were to take
+            reason = last_words(state / LOGS, "", "encoder")
+        reason = reason or now.error
         failed = bool(reason)
         reason = reason or f"left to do: {', '.join(now.stages)}"
         return Outcome(
@@ -89,44 +88,6 @@ def _encoder(run: Run) -> str:
     used = record.settings["train"] if record else {}
     mode, start = used.get("mode"), Path(used.get("start") or "that of barlowtrack").name
     return {"zero-shot": start, "fine-tune": f"its own, from {start}", "scratch": "its own"}.get(str(mode), "")
-
-
-def _last_words(logs: Path, name: str, rule: str = "") -> str:
-    """What the job said that failed last: our own line of an error, or whatever came last; nothing where none failed."""
-    # not those of a recording whose name begins like this one's
-    ours_only = re.compile(rf"{rule}\.log" if rule else rf"{re.escape(name)}\.[a-z]+(\.\d+-\d+)?\.log")
-    written = [path for path in logs.glob("*.log") if ours_only.fullmatch(path.name)]
-    for path in sorted(written, key=lambda path: path.stat().st_mtime, reverse=True):
-        if (logs.parent / DONE / path.name.removesuffix(".log")).exists():
-            continue
-        lines = [line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-        ours = [line.removeprefix("barlowtrack: ") for line in lines if line.startswith("barlowtrack: ")]
-        if ours:
-            return ours[-1]
-        where = f"see {logs.name}/{path.name}"
-        stopped = _stopped_by_cluster(logs.parent / SAID, path.name)
-        if stopped:
-            return f"stopped by the cluster: {stopped} ({where}, and {SAID})"
-        return f"{lines[-1]} ({where})" if lines else f"ended without a word; killed? ({where})"
-    return ""
-
-
-def _stopped_by_cluster(said: Path, log: str) -> str:
-    """Returns the last state in which SLURM says the job with this log ended, such as "out of memory"; nothing where it says none."""
-    state, found = "", ""
-    try:
-        lines = said.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return ""
-    for line in lines:
-        ended = re.search(r"SLURM status is: '([A-Z_]+)'", line)
-        if ended:
-            state = ended[1]
-        elif state and line.strip().startswith("log: "):
-            if f"{LOGS}/{log}" in re.split(r"[ ,]+", line):
-                found = state
-            state = ""
-    return "" if found == "FAILED" else found.replace("_", " ").lower()
 
 
 def _seconds(found: Found) -> float:

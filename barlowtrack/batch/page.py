@@ -13,6 +13,8 @@ from barlowtrack.stages.report import page
 from barlowtrack.stages.report.words import counted
 
 COLUMNS = ("recording", "state", "volumes", "neurons", "seen", "expected error", "time", "encoder")
+_STYLE = "<style>.batch td, .batch th { white-space: nowrap } .batch .why { white-space: normal; padding-top: 0 }"
+_STYLE += " .batch .told td { border-bottom: 0 }</style>"
 
 
 def write_page(outcomes: Sequence[Outcome], folder: Path, title: str, note: str = "") -> str:
@@ -35,7 +37,7 @@ def write_page(outcomes: Sequence[Outcome], folder: Path, title: str, note: str 
     head += f"<p>{escape(note)}</p>" if note else ""
     rows = "\n".join(_row(outcome, folder) for outcome in sorted(outcomes, key=_worst_first))
     titles = "".join(f"<th>{escape(column)}</th>" for column in COLUMNS)
-    table = f'<div class="scroll"><table><thead><tr>{titles}</tr></thead><tbody>\n{rows}\n</tbody></table></div>'
+    table = f'{_STYLE}<div class="scroll"><table class="batch"><thead><tr>{titles}</tr></thead><tbody>\n{rows}\n</tbody></table></div>'
     intro = (
         "Failed ones first, then those with the largest expected error: the share of identities that is expected to be wrong, with its"
         " bounds; no truth is needed for it. Seen: the share of volumes in which a neuron is found, on average."
@@ -51,7 +53,7 @@ def _row(outcome: Outcome, folder: Path) -> str:
     known = outcome.state == "done"
     cells = [
         name,
-        escape(outcome.state + (f": {outcome.reason}" if outcome.reason else "")),
+        escape(outcome.state),
         str(outcome.volumes or ""),
         str(outcome.neurons) if known else "",
         share(outcome.coverage),
@@ -59,7 +61,9 @@ def _row(outcome: Outcome, folder: Path) -> str:
         duration(outcome.seconds),
         escape(outcome.encoder),
     ]
-    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+    row = ('<tr class="told">' if outcome.reason else "<tr>") + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+    why = f'<tr><td></td><td class="why" colspan="{len(COLUMNS) - 1}">{escape(outcome.reason)}</td></tr>' if outcome.reason else ""
+    return row + why
 
 
 def _worst_first(outcome: Outcome) -> tuple[int, float]:

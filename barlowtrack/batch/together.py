@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from barlowtrack.batch.drive import DONE
+from barlowtrack.batch.failing import DONE
 from barlowtrack.batch.found import Found
 from barlowtrack.batch.jobs import Needs
 from barlowtrack.batch.worklist import Work, given, make_work

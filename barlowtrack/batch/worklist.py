@@ -18,6 +18,8 @@ from barlowtrack.one_encoder import Box
 from barlowtrack.storage.atomic import write_bytes
 
 FORMAT = 1
+WAIT_MINUTES = 60
+"""So long a job waits for whoever is at work in its run folder: one of a batch that was killed, or a person."""
 
 
 @dataclass(frozen=True)
@@ -91,13 +93,14 @@ def make_worklist(
     for work in works:
         if work.stages:
             cut = spans(work.n_volumes, volumes_a_job)
+            needs = {**work.needs, "prepare": _needs_first(work)} if cut else work.needs
             recordings[work.found.name] = {
                 "target": [str(work.found.path.absolute()), "--out", str(work.found.folder.absolute()), *settings],
                 "taking": list(taking),
                 "left": list(work.stages),
                 "spans": cut,
-                "prepares": bool(cut) and "prepare" in work.stages and "prepare" in work.needs,  # pieces want it done before
-                "needs": {rule: asdict(needs) for rule, needs in work.needs.items()},
+                "prepares": bool(cut) and (_wants_look(work) or ("prepare" in work.stages and "prepare" in work.needs)),
+                "needs": {rule: asdict(wanted) for rule, wanted in needs.items()},
             }
     # from here settings name files, not from where Snakemake works
     command = [sys.executable, "-m", "barlowtrack"]
@@ -106,10 +109,22 @@ def make_worklist(
         "folder": os.getcwd(),
         "command": command,
         "least_minutes": LEAST_MINUTES,
+        "waiting": ["--wait", str(WAIT_MINUTES)],
         "encoder": encoder,
         "recordings": recordings,
     }
     write_bytes(path, (json.dumps(said, indent=1) + "\n").encode())
+
+
+def _wants_look(work: Work) -> bool:
+    """Whether a run would look at the recording before it begins: pieces do not, so a job of its own does."""
+    return "segment" in work.stages and not (work.found.folder / "keys" / "segment.json").exists()
+
+
+def _needs_first(work: Work) -> Needs:
+    """Returns what the job before all pieces wants: it looks for nuclei in a few volumes, and prepares the pictures where settings ask."""
+    looks, prepares = work.needs["segment"].mem_mb, work.needs.get("prepare", Needs(0, LEAST_MINUTES))
+    return Needs(max(looks, prepares.mem_mb), prepares.minutes)
 
 
 def spans(n_volumes: int, volumes_a_job: int | None) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import click
 from barlowtrack.errors import InputError
 
 if TYPE_CHECKING:
-    from barlowtrack.batch import Outcome, Work
+    from barlowtrack.batch import Found, Outcome, Work
     from barlowtrack.batch.together import Together
 
 COLOURS = {"done": "green", "failed": "red", "not done": "yellow"}
@@ -43,7 +44,11 @@ def _show_profile(context: click.Context, _: click.Parameter, name: str | None) 
 @click.option(
     "--show-profile", metavar="NAME", is_eager=True, expose_value=False, callback=_show_profile, help="Print a profile, to change a copy."
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be done; writes the list of work, and nothing else.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Say what would be done, and do none of it; only FOLDER/barlowtrack-batch is made, with the list of work.",
+)
 @click.option("--quiet", is_flag=True, help="Say nothing but the table at the end.")
 def batch(
     folder: Path,
@@ -61,13 +66,11 @@ def batch(
 
     Ends with a table, and the page FOLDER/barlowtrack-batch/batch.html. Stopped, or killed, it is simply started again.
     """
-    from barlowtrack.batch import find_recordings, make_worklist, outcomes, run_batch
-    from barlowtrack.batch.drive import WORK, alone, find_profile, plan_jobs, refuse_without_engine
+    from barlowtrack.batch import find_recordings, outcomes, run_batch
+    from barlowtrack.batch.drive import alone, find_profile, refuse_without_engine
     from barlowtrack.batch.found import STATE
     from barlowtrack.batch.left_over import stop_left_over
     from barlowtrack.batch.page import write_page
-    from barlowtrack.batch.together import plan_together, told
-    from barlowtrack.batch.worklist import make_work
     from barlowtrack.storage.atomic import write_bytes
 
     refuse_without_engine()
@@ -76,21 +79,17 @@ def batch(
     settings += [part for text in overrides for part in ("--set", text)]
     found = find_recordings(folder, pattern)
     state = folder / STATE
+    asked = _Asked(found, state, settings, pattern, volumes_a_job, one_encoder)
+    if dry_run:
+        _dry_run(asked, jobs, chosen)
+        return
     with alone(state) as lock:
-        if not dry_run:
-            _tell_stopped(stop_left_over(state), quiet=quiet)
-        together, encoder = None, None
-        if one_encoder is None:
-            works = [make_work(one, settings) for one in found]
-        else:
-            together, works = plan_together(one_encoder, found, state, settings, pattern)
-            encoder = told(together, works, settings)
+        _tell_stopped(stop_left_over(state), quiet=quiet)
+        works, together = asked.plan(state)
         taking = together.options if together else ()
-        make_worklist(works, state / WORK, settings=settings, volumes_a_job=volumes_a_job, taking=taking, encoder=encoder)
-        _show_plan(works, together, quiet=quiet and not dry_run)
-        if dry_run:
-            _show_jobs(plan_jobs(state, jobs=jobs, profile=chosen) if any(work.stages for work in works) else {})
-            return
+        if not quiet:
+            _show_plan(works, together)
+            _tell_in_use(works)
         if together:
             together.remember()
         failed = 0
@@ -110,21 +109,77 @@ def batch(
         raise InputError(f"{folder}: Snakemake ended with an error though all is done; see {state / 'snakemake.log'}")
 
 
-def _show_plan(works: Sequence[Work], together: Together | None, *, quiet: bool) -> None:
-    if together and not quiet:
+@dataclass(frozen=True)
+class _Asked:
+    """What a batch is to be about.
+
+    Attributes:
+        found: Recordings.
+        state: Folder of the batch.
+        settings: Options of the CLI that hold for all.
+        pattern: By which they were found.
+        volumes_a_job: As given.
+        one_encoder: As given.
+    """
+
+    found: Sequence[Found]
+    state: Path
+    settings: Sequence[str]
+    pattern: str
+    volumes_a_job: int | None
+    one_encoder: str | None
+
+    def plan(self, place: Path) -> tuple[list[Work], Together | None]:
+        """Says what is left to do, and writes the list of work into a folder."""
+        from barlowtrack.batch import make_worklist
+        from barlowtrack.batch.drive import WORK
+        from barlowtrack.batch.together import plan_together, told
+        from barlowtrack.batch.worklist import make_work
+
+        together, encoder = None, None
+        if self.one_encoder is None:
+            works = [make_work(one, self.settings) for one in self.found]
+        else:
+            together, works = plan_together(self.one_encoder, self.found, self.state, self.settings, self.pattern)
+            encoder = told(together, works, self.settings)
+        taking = together.options if together else ()
+        make_worklist(works, place / WORK, settings=self.settings, volumes_a_job=self.volumes_a_job, taking=taking, encoder=encoder)
+        return works, together
+
+
+def _dry_run(asked: _Asked, jobs: int, profile: Path | None) -> None:
+    from barlowtrack.batch.drive import at_work, looking, plan_jobs
+
+    with looking(asked.state) as place:
+        if place != asked.state:
+            click.echo(f"a batch is at work here ({at_work(asked.state)}); its list of work is left as it is. Left to do now:", err=True)
+        works, together = asked.plan(place)
+        _show_plan(works, together)
+        counts = plan_jobs(place, jobs=jobs, profile=profile) if any(work.stages for work in works) else {}
+    said = ", ".join(f"{count} {rule}" for rule, count in counts.items())
+    click.echo(f"jobs: {said or 'none'}", err=True)
+
+
+def _show_plan(works: Sequence[Work], together: Together | None) -> None:
+    if together:
         said = "done already" if together.current else "to be trained"
         click.echo(f"one encoder for all, on {', '.join(one.found.name for one in together.chosen)}: {said}", err=True)
         for name, why in together.unlike.items():
             click.echo(f"{name}: is not trained on, and cannot take that encoder: {why}", err=True)
     for work in works:
-        if not quiet:
-            said = f"cannot be used: {work.error}" if work.error else ", ".join(work.stages) or "done already"
-            click.echo(f"{work.found.name}: {said}", err=True)
+        said = f"cannot be used: {work.error}" if work.error else ", ".join(work.stages) or "done already"
+        click.echo(f"{work.found.name}: {said}", err=True)
 
 
-def _show_jobs(counts: dict[str, int]) -> None:
-    said = ", ".join(f"{count} {rule}" for rule, count in counts.items())
-    click.echo(f"jobs: {said or 'none'}", err=True)
+def _tell_in_use(works: Sequence[Work]) -> None:
+    from barlowtrack.storage.locks import holder
+
+    for work in works:
+        who = holder(work.found.folder / "lock") if work.stages else None
+        if who:
+            click.echo(
+                f"{work.found.name}: in use by {who}, perhaps a job of a batch that was killed; its jobs here wait for that", err=True
+            )
 
 
 def _tell_stopped(jobs: Sequence[str], *, quiet: bool) -> None:
@@ -132,19 +187,19 @@ def _tell_stopped(jobs: Sequence[str], *, quiet: bool) -> None:
         click.echo(f"cancelled what a batch that was killed left on the cluster: jobs {', '.join(jobs)}", err=True)
 
 
-def _tell(name: str, job: str) -> None:
-    click.echo(f"{name}: {job} " + click.style("done", fg="green"), err=True)
+def _tell(name: str, job: str, wrong: str) -> None:
+    said = click.style("failed", fg="red") + f": {wrong}" if wrong else click.style("done", fg="green")
+    click.echo(f"{name}: {job} {said}", err=True)
 
 
 def _show_outcomes(came: Sequence[Outcome]) -> None:
     from barlowtrack.batch.page import duration, error_text, share
 
     width = max(len(outcome.found.name) for outcome in came)
-    click.echo(f"{'recording':{width}}  {'state':8}  neurons  seen  {'expected error':24}  {'time':7}  encoder")
+    click.echo(f"{'recording':{width}}  {'state':8}  neurons  seen  {'expected error':24}  {'time':7}  encoder or reason")
     for outcome in came:
         state = click.style(f"{outcome.state:8}", fg=COLOURS[outcome.state])
         neurons = str(outcome.neurons) if outcome.state == "done" else ""
-        cells = (
-            f"{neurons:>7}  {share(outcome.coverage):>4}  {error_text(outcome.error):24}  {duration(outcome.seconds):7}  {outcome.encoder}"
-        )
-        click.echo(f"{outcome.found.name:{width}}  {state}  {cells}  {outcome.reason}".rstrip())
+        last = outcome.encoder or outcome.reason
+        cells = f"{neurons:>7}  {share(outcome.coverage):>4}  {error_text(outcome.error):24}  {duration(outcome.seconds):7}  {last}"
+        click.echo(f"{outcome.found.name:{width}}  {state}  {cells}".rstrip())

@@ -124,10 +124,11 @@ def _take_identities(
 
 def _open(path: Path) -> Run:
     from barlowtrack.api import Run, prepare
+    from barlowtrack.io.location import shown
 
     folder = prepare(path).folder
     if not folder.is_dir():
-        raise StorageError(f"{path}: expected a run folder, or a recording that has one; run it first, or name what --out was")
+        raise StorageError(f"{shown(path)}: expected a run folder, or a recording that has one; run it first, or name what --out was")
     return Run(folder)
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from barlowtrack.cli.waiting import patiently, wait_option
+
 
 @click.command("train-encoder")
 @click.argument("targets", metavar="RECORDING...", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -14,6 +16,7 @@ import click
 @click.option("--set", "overrides", multiple=True, metavar="NAME=VALUE", help="One setting, such as train.epochs=10; repeatable.")
 @click.option("--leave-out", is_flag=True, help="Leave out recordings without crops that fit, and say so, instead of refusing.")
 @click.option("--as-planned", is_flag=True, hidden=True, help="The settings hold for the recordings, too: their crops must be made so.")
+@wait_option
 @click.option("--quiet", is_flag=True, help="No bars.")
 def train_encoder(
     targets: tuple[Path, ...],
@@ -22,6 +25,7 @@ def train_encoder(
     overrides: tuple[str, ...],
     leave_out: bool,
     as_planned: bool,
+    wait_min: float,
     quiet: bool,
 ) -> None:
     """Train one encoder on several recordings, for all that are like them.
@@ -37,7 +41,10 @@ def train_encoder(
     folders = [target if target.name.endswith(SUFFIX) else prepare(target).folder for target in targets]
     given = (config_file, overrides) if as_planned else None
     bars = Bars(quiet=quiet)
-    made, lost, trained = train_together(folders, out, config, leave_out=leave_out, given=given, progress=bars.follow("train-encoder"))
+    follow = bars.follow("train-encoder")
+    made, lost, trained = patiently(
+        lambda: train_together(folders, out, config, leave_out=leave_out, given=given, progress=follow), wait_min
+    )
     bars.close()
     for name, why in lost.items():
         click.echo(f"left out: {name}: {why}", err=True)

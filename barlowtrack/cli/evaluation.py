@@ -57,7 +57,12 @@ def evaluate_run(
             rows = _score_table(target, truth, gate_um).summary()
         else:
             run = Run(prepare(target).folder)
-            truth = _something(run.as_prepared(truth), truth_path)
+            told, truth = truth, run.as_prepared(truth)
+            if not len(truth):
+                raise InputError(
+                    f"{truth_path}: none of its {len(told)} rows lies in the prepared pictures: are they in planes that [prepare] planes "
+                    "cuts off? There is nothing to compare with"
+                )
             rows = _score_run(run, truth, gate_um)
     _doubt(dict(rows), truth, truth_path)
     if as_json:
@@ -87,8 +92,9 @@ def _read_truth(target: Path, truth_path: Path, voxel_size: tuple[float, float, 
     """Reads the truth from whatever layout it is in; a run knows its voxels, and how large its volumes are."""
     space = Space(voxel_size)
     if not is_table:
-        card = Run(prepare(target).folder).folder.about()["card"]
-        space = Space(voxel_size or tuple(card["voxel_size_um"]), tuple(card["shape"][2:]))
+        folder = Run(prepare(target).folder).folder
+        card = folder.about()["card"]
+        space = Space(voxel_size or tuple(card["voxel_size_um"]), tuple(card["shape"][2:]), folder.location)
     found = read_identities(truth_path, space)
     for said in found.told:
         log.warning("%s: %s", truth_path, said)

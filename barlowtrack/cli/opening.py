@@ -7,12 +7,9 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from barlowtrack.errors import InputError
-
-if TYPE_CHECKING:
-    from barlowtrack.config import RecordingConfig
 
 INSTALL = 'pip install "barlowtrack[gui]"'
 _DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
@@ -28,24 +25,22 @@ def open_here(path: Path, overrides: list[str]) -> None:
 
     settings = load(None, overrides).recording
     _refuse(path, overrides)
-    napari = _napari()
-    _show(napari, path, settings)
+    _napari()
+    from barlowtrack.plugin.opening import show_alone
 
-
-def _show(napari: Any, path: Path, settings: RecordingConfig) -> None:
-    from barlowtrack.plugin.opening import make_room, open_run
-
-    viewer = napari.Viewer(title=f"barlowtrack: {path.absolute().name}")
-    make_room(viewer)
-    open_run(viewer, path, settings)
-    napari.run()
+    show_alone(path, settings)
 
 
 def _refuse(path: Path, overrides: list[str]) -> None:
     """Says what is wrong before a window is opened, which takes seconds."""
+    from barlowtrack.io.location import as_url, shown
     from barlowtrack.io.readers import expected
     from barlowtrack.plugin.layers.opened import kind_of, run_of
 
+    if as_url(path) is not None:
+        raise InputError(
+            f"{shown(path)}: an address is not opened here; give the folder of its run: barlowtrack run ADDRESS, then barlowtrack open RUN"
+        )
     if not path.exists():
         raise InputError(f"{path}: not there; expected a run folder or a recording")
     if kind_of(path) is None:

@@ -78,6 +78,8 @@ _PIECE = click.option(
     help="Make these volumes only, TO not included, such as 0:400, beside other jobs that make others; without it, put them together.",
 )
 
+_NO_PIECE = click.option("--volumes", hidden=True)
+
 _QUIET = click.option("--quiet", is_flag=True, help="No bars.")
 _PROGRESS = click.option(
     "--progress",
@@ -133,8 +135,8 @@ def points_options(command: Command) -> Command:
 
 
 def piece_option(wanted: bool) -> Callable[[Command], Command]:
-    """Returns what adds --volumes, where it is wanted."""
-    return _PIECE if wanted else lambda command: command
+    """Returns what adds --volumes; hidden where no pieces can be made, so that it is refused with the reason."""
+    return _PIECE if wanted else _NO_PIECE
 
 
 def comparing_options(command: Command) -> Command:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from barlowtrack.cli.terminal import STOPPED, Bars, in_a_line, say_tracks
+from barlowtrack.cli.terminal import STOPPED, Bars, in_a_line, on_one_line, say_tracks
 from barlowtrack.errors import BarlowtrackError, InputError
 from barlowtrack.pipeline import Listener, PlannedStage
 
@@ -89,7 +89,7 @@ class JsonLines(Listener):
         elif isinstance(error, (BarlowtrackError, OSError, MemoryError)):
             self._say("error", text=in_a_line(error), exit=2)
         elif isinstance(error, Exception):  # a bug: its traceback goes to standard error
-            self._say("error", text=f"{type(error).__name__}: {error}", exit=1)
+            self._say("error", text=on_one_line(f"{type(error).__name__}: {error}"), exit=1)
 
     def _say(self, event: str, **facts: Any) -> None:
         line = json.dumps({"event": event, **facts})  # ASCII, whatever the locale

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Sequence
@@ -139,6 +140,26 @@ def _seconds(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
 
 
+class Discreet(logging.Formatter):
+    """Says nothing of what opens the addresses in a message, or in a traceback: logs are kept, and sent to others."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Returns a record as text."""
+        return without_secrets(super().format(record))
+
+
+def without_secrets(text: str) -> str:
+    """Returns a text without what opens the addresses in it."""
+    from barlowtrack.io.location import scrubbed
+
+    return scrubbed(text)
+
+
+def concerns_a_person(record: logging.LogRecord) -> bool:
+    """Says whether a person should read a record: not that zarr leaves connections to be ended with the process."""
+    return not (record.name == "asyncio" and str(record.msg).startswith("Unclosed c"))
+
+
 def in_a_line(error: Exception) -> str:
     """Returns what a person is told of an error that is no bug of ours: wrong input, a full disk, too little memory."""
     if isinstance(error, MemoryError):
@@ -149,5 +170,8 @@ def in_a_line(error: Exception) -> str:
 
 
 def on_one_line(text: str) -> str:
-    """Returns a text as one line that does no more to a terminal than stand there: names of files may hold newlines and worse."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+    """Returns a text as one line that does no more to a terminal than stand there: names of files may hold newlines and worse.
+
+    What opens the addresses in it is left out.
+    """
+    return "".join(letter if letter.isprintable() else "?" for letter in without_secrets(text))

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 Event = dict[str, Any]
 
 AT_WORK = "at work"
+PATIENCE_S = 15.0
+EVERY_WAITING_S = 1.0
 _RECENT = 20  # events of progress by which the rate is told
 
 
@@ -76,6 +78,8 @@ def show_status(job: Job) -> None:
 def watch(job: Job, every_s: float) -> None:
     """Shows how a run gets on until nobody is at work in its folder: drawn anew in a terminal, else a line for every change.
 
+    A run that is just being started is waited for, for PATIENCE_S: it takes its time to look at the recording before it begins.
+
     Args:
         job: Recording, run folder and settings.
         every_s: Seconds from one look to the next.
@@ -108,17 +112,19 @@ def _looks(job: Job, every_s: float) -> Iterator[list[str]]:
     from barlowtrack.api import prepare
 
     seen: Mapping[str, Any] | None = None
+    end, waits = time.monotonic() + PATIENCE_S, True
     while True:
         folder = _folder(job)
         worker = folder.worker if folder else None
         if worker is not None and folder is not None and not folder.is_new:
             job, seen = prepare(folder.path), folder.about()["card"]  # the settings are those of the run that is at work
         planned = job.plan() if seen is None or folder is None else pipeline.plan(folder, seen, job.config)
-        who = f"{job.folder}: {worker}" if worker else f"{job.folder}: nobody is at work"
-        yield [who, *map(str, rows(folder, planned))]
-        if worker is None:
+        waits = waits and worker is None and time.monotonic() < end and any(item.state != "cached" for item in planned)
+        yet = f" yet; waiting {PATIENCE_S:.0f} s for a run to begin" if waits else ""
+        yield [f"{job.folder}: {worker or f'nobody is at work{yet}'}", *map(str, rows(folder, planned))]
+        if worker is None and not waits:
             return
-        time.sleep(every_s)
+        time.sleep(min(every_s, EVERY_WAITING_S) if waits else every_s)
 
 
 def _folder(job: Job) -> RunFolder | None:

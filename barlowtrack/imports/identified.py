@@ -15,6 +15,7 @@ from barlowtrack.data import FloatArray, IntArray, Truth
 from barlowtrack.data.arrays import expect, expect_rows
 from barlowtrack.data.corrections import cleaned
 from barlowtrack.errors import InputError
+from barlowtrack.io.regular import refuse_endless
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,12 @@ class Space:
     Attributes:
         voxel_size_um: z, y, x.
         shape: Z, Y, X.
+        recording: Where it lies. Of our own export that is run as a recording itself, places count as its own images show them.
     """
 
     voxel_size_um: tuple[float, float, float] | None = None
     shape: tuple[int, int, int] | None = None
+    recording: Path | None = None
 
     def size_um(self, path: Path) -> NDArray[np.float64]:
         """Returns the voxel size.
@@ -40,6 +43,10 @@ class Space:
         if not all(np.isfinite(size) and size > 0 for size in self.voxel_size_um):
             raise InputError(f"{path}: voxel size: expected three positive numbers in um (z y x), got {self.voxel_size_um}")
         return np.asarray(self.voxel_size_um, np.float64)
+
+    def is_of(self, path: Path) -> bool:
+        """Says whether a file is the recording itself."""
+        return self.recording is not None and self.recording.exists() and path.samefile(self.recording)
 
 
 @dataclass(frozen=True)
@@ -110,11 +117,12 @@ def kept(t: IntArray, neuron: IntArray, position_um: FloatArray, names: Mapping[
 
 @contextmanager
 def reading(path: Path, what: str) -> Iterator[None]:
-    """Says in one line which file is not what it should be.
+    """Says in one line which file is not what it should be; refuses one that never ends before it is opened.
 
     Raises:
         InputError: whatever was raised while reading.
     """
+    refuse_endless(path)
     try:
         yield
     except InputError:

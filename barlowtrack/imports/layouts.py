@@ -61,5 +61,18 @@ def read_identities(path: Path, space: Space) -> Identified:
             known = layout.knows(path)
         if known:
             return layout.read(path, space)
+    if path.is_dir() and any((path / name).exists() for name in (".zgroup", "zarr.json")):
+        raise InputError(
+            f"{path}: expected identities in a layout that is known, got a zarr; NWB in zarr is read once it is one HDF5 file (nwb), "
+            "which pynwb and hdmf_zarr write by NWBHDF5IO.export"
+        )
+    tables = [path / f"detections{ending}" for ending in (".csv", ".parquet") if (path / f"detections{ending}").is_file()]
+    if tables:
+        raise InputError(f"{path}: expected one table, got a folder of tables; who is where stands in {tables[0]}: give that")
+    if path.suffix.lower() == ".mat":
+        raise InputError(
+            f"{path}: expected identities in a layout that is known, got a file of MATLAB; write them from there as a table: "
+            "writetable(table(t, neuron, z_um, y_um, x_um), 'truth.csv')"
+        )
     listed = "; ".join(f"{layout.name}: {layout.reads.rstrip('.')}" for layout in LAYOUTS)
     raise InputError(f"{path}: expected identities in a layout that is known, got something else. {listed}")

@@ -43,7 +43,7 @@ def read(path: Path, space: Space) -> Identified:
         groups = _groups(opened)
         ours = next((g for g in groups.get("DynamicTable", []) if {"t", "neuron", "probability", "z_um", "y_um", "x_um"} <= set(g)), None)
         if ours is not None:
-            return _from_detections(ours, path)
+            return _from_detections(ours, path, itself=space.is_of(path))
         size_um, told = _voxel_size(groups, space, path)
         for position in groups.get("Position", []):
             if "untracked" not in position.name.lower() and len(position):
@@ -86,16 +86,19 @@ def _voxel_size(groups: dict[str, list[h5py.Group]], space: Space, path: Path) -
     return space.size_um(path), ()
 
 
-def _from_detections(table: h5py.Group, path: Path) -> Identified:
+def _from_detections(table: h5py.Group, path: Path, *, itself: bool) -> Identified:
+    """Reads our own export; itself: the run is of its images, which show nuclei where they lie in the pictures that were prepared."""
     neuron = np.asarray(table["neuron"][()], np.int64)
     known = neuron >= 0
-    columns = RECORDED if set(RECORDED) <= set(table) else ("z_um", "y_um", "x_um")
+    moved = set(RECORDED) <= set(table)
+    columns = RECORDED if moved and not itself else ("z_um", "y_um", "x_um")
+    told = ("the run is of the images in this file: places are taken as they lie in these",) if moved and itself else ()
     place = np.stack([np.asarray(table[column][()], np.float64) for column in columns], axis=1)
     names: dict[int, str] = {}
     if "neuron_name" in table:
         texts = [_text(one) for one in table["neuron_name"][()]]
         names = {int(k): text for k, text in zip(neuron[known], np.array(texts, object)[known], strict=True) if text}
-    return kept(np.asarray(table["t"][()], np.int64)[known], neuron[known], place[known], names, (), path)
+    return kept(np.asarray(table["t"][()], np.int64)[known], neuron[known], place[known], names, told, path)
 
 
 def _from_centroids(position: h5py.Group, size_um: NDArray[np.float64], told: tuple[str, ...], path: Path) -> Identified:

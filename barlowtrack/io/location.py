@@ -9,7 +9,14 @@ from pathlib import Path
 from barlowtrack.errors import InputError
 
 SERVERS = ("http", "https", "s3", "gs", "memory")
-_ADDRESS = re.compile(rf"^({'|'.join(SERVERS)}):/{{1,2}}(.+)$")  # a path makes one slash of two
+"""Of addresses that are opened."""
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]+:/{1,2}"  # a path makes one slash of two; one letter is a disk of Windows
+_ADDRESS = re.compile(rf"^({_SCHEME})(.+)$", re.DOTALL)
+# what follows a colon and is no port is a password, with slashes and question marks in it as it may be
+_PORT = r"(?!\d{1,5}(?:[/?:,;)\s'\"]|$))"
+_LOGIN_OF_ONE = re.compile(rf"(?!\[)[^/?]*?:{_PORT}.*@|[^/?]*@", re.DOTALL)
+_LOGIN_IN_TEXT = re.compile(rf"(\b{_SCHEME})(?:(?!\[)[^\s/?'\"]*?:{_PORT}[^\s'\"]*@|[^\s/?'\"]*@)")
+_QUERY_IN_TEXT = re.compile(rf"(\b{_SCHEME}[^\s?'\"]*)\?(?!\.\.\.)[^\s'\"]*?(?=[:,;)]*(?:[\s'\"]|$))")
 
 
 def as_url(location: Path | str) -> str | None:
@@ -17,8 +24,11 @@ def as_url(location: Path | str) -> str | None:
     found = _ADDRESS.match(str(location))
     if not found:
         return None
-    place, mark, query = found[2].partition("?")
-    return f"{found[1]}://{place.rstrip('/')}{mark}{query}"
+    scheme = found[1].partition(":")[0].lower()
+    login = _LOGIN_OF_ONE.match(found[2])
+    start = login.end() if login else 0
+    place, mark, query = found[2][start:].partition("?")
+    return f"{scheme}://{found[2][:start]}{place.rstrip('/')}{mark}{query}"
 
 
 def without_query(location: Path | str) -> str:
@@ -26,9 +36,8 @@ def without_query(location: Path | str) -> str:
     url = as_url(location)
     if url is None:
         return str(location)
-    server, place = url.partition("?")[0].split("://", 1)
-    host, slash, rest = place.partition("/")
-    return f"{server}://{host.rpartition('@')[2]}{slash}{rest}"
+    scheme, _, place = url.partition("://")
+    return f"{scheme}://{_LOGIN_OF_ONE.sub('', place, count=1) if _LOGIN_OF_ONE.match(place) else place}".partition("?")[0]
 
 
 def shown(location: Path | str) -> str:
@@ -37,19 +46,25 @@ def shown(location: Path | str) -> str:
 
 
 def scrubbed(text: str) -> str:
-    """Returns a message of a library without what opens the addresses in it."""
-    text = re.sub(rf"((?:{'|'.join(SERVERS)})://)[^\s/@'\"]*@", r"\1", text)
-    return re.sub(rf"((?:{'|'.join(SERVERS)})://[^\s?'\"]*)\?[^\s'\"]*", r"\1?...", text)
+    """Returns a message without what opens the addresses in it, also where a path has taken a slash from one."""
+    return _QUERY_IN_TEXT.sub(r"\1?...", _LOGIN_IN_TEXT.sub(r"\1", text))
 
 
-def refuse_secrets(location: Path | str) -> None:
-    """Refuses an address with a password in it, which shells and logs would keep.
+def refuse_addresses(location: Path | str) -> None:
+    """Refuses an address that cannot be opened, and one with a password in it, which shells and logs would keep.
 
     Raises:
-        InputError: there is one.
+        InputError: it is one.
     """
     url = as_url(location)
-    if url is not None and "@" in url.partition("?")[0].split("://", 1)[1].partition("/")[0]:
+    if url is None:
+        return
+    scheme, _, place = url.partition("://")
+    if scheme not in SERVERS:
+        read = ", ".join(f"{name}://" for name in SERVERS[:-1])
+        fix = "give the path alone" if scheme == "file" else "copy it to this machine first"
+        raise InputError(f"{shown(location)}: expected a path, or an address that can be read ({read}), got {scheme}://; {fix}")
+    if _LOGIN_OF_ONE.match(place):
         raise InputError(f"{shown(location)}: expected an address without user and password; give them in fsspec's own configuration")
 
 

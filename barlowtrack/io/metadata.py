@@ -15,6 +15,8 @@ from barlowtrack.errors import InputError
 AXES = "TCZYX"
 SEEN = "reference channel, seen: "
 """How the remark begins that says which channel was seen to be constant."""
+AS_THEY_CAME = "; taken as they came"
+"""How the remark ends that says that volumes came at another rate than was planned."""
 
 _LENGTHS_UM = {
     1e9: ("km", "kilometer"),
@@ -56,6 +58,7 @@ class FileMetadata:
         rate_hz: Volumes a second.
         channel_names: One a channel.
         remarks: What the reader chose, in plain words.
+        times_s: When each volume was recorded, where it was noted.
     """
 
     where: str
@@ -66,6 +69,7 @@ class FileMetadata:
     rate_hz: float | None = None
     channel_names: tuple[str, ...] | None = None
     remarks: tuple[str, ...] = ()
+    times_s: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -140,6 +144,12 @@ def settle_rate(metadata: FileMetadata, config: RecordingConfig) -> tuple[float 
     rate_hz = config.rate_hz or metadata.rate_hz
     unknown = "volumes a second: unknown, so traces have no seconds; give --rate or [recording] rate_hz"
     return rate_hz, () if rate_hz else (unknown,)
+
+
+def told_rate(remarks: Sequence[str], config: RecordingConfig) -> tuple[str, ...]:
+    """Returns remarks on the clock of a file as they hold where the settings say the rate."""
+    taken = f"; {config.rate_hz:g} are taken, as you say" if config.rate_hz else AS_THEY_CAME
+    return tuple(remark.replace(AS_THEY_CAME, taken) for remark in remarks)
 
 
 def name_channels(metadata: FileMetadata, config: RecordingConfig, n_channels: int) -> Channels:

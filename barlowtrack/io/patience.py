@@ -11,6 +11,7 @@ from typing import TypeVar
 from barlowtrack.data import VolumeSource, VoxelArray
 from barlowtrack.errors import InputError
 from barlowtrack.faults import PASSING, disk_error
+from barlowtrack.io.location import scrubbed
 
 _Answer = TypeVar("_Answer")
 
@@ -37,7 +38,7 @@ def patiently(read: Callable[[], _Answer], what: str) -> _Answer:
             busy = disk_error(error, PASSING)
             if busy is None:
                 raise
-            log.warning("%s: %s; trying again in %g s", what, busy.strerror or error, pause_s)
+            log.warning("%s: %s; trying again in %g s", what, busy.strerror or scrubbed(str(error)), pause_s)
         time.sleep(pause_s)
     return read()
 

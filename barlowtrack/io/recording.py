@@ -15,8 +15,8 @@ from barlowtrack.data import Recording
 from barlowtrack.errors import InputError
 from barlowtrack.io.beside import with_file_beside
 from barlowtrack.io.fingerprint import fingerprint
-from barlowtrack.io.location import refuse_secrets, shown, without_query
-from barlowtrack.io.metadata import SEEN, Channels, name_channels, settle_rate, settle_voxel_size
+from barlowtrack.io.location import refuse_addresses, scrubbed, shown, without_query
+from barlowtrack.io.metadata import SEEN, Channels, name_channels, settle_rate, settle_voxel_size, told_rate
 from barlowtrack.io.patience import PatientSource, patiently
 from barlowtrack.io.readers import READERS, Opened, reader_of
 from barlowtrack.io.readers.opened import Shape
@@ -59,7 +59,7 @@ def open_recording(
 
 
 def _open(path: Path, config: RecordingConfig, to_look: bool, known: Mapping[str, Any]) -> Recording:
-    refuse_secrets(path)
+    refuse_addresses(path)
     refuse_endless(path)
     reader = reader_of(path)
     config = with_file_beside(path, config)
@@ -111,7 +111,7 @@ def _recording(path: Path, config: RecordingConfig, opened: Opened, to_look: boo
         digest = "" if to_look else fingerprint(geometry, opened.files())
         looked = () if to_look else opened.looked()
     except OSError as error:
-        raise InputError(f"{error.filename or path}: cannot be read: {error.strerror or error}") from None
+        raise InputError(f"{error.filename or shown(path)}: cannot be read: {scrubbed(error.strerror or str(error))}") from None
     channels = name_channels(metadata, config, shape[1])
     seen = _seen_before(channels, digest, known)
     if seen is not None:
@@ -120,7 +120,7 @@ def _recording(path: Path, config: RecordingConfig, opened: Opened, to_look: boo
         from barlowtrack.io.channels import seen_channels  # scipy takes a while to import
 
         channels = seen_channels(shown(path), channels, opened.source, shape, voxel_size_um)
-    assumptions = (*metadata.remarks, *opened.remarks, *looked, *no_rate, *channels.remarks)
+    assumptions = (*told_rate(metadata.remarks, config), *opened.remarks, *looked, *no_rate, *channels.remarks)
     for assumption in assumptions:
         log.info("%s: %s", shown(path), assumption)
     who = (channels.names, channels.reference, channels.signal)

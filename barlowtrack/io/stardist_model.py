@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from barlowtrack.errors import InputError
+from barlowtrack.io.regular import refuse_endless
 from barlowtrack.nn.brightness import Brightness
 from barlowtrack.nn.local import SameConv3d
 from barlowtrack.nn.segmentation_model import SegmentationModel, Thresholds
@@ -281,7 +282,7 @@ def _write_weights(path: Path, spec: StarConvexSpec, arrays: Mapping[str, NDArra
 
 
 def _read_thresholds(path: Path) -> Thresholds:
-    if not path.is_file():
+    if not path.exists():
         log.warning("%s: absent; StarDist's default thresholds are used", path)
         return Thresholds()
     said = _read_json(path)
@@ -293,6 +294,7 @@ def _read_thresholds(path: Path) -> Thresholds:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
+    refuse_endless(path)
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -28,6 +28,11 @@ _OPTIONAL = {"activity"}
 _POSITION = ["z_um", "y_um", "x_um"]
 RECORDED = tuple(f"recorded_{column}" for column in _POSITION)
 """Where the recording on the disk has a nucleus, in exports of runs that prepare their pictures."""
+_CALLED = {
+    "t": ("frame", "time", "time_point", "timepoint", "volume"),
+    "neuron": ("id", "neuron_id", "track", "track_id", "trackid", "cell", "cell_id", "label"),
+}
+"""What others call our columns, in small letters, for messages."""
 _FARTHEST_UM = 1e9  # squares of what lies beyond overflow
 
 
@@ -153,6 +158,7 @@ def read_provenance(path: Path) -> dict[str, str]:
     """
     if table_kind(path) == "csv":
         return {}
+    refuse_endless(path)
     try:
         metadata = pq.read_schema(path).metadata or {}
     except (OSError, pa.ArrowException) as error:
@@ -269,9 +275,11 @@ def truth_from_frame(frame: pd.DataFrame, voxel_size_um: tuple[float, float, flo
     """Makes Truth of its table; see read_truth."""
     if "t" not in frame and "volume" in frame:
         frame = frame.rename(columns={"volume": "t"})
+    in_voxels = not set(_POSITION) & set(frame.columns) and set("zyx") <= set(frame.columns)
+    require(frame, ["t", "neuron", *([] if in_voxels else _POSITION)], where)
     if set(RECORDED) <= set(frame.columns):  # of our own export, where the pictures were prepared: a truth lies as the disk has it
         frame = frame.assign(**dict(zip(_POSITION, (frame[name] for name in RECORDED), strict=True)))
-    if not set(_POSITION) & set(frame.columns) and set("zyx") <= set(frame.columns):
+    if in_voxels:
         if voxel_size_um is None:
             raise InputError(f"{where}: z, y, x are in voxels; expected columns z_um, y_um, x_um, or the voxel size beside the table")
         if not all(np.isfinite(size) and size > 0 for size in voxel_size_um):
@@ -279,7 +287,6 @@ def truth_from_frame(frame: pd.DataFrame, voxel_size_um: tuple[float, float, flo
         frame = frame.assign(
             **{f"{axis}_um": pd.to_numeric(frame[axis], errors="coerce") * size for axis, size in zip("zyx", voxel_size_um, strict=True)}
         )
-    require(frame, ["t", "neuron", *_POSITION], where)
     frame = _typed(frame, where).assign(_row=np.arange(1, len(frame) + 1))
     frame = frame[frame["neuron"].notna()]
     for column in [*_POSITION, *(["activity"] if "activity" in frame else [])]:
@@ -341,7 +348,8 @@ def require(frame: pd.DataFrame, names: Iterable[str], where: str) -> None:
     missing = [name for name in names if name not in frame.columns]
     if missing:
         have = [str(name) for name in frame.columns]
-        near = {name: difflib.get_close_matches(name, have, n=1, cutoff=0.5) for name in missing}
+        near = {name: [other for other in have if other.lower() in _CALLED.get(name, ())] for name in missing}
+        near = {name: found or difflib.get_close_matches(name, have, n=1, cutoff=0.5) for name, found in near.items()}
         said = ", ".join(name + (f" (is it {near[name][0]}?)" if near[name] else "") for name in missing)
         raise InputError(f"{where}: columns missing: {said}; the table has {', '.join(have) or 'none'}")
 

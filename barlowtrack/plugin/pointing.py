@@ -97,8 +97,8 @@ class Pointing:
         self._spot = None
         if not self._session.chosen and row is None:
             self._spot = Spot(self._session.t, place, SMALLEST_UM, "")
-        elif not self._session.chosen and row is not None and solution.tracks.neuron[row] == UNKNOWN:
-            self._spot = _spot_of(solution, row)
+        elif row is not None and solution.tracks.neuron[row] == UNKNOWN:
+            self._spot = _spot_of(solution, row)  # also where somebody is chosen: who it was before, and is no more
         volumes = solution.detections.volume_um3[solution.detections.rows_of(self._session.t) if row is None else [row]]
         overview, self.overview = self.overview, False
         if len(volumes) and not overview:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from barlowtrack.errors import BarlowtrackError
+from barlowtrack.io.location import scrubbed
 from barlowtrack.plugin.layers.axes import LayerData
 from barlowtrack.plugin.layers.opened import kind_of, recording_layers, run_layers
 from barlowtrack.plugin.roles import KEY, Role, layers_of
@@ -41,6 +42,8 @@ def read(path: str | list[str]) -> list[Any]:
     assert one is not None, "get_reader has seen to that"
     where, viewer = one.absolute(), current_viewer()
     try:
+        if viewer is not None and _comes_later(viewer, where):
+            return NOTHING
         if kind_of(where) == "run":
             layers = run_layers(where, complain=show_warning)
         else:
@@ -48,7 +51,7 @@ def read(path: str | list[str]) -> list[Any]:
     except BarlowtrackError as error:
         if viewer is None:
             raise
-        show_error(str(error))
+        show_error(scrubbed(str(error)))
         return NOTHING
     if viewer is None:
         return layers
@@ -57,6 +60,13 @@ def read(path: str | list[str]) -> list[Any]:
         return layers
     read_again(viewer)
     return [layer for layer in layers if not _is_there(viewer, layer, where)] or NOTHING
+
+
+def _comes_later(viewer: Any, where: Path) -> bool:
+    """Says whether a viewer that is just opening something else shows this afterwards, or opens the very same."""
+    from barlowtrack.plugin.opening import comes_later  # imported late: it wants Qt
+
+    return comes_later(viewer, where, lambda: viewer.open(where, plugin="barlowtrack"))
 
 
 def _alone(path: str | list[str]) -> Path | None:

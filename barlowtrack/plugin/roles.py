@@ -47,3 +47,9 @@ def layers_of(layers: Iterable[Any], role: Role, run: Path | None = None) -> lis
         if isinstance(said, dict) and said.get("role") == role and (run is None or said.get("run") == str(run)):
             found.append(layer)
     return found
+
+
+def said_of(layer: Any) -> dict[str, Any]:
+    """Returns what a layer of ours says of itself; nothing of others."""
+    said = layer.metadata.get(KEY)
+    return said if isinstance(said, dict) and "role" in said else {}

@@ -11,16 +11,19 @@ import numpy as np
 import pandas as pd
 from napari.layers import Layer
 from napari.utils.notifications import show_info, show_warning
+from qtpy.QtCore import QTimer
 
 from barlowtrack.errors import StorageError
 from barlowtrack.plugin.background import in_background, say
+from barlowtrack.plugin.kept_axes import KeptAxes
 from barlowtrack.plugin.layers.arrays import ChannelArray, NeuronArray
 from barlowtrack.plugin.layers.axes import LayerData
 from barlowtrack.plugin.layers.dots import DotsOfRun, DotsOfTruth
 from barlowtrack.plugin.layers.labels import colours_of_values, features_of_values
 from barlowtrack.plugin.layers.opened import run_layers
 from barlowtrack.plugin.layers.tracks import REACH, tracks_around
-from barlowtrack.plugin.roles import KEY, Role
+from barlowtrack.plugin.naming import Naming
+from barlowtrack.plugin.roles import Role, said_of
 from barlowtrack.plugin.session import Session
 from barlowtrack.plugin.slicing import slice_now
 from barlowtrack.plugin.solution import Solution
@@ -28,8 +31,6 @@ from barlowtrack.plugin.solution import Solution
 if TYPE_CHECKING:
     import napari
 
-SLAB_UM = 3.0
-"""Depth of the slice in which points are shown in 2-D: a nucleus has its point in the planes that cut it."""
 OUTLINE = 1
 """Pixels of the outline of a nucleus in 2-D, so that its light is seen; in 3-D nuclei are bodies."""
 _READ = (Role.IMAGE, Role.LABELS)
@@ -50,7 +51,6 @@ class ShownLayers:
     def __init__(self, viewer: napari.Viewer, session: Session) -> None:
         self._of, self._session = weakref.ref(viewer), session
         self._opening: Path | None = None
-        self._slab_set = False
         self._unnamed: weakref.WeakSet[Any] = weakref.WeakSet()
         self._filled: weakref.WeakKeyDictionary[Any, tuple[Any, int]] = weakref.WeakKeyDictionary()
         session.solved.connect(self._solved)
@@ -58,6 +58,8 @@ class ShownLayers:
         viewer.layers.events.removed.connect(self._removed)
         viewer.dims.events.current_step.connect(self.follow, position="last")  # after the images have been asked for
         viewer.dims.events.ndisplay.connect(self._turned)
+        self._axes = KeptAxes(viewer)
+        self._naming = Naming(viewer, session)
         # napari would say so at every volume that is shown in 3-D, and asks nobody who could take the outlines away in time
         warnings.filterwarnings("ignore", message="Contours are not displayed during 3D rendering")
         for layer in viewer.layers:
@@ -79,12 +81,12 @@ class ShownLayers:
     def follow(self, event: Any = None) -> None:
         """Shows points and tracks of the volume that is looked at, as soon as its images are there, in the same picture."""
         layers = self._layers()
-        if any(_said(layer)["role"] in _READ and layer.visible and not layer.loaded for layer in layers):
+        if any(said_of(layer)["role"] in _READ and layer.visible and not layer.loaded for layer in layers):
             return  # comes again when they are
         for layer in layers:
-            if layer.visible and layer.loaded and "dots" in _said(layer):
+            if layer.visible and layer.loaded and "dots" in said_of(layer):
                 self._put_dots(layer)
-            elif layer.visible and _said(layer)["role"] == Role.TRACKS:
+            elif layer.visible and said_of(layer)["role"] == Role.TRACKS:
                 self._put_tracks(layer)
 
     def _turned(self, _event: Any = None) -> None:
@@ -93,7 +95,7 @@ class ShownLayers:
         if viewer is None:
             return
         for layer in self._layers():
-            if "dots" not in _said(layer):
+            if "dots" not in said_of(layer):
                 continue
             if viewer.dims.ndisplay == 3 and layer.text.visible:
                 self._unnamed.add(layer)
@@ -117,7 +119,7 @@ class ShownLayers:
 
     def _layers(self, run: Path | None = None) -> list[Any]:
         viewer = self._of()
-        ours = [layer for layer in viewer.layers if _said(layer)] if viewer is not None else []
+        ours = [layer for layer in viewer.layers if said_of(layer)] if viewer is not None else []
         return [layer for layer in ours if run is None or _is_of(layer, run)]
 
     def _solved(self, new: Solution | None, old: Solution | None) -> None:
@@ -135,14 +137,14 @@ class ShownLayers:
     def _hide_others(self, run: Path) -> None:
         """Two worms in one picture would have the same numbers, and clicks mean one of them only; whoever wants both shows them again."""
         for layer in self._layers():
-            if _said(layer).get("run") not in (None, str(run)):
+            if said_of(layer).get("run") not in (None, str(run)):
                 layer.visible = False
 
     def _inserted(self, event: Any) -> None:
         self._look_after(event.value)
 
     def _look_after(self, layer: Any) -> None:
-        said = _said(layer)
+        said = said_of(layer)
         if not said:
             return
         layer.events.visible.connect(self.follow)
@@ -153,8 +155,8 @@ class ShownLayers:
         if said["role"] == Role.LABELS:
             layer.editable = False
             layer.contour = OUTLINE
+        self._axes.look_after(layer)
         if "dots" in said:
-            self._set_slab()
             self._turned()
         if said.get("run") and said["role"] in _OF_A_RUN:
             self._open_for(layer, Path(said["run"]))
@@ -186,17 +188,17 @@ class ShownLayers:
 
     def _show(self, layer: Any, solution: Solution) -> None:
         """Has a layer of the run say what a solution says."""
-        role = _said(layer)["role"]
+        role = said_of(layer)["role"]
         if role == Role.LABELS and isinstance(layer.data, NeuronArray):
             layer.data.show(solution)
             layer.colormap = colours_of_values(solution.n_neurons)
             layer.features = features_of_values(solution)
             layer.refresh()
-        elif role == Role.NEURONS and "dots" in _said(layer):  # else somebody made it who fills it otherwise
-            _said(layer)["dots"] = DotsOfRun(solution)
+        elif role == Role.NEURONS and "dots" in said_of(layer):  # else somebody made it who fills it otherwise
+            said_of(layer)["dots"] = DotsOfRun(solution)
 
     def _put_dots(self, layer: Any) -> None:
-        dots: DotsOfRun | DotsOfTruth = _said(layer)["dots"]
+        dots: DotsOfRun | DotsOfTruth = said_of(layer)["dots"]
         if self._filled.get(layer) == (dots, self.t):
             return
         self._filled[layer] = (dots, self.t)
@@ -207,7 +209,7 @@ class ShownLayers:
                 _put_features(layer, now.features)
                 if not np.array_equal(layer.shown, now.shown):
                     layer.shown = now.shown
-                if _said(layer)["role"] == Role.NEURONS and not np.array_equal(layer.face_color[:, :3], now.colour.astype(np.float32)):
+                if said_of(layer)["role"] == Role.NEURONS and not np.array_equal(layer.face_color[:, :3], now.colour.astype(np.float32)):
                     layer.face_color = now.colour
             viewer = self._of()
             if viewer is not None:
@@ -215,7 +217,7 @@ class ShownLayers:
 
     def _put_tracks(self, layer: Any) -> None:
         solution = self._session.solution
-        if solution is None or _said(layer).get("run") != str(solution.path):
+        if solution is None or said_of(layer).get("run") != str(solution.path):
             return
         of, middle = self._filled.get(layer, (None, 0))
         if of is solution and abs(self.t - middle) <= REACH:
@@ -226,36 +228,30 @@ class ShownLayers:
             layer.data = tracks.vertices
             layer.track_colors = tracks.colour
 
-    def _set_slab(self) -> None:
-        """Shows points in a slice of some depth, once; somebody may set another."""
-        viewer = self._of()
-        if viewer is None or self._slab_set or viewer.dims.ndim < 3 or any(viewer.dims.thickness):
-            return
-        margin = [0.0] * viewer.dims.ndim
-        margin[-3] = SLAB_UM / 2
-        viewer.dims.margin_left, viewer.dims.margin_right = tuple(margin), tuple(margin)
-        self._slab_set = True
-
     def _removed(self, event: Any) -> None:
         """Gives the memory of a layer back that is shown no more; with its last layer a run is closed, and one still shown is opened."""
         run = self._session.path
         if run is not None and _is_of(event.value, run) and not self._layers(run):
             self._session.take(None)
-            viewer = self._of()
-            left = [layer for layer in viewer.layers if _said(layer).get("run")] if viewer is not None else []
-            of_a_run = [layer for layer in left if _said(layer)["role"] in _OF_A_RUN]
-            if of_a_run:
-                self._open_for(of_a_run[-1], Path(_said(of_a_run[-1])["run"]))
+            QTimer.singleShot(0, self._open_left)  # not now: where all layers go, as with the window, that one goes next
         data = event.value.data
         if isinstance(data, (ChannelArray, NeuronArray)):
             shown = [layer.data.volumes for layer in self._layers() if isinstance(layer.data, (ChannelArray, NeuronArray))]
             if data.volumes not in shown:
                 data.volumes.forget()
 
+    def _open_left(self) -> None:
+        """Opens the run of a layer that is still shown where none is open."""
+        if self._session.path is not None or self._opening is not None:
+            return
+        left = [layer for layer in self._layers() if said_of(layer).get("run") and said_of(layer)["role"] in _OF_A_RUN]
+        if left:
+            self._open_for(left[-1], Path(said_of(left[-1])["run"]))
+
 
 def _is_of(layer: Any, run: Path) -> bool:
     """Says whether a layer shows something of a run."""
-    said = _said(layer)
+    said = said_of(layer)
     return bool(said) and said.get("run") == str(run) and said["role"] in _OF_A_RUN
 
 
@@ -267,8 +263,3 @@ def _put_features(layer: Any, features: pd.DataFrame) -> None:
             now[name] = features[name].to_numpy()
     else:
         layer.features = features
-
-
-def _said(layer: Any) -> dict[str, Any]:
-    said = layer.metadata.get(KEY)
-    return said if isinstance(said, dict) and "role" in said else {}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -99,5 +100,11 @@ class World:
         units = self._viewer.dims.units
         if units is None or len(units) < 3:
             return np.ones(3)
-        um = units[-1]._REGISTRY.Quantity(1, "um")
-        return np.array([float(um.to(unit).magnitude) if um.is_compatible_with(unit) else 1.0 for unit in units[-3:]])
+        return np.array([_in_um(unit) for unit in units[-3:]])
+
+
+@lru_cache
+def _in_um(unit: Any) -> float:
+    """Returns how many of a unit a um is, and 1 where it is none of length; asked for several times a step, and slow to reckon."""
+    um = unit._REGISTRY.Quantity(1, "um")
+    return float(um.to(unit).magnitude) if um.is_compatible_with(unit) else 1.0

@@ -6,7 +6,7 @@ is noise, that makes the error several times larger.
 
 What cannot be told is what all planes of a volume do together: that is drift, or the worm. A worm that lies aslant makes planes lie beside
 each other too, but slowly from plane to plane, where jumps follow no order. How much jumps there are is told by how rough the measured
-places are; of what is slow, the share that jumps of that size explain is taken back, and the rest is left to the worm.
+places are; what is slow over the depth, goes on from volume to volume or is more than such jumps explain is left to the worm (lean.py).
 """
 
 from __future__ import annotations
@@ -16,14 +16,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from barlowtrack.data import BoolArray, FloatArray, IntArray, VoxelArray
+from barlowtrack.preparing.lean import expected_lean
 from barlowtrack.preparing.spots import Pictures, Spectrum, peak, spots
 
-REACH_VOX = 12
-"""Planes are looked for as far as this from where they should be."""
+REACH_VOX = 20
+"""Planes are looked for as far as this from where they should be, and no farther than an eighth of the smaller side of the picture: among
+few nuclei false peaks come easily."""
 LEAST_CORRELATION = 0.15
 """Of two planes that have something in common; planes without nuclei reach .05."""
-SPREAD_VOX = 2.0
-"""Of jumps, before anything is known of them: holds planes that show little near where they are."""
+SPREAD_VOX = 1 / 48
+"""Of jumps, before anything is known of them, in smaller sides of the picture: 4 voxels of 192. Of slow shapes over the depth neighbours
+say least: a spread of 2 takes a fifth off the slowest shape of 15 planes, and so off jumps. Where the picture is small, pairs err."""
 MATCH_VOX = 0.15
 """Error of laying two planes over each other that are as alike as they are unlike (correlation one half)."""
 SECOND = 8.0
@@ -45,7 +48,7 @@ def measure_jitter(channels: Sequence[VoxelArray]) -> tuple[FloatArray, BoolArra
         (Z, 2) how far every plane lies from the others along y and x in voxels, 0 where it shows nothing, mean 0 over the rest; and (Z,)
         whether it is of the rest. The worm's own lean is in it; see settled.
     """
-    n_planes = len(channels[0])
+    n_planes, side = len(channels[0]), min(channels[0].shape[1:])
     first, second, shift, weight = _pairs(channels)
     jumps: FloatArray = np.zeros((n_planes, 2))
     sure = np.unique(np.r_[first[weight > 0], second[weight > 0]])
@@ -55,7 +58,7 @@ def measure_jitter(channels: Sequence[VoxelArray]) -> tuple[FloatArray, BoolArra
     pairs[np.arange(len(first)), first], pairs[np.arange(len(first)), second] = -1, 1
     trusted = weight.copy()
     for _ in range(8):  # again with less trust in pairs that contradict the others
-        left = pairs.T @ (pairs * trusted[:, None]) + np.eye(n_planes) / SPREAD_VOX**2
+        left = pairs.T @ (pairs * trusted[:, None]) + np.eye(n_planes) / (SPREAD_VOX * side) ** 2
         jumps = np.linalg.solve(left, pairs.T @ (trusted[:, None] * shift))
         away = np.linalg.norm(shift - pairs @ jumps, axis=1)
         trusted = weight / (1 + (away / OUTLIER_VOX) ** 2)
@@ -77,8 +80,9 @@ def roughness(places: Sequence[FloatArray], sure: Sequence[BoolArray]) -> float:
 def settled(places: Sequence[FloatArray], sure: Sequence[BoolArray]) -> FloatArray:
     """Tells jumps from the lean of the worm, over all volumes together.
 
-    Slow shapes over the depth (polynomials) have in jumps the variance of jumps; what they have beyond that, over all volumes, is the
-    worm's. Each is split in these proportions. Where planes are no rougher than the measurement, nothing jumps.
+    Slow shapes over the depth (polynomials) have in jumps the variance of jumps, and are another one in every volume; the worm's lean goes
+    on. What is to be expected of the lean, given all volumes, is taken off. Where planes are no rougher than the measurement, nothing
+    jumps.
 
     Args:
         places: (Z, 2) of every volume, as measured.
@@ -92,20 +96,24 @@ def settled(places: Sequence[FloatArray], sure: Sequence[BoolArray]) -> FloatArr
     variance = rough**2 - QUIET_VOX**2
     if not variance > 0:
         return jumps
-    shapes: dict[int, FloatArray] = {}
-    for t, good in enumerate(sure):
-        at = np.flatnonzero(good)
-        if len(at) > SLOWEST + 1:
-            depth = (at - at.mean()) / np.ptp(at)
-            shapes[t] = np.linalg.qr(np.vander(depth, SLOWEST + 1, increasing=True))[0][:, 1:]  # (n, SLOWEST), of length 1
+    shapes = {t: shape for t, good in enumerate(sure) if (shape := _slow_shapes(np.flatnonzero(good))) is not None}
     if not shapes:
         return jumps
     size = np.array([shape.T @ places[t][sure[t]] for t, shape in shapes.items()])  # (T, SLOWEST, 2)
-    lean = np.maximum(np.mean(size**2, axis=(0, 2)) - variance, 0)
-    for (t, shape), of_it in zip(shapes.items(), size, strict=True):
-        left = places[t][sure[t]] - shape @ ((lean / (lean + variance))[:, None] * of_it)
+    lean = np.stack([expected_lean(size[:, k], np.array(list(shapes)), variance) for k in range(SLOWEST)], axis=1)
+    for (t, shape), of_it in zip(shapes.items(), lean, strict=True):
+        left = places[t][sure[t]] - shape @ of_it
         jumps[t, sure[t]] = (left - left.mean(axis=0)) * variance / (variance + QUIET_VOX**2)
     return jumps
+
+
+def _slow_shapes(planes: IntArray) -> FloatArray | None:
+    """Returns (n, SLOWEST) polynomials over these planes, of length 1 and mean 0, their signs alike in all volumes; None for too few."""
+    if len(planes) <= SLOWEST + 1:
+        return None
+    depth = (planes - planes.mean()) / np.ptp(planes)
+    shapes, signs = np.linalg.qr(np.vander(depth, SLOWEST + 1, increasing=True))
+    return np.asarray((shapes * np.sign(np.diag(signs)))[:, 1:])
 
 
 def _pairs(channels: Sequence[VoxelArray]) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
@@ -114,7 +122,8 @@ def _pairs(channels: Sequence[VoxelArray]) -> tuple[IntArray, IntArray, FloatArr
     first = np.array([z for gap in (1, 2) for z in range(n_planes - gap)], np.int64)
     gap = np.array([gap for gap in (1, 2) for _ in range(n_planes - gap)], np.int64)
     row = {(int(z), int(g)): i for i, (z, g) in enumerate(zip(first, gap, strict=True))}
-    pictures = Pictures(channels[0].shape[1:], (REACH_VOX, REACH_VOX))
+    reach = min(REACH_VOX, max(1, min(channels[0].shape[1:]) // 8))
+    pictures = Pictures(channels[0].shape[1:], (reach, reach))
     surfaces: list[FloatArray | float] = [0.0] * len(first)
     for channel in channels:
         light = spots(channel)

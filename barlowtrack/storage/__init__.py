@@ -2,7 +2,8 @@
 
 from barlowtrack.storage.artefacts import ARTEFACTS, load
 from barlowtrack.storage.corrections import append_correction, append_corrections, read_corrections, write_corrections
-from barlowtrack.storage.folder import RunFolder, StageRecord
+from barlowtrack.storage.folder import RunFolder
+from barlowtrack.storage.record import StageRecord
 from barlowtrack.storage.sinks import Sink, open_sink
 
 __all__ = [

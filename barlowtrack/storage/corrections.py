@@ -21,6 +21,7 @@ import numpy as np
 from barlowtrack.data import Correction, Corrections, Witnesses
 from barlowtrack.data.corrections import FIRST_LINE, cleaned
 from barlowtrack.errors import InputError
+from barlowtrack.io.regular import refuse_endless
 from barlowtrack.storage.atomic import write_bytes
 from barlowtrack.storage.locks import taking_turns
 
@@ -50,6 +51,7 @@ def read_corrections(folder: Path) -> Corrections:
 
 def read_table(path: Path) -> Corrections:
     """Reads a table of corrections, with the witnesses that lie beside it; see read_corrections."""
+    refuse_endless(path)
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -271,6 +273,7 @@ def _remember(path: Path, mark: str, witnesses: Witnesses) -> None:
 
 
 def _read_witnesses(path: Path) -> dict[str, Witnesses]:
+    refuse_endless(path)
     try:
         lines = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
     except FileNotFoundError:

@@ -17,7 +17,7 @@ import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,86 +28,16 @@ from barlowtrack.storage.artefacts import ARTEFACTS
 from barlowtrack.storage.atomic import remove, sync_tree, tree_digest, tree_size, write_bytes
 from barlowtrack.storage.atomic import replace as move
 from barlowtrack.storage.corrections import FILES as CORRECTION_FILES
+from barlowtrack.storage.half_made import HalfMade
 from barlowtrack.storage.journal import Journal
 from barlowtrack.storage.locks import holder, locked, taking_turns
+from barlowtrack.storage.record import StageRecord
 
 log = logging.getLogger(__name__)
 
 FORMAT = 1
 _NOT_JSON = (OSError, ValueError, TypeError, AttributeError, RecursionError)  # what reading of a damaged file ends with
 SUFFIX = ".barlowtrack"
-
-
-@dataclass(frozen=True)
-class StageRecord:
-    """What a stage's artefacts were made from: everything its key is the hash of.
-
-    Attributes:
-        stage: Its name.
-        key: Hash of all that follows but artefacts, and but the place of a model, whose content is an input.
-        version: The stage's own version number.
-        seed: Of the run, or None where the stage draws nothing.
-        settings: Its sections of the settings.
-        recording: What it uses of the recording; empty where it does not read it.
-        inputs: Key of every artefact it was made from.
-        artefacts: File names and sizes in bytes; of a folder, of all its files.
-        digests: Hash of each, so that a file that changed since is not taken for the one that was made.
-    """
-
-    stage: str
-    key: str
-    version: int
-    seed: int | None
-    settings: dict[str, Any]
-    recording: dict[str, Any]
-    inputs: dict[str, str]
-    artefacts: dict[str, int]
-    digests: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for name in (self.stage, *self.artefacts):
-            if name in ("", ".", "..") or Path(name).name != name:
-                raise ValueError(f"{name!r} is not a plain file name")
-        tables = (self.settings, self.recording, self.inputs, self.artefacts, self.digests)
-        if not all(isinstance(table, dict) for table in tables) or not all(isinstance(size, int) for size in self.artefacts.values()):
-            raise TypeError("not the record of a stage")
-        if not set(self.artefacts) <= set(ARTEFACTS.values()):
-            raise ValueError(f"{', '.join(self.artefacts)}: not all of them are artefacts")
-
-    def to_bytes(self) -> bytes:
-        said = asdict(self)
-        if not self.digests:  # a key is the hash of a record without
-            del said["digests"]
-        return (json.dumps(said, indent=1, sort_keys=True) + "\n").encode()
-
-    @classmethod
-    def from_bytes(cls, content: bytes) -> StageRecord:
-        """Reads a record.
-
-        Raises:
-            ValueError, TypeError, RecursionError: it is none.
-        """
-        return cls(**json.loads(content))
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Some volumes of a stage, made by a job of their own.
-
-    Attributes:
-        path: Its folder.
-        volumes: What it was to make.
-        done: How many of them are safe, from the first on.
-    """
-
-    path: Path
-    volumes: range
-    done: int
-
-    @property
-    def safe(self) -> range:
-        """The volumes that are safe."""
-        return self.volumes[: self.done]
 
 
 class RunFolder:
@@ -233,41 +163,6 @@ class RunFolder:
         if name in record.digests and path.exists() and tree_digest(path) != record.digests[name]:
             raise StorageError(f"{path}: changed since '{record.stage}' made it; delete it, and 'barlowtrack run' makes it again")
 
-    def partial(self, stage: str, key: str) -> Path:
-        """Returns the folder a stage works in; half-made work under another key is put aside and said."""
-        path = self.path / "partial" / stage
-        key_file = path / "key"
-        if path.exists() and (not key_file.is_file() or key_file.read_bytes() != key.encode()):
-            log.info("%s: discarding half-made work of other settings", stage)
-            self._discard(path)
-        if not path.exists():
-            path.mkdir(parents=True)
-            write_bytes(key_file, key.encode())
-        return path
-
-    @contextmanager
-    def piece(self, stage: str, key: str, volumes: range) -> Iterator[Path]:
-        """Gives the folder in which some volumes of a stage are made, to one process at a time; what is in it under another key goes.
-
-        Raises:
-            StorageError: another process makes this piece.
-        """
-        path = self._piece(stage, volumes)
-        path.mkdir(parents=True, exist_ok=True)
-        name = f"volumes {volumes.start}:{volumes.stop} of {stage}"
-        with locked(path / "lock", f"{self.path}: {name} are made by {{holder}} already; wait for it"):
-            key_file = path / "key"
-            if not key_file.is_file() or key_file.read_bytes() != key.encode():
-                self.empty(path, key)
-            yield path
-
-    def empty(self, piece: Path, key: str) -> None:
-        """Removes what is in the folder of a piece, and keys it anew; it stays locked by whoever has it."""
-        for child in piece.iterdir():
-            if not child.name.startswith("lock"):
-                remove(child)
-        write_bytes(piece / "key", key.encode())
-
     @contextmanager
     def beginning(self) -> Iterator[None]:
         """Lets one process after the other look whether the folder is new, and describe it; they wait for each other, shortly."""
@@ -275,29 +170,6 @@ class RunFolder:
         path.parent.mkdir(exist_ok=True)
         with path.open("a") as file, taking_turns(file, path):
             yield
-
-    def pieces(self, stage: str, key: str) -> list[Piece]:
-        """Returns the pieces of a stage that were made under a key, and are not empty, by their first volume."""
-        found = []
-        for path in (self.path / "partial").glob(f"{stage}.*-*"):
-            first, _, stop = path.name.removeprefix(f"{stage}.").partition("-")
-            if first.isdecimal() and stop.isdecimal():
-                done = _half_done(path, key)
-                if done:
-                    found.append(Piece(path, range(int(first), int(stop)), done))
-        return sorted(found, key=lambda piece: (piece.volumes.start, -piece.done))
-
-    def _piece(self, stage: str, volumes: range) -> Path:
-        return self.path / "partial" / f"{stage}.{volumes.start}-{volumes.stop}"
-
-    def start_over(self, stage: str, key: str) -> Path:
-        """Removes the half-made work of a stage, and returns the folder it works in."""
-        self._discard(self.path / "partial" / stage)
-        return self.partial(stage, key)
-
-    def half_done(self, stage: str, key: str) -> int | None:
-        """Returns how many parts (volumes, epochs) of a killed stage are safe, or None where it has not begun."""
-        return _half_done(self.path / "partial" / stage, key)
 
     def publish(self, record: StageRecord) -> None:
         """Puts a finished stage's artefacts in their places, then its key: from here on they count."""
@@ -311,6 +183,11 @@ class RunFolder:
         )
         write_bytes(partial / "complete.json", record.to_bytes())
         self._arrive(partial, record)
+
+    @property
+    def half_made(self) -> HalfMade:
+        """What stages are at work on, or left when they were killed."""
+        return HalfMade(self.path)
 
     @property
     def journal(self) -> Journal:
@@ -335,12 +212,12 @@ class RunFolder:
             move(partial / name, self.path / name, partial)
         sync_tree(keys)
         write_bytes(keys / f"{record.stage}.json", record.to_bytes())
-        self._discard(partial)
-        used = {piece.path for piece in self.pieces(record.stage, record.key)}
+        self.half_made.discard(partial)
+        used = {piece.path for piece in self.half_made.pieces(record.stage, record.key)}
         for piece in (self.path / "partial").glob(f"{record.stage}.*-*"):
             if piece not in used and (piece / "done").exists():
                 log.warning("%s: made under other settings; discarded", piece)
-            self._discard(piece)
+            self.half_made.discard(piece)
 
     def _recover(self) -> None:
         """Finishes what a killed process had decided: results that were complete arrive, what was put aside goes."""
@@ -354,7 +231,7 @@ class RunFolder:
                     record = None
                 if record is None or record.stage != path.name:
                     log.warning("%s: damaged; %s will run again", path / "complete.json", path.name)
-                    self._discard(path)
+                    self.half_made.discard(path)
                 else:
                     self._arrive(path, record)
 
@@ -362,20 +239,4 @@ class RunFolder:
         """Whether this is a piece of a stage that has been put together since."""
         stage, dot, _ = path.name.partition(".")
         record = self.record(stage) if dot else None
-        return record is not None and _half_done(path, record.key) is not None
-
-    def _discard(self, path: Path) -> None:
-        """Removes a folder: renamed first, so that a kill in between leaves nothing that looks usable."""
-        trash = path.with_name(f".{path.name}.trash")
-        remove(trash)
-        path.rename(trash)
-        remove(trash)
-
-
-def _half_done(path: Path, key: str) -> int | None:
-    """Returns how many parts are safe in a folder of half-made work; None where there is none under this key."""
-    try:
-        same = (path / "key").read_text(encoding="utf-8") == key
-        return int((path / "done").read_text(encoding="utf-8")) if same else None
-    except (OSError, ValueError):
-        return None
+        return record is not None and self.half_made.is_under(path, record.key)

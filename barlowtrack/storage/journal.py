@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from barlowtrack.data import Progress, StageCost
+from barlowtrack.io.location import scrubbed
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +141,8 @@ class Part:
     def note(self) -> None:
         """Writes down how far it is."""
         done, total = self.steps
-        self.journal.say(self.stage, "progress", **self.same, **self.volumes, done=done, total=total, **self._spent())
+        steps = {"done": done, "total": total} if total else {}  # how much there is to do may not be known yet
+        self.journal.say(self.stage, "progress", **self.same, **self.volumes, **steps, **self._spent())
 
     def end(self, what: str, **values: Any) -> None:
         self.over.set()
@@ -217,4 +219,4 @@ def _now_mb() -> float:
 def _first_line(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "by hand"
-    return (str(error).splitlines() or [""])[0] or type(error).__name__
+    return scrubbed((str(error).splitlines() or [""])[0]) or type(error).__name__

@@ -67,6 +67,17 @@ def locked(path: Path, refusal: str, *, alone: bool = True) -> Iterator[int]:
         yield file.fileno()
 
 
+def say_holder(descriptor: int, more: str) -> None:
+    """Adds to what a lock's file says of who holds it: a child that holds it, too.
+
+    Args:
+        descriptor: What locked() gives.
+        more: Text.
+    """
+    with suppress(OSError):  # as in locked()
+        os.write(descriptor, f"; {more}".encode())
+
+
 @contextmanager
 def taking_turns(file: IO[Any], path: Path) -> Iterator[None]:
     """Holds a lock for a moment, after waiting for others who do so too.

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from barlowtrack.errors import InUseError, StorageError
+from barlowtrack.io.location import as_url, shown
 from barlowtrack.storage.artefacts import ARTEFACTS
 from barlowtrack.storage.atomic import exchange, remove, sync_tree
 from barlowtrack.storage.corrections import FILES as CORRECTION_FILES
@@ -42,13 +43,18 @@ def is_zarr(folder: Path) -> bool:
 
 
 def refuse_file_name(folder: Path) -> None:
-    """Refuses a new folder of results that is called like a file.
+    """Refuses a new folder of results that is called like a file, or is an address.
 
     Raises:
-        StorageError: its name ends like that of a file.
+        StorageError: its name ends like that of a file, something else lies there, or it is not on this machine.
     """
+    if as_url(folder) is not None:
+        raise StorageError(f"{shown(folder)}: --out is a folder of this machine; results are not written to servers")
     if folder.suffix.lower() in FILES and not folder.is_dir():
         raise StorageError(f"{folder}: --out is a folder here, and this is the name of a file ({folder.suffix}); give the name of a folder")
+    if (folder.exists() or folder.is_symlink()) and not folder.is_dir():
+        kind = "a file" if folder.is_file() else "a pipe, a socket, a device, or a link that leads nowhere"
+        raise StorageError(f"{folder}: --out is a folder, and {kind} of this name is there; give another name")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import pytest
 import tifffile
 
 import barlowtrack as bt
-from barlowtrack.pipeline import STAGES
+from barlowtrack.pipeline import STAGES, Listener
 from tests.conftest import FAST
 
 SETTINGS = [text for override in FAST for text in ("--set", override)]
@@ -147,7 +147,7 @@ def half_made(folder: Path, stage: str, parts: int) -> tuple[Path, bytes]:
     class Stop(BaseException):
         pass
 
-    class Stopper(bt.api.pipeline.Listener):
+    class Stopper(Listener):
         def started(self, item):
             def progress(done, total):
                 if done >= parts:

@@ -1,5 +1,6 @@
 """A folder of recordings through Snakemake, for real, with one encoder for all: one that is damaged, and a controller that is killed."""
 
+import json
 import os
 import shutil
 import signal
@@ -11,14 +12,67 @@ import pytest
 from click.testing import CliRunner
 
 from barlowtrack.api import prepare
-from barlowtrack.batch import find_recordings
+from barlowtrack.batch import find_recordings, run_batch
+from barlowtrack.batch.drive import alone
+from barlowtrack.batch.failing import last_words
 from barlowtrack.batch.found import STATE
 from barlowtrack.batch.together import plan_together
 from barlowtrack.cli.main import cli
-from barlowtrack.errors import InputError
+from barlowtrack.errors import InputError, InUseError
 from tests.conftest import FAST
 
 pytest.importorskip("snakemake", reason="the extra batch is not installed")
+
+
+def stand_in(state, script, encoder=None, **recordings):
+    """Writes a list of work whose jobs are a line of the shell instead of verbs; Snakemake and the workflow are the real ones."""
+    needs = {rule: {"mem_mb": 100, "minutes": 15} for rule in ("prepare", "segment", "learn", "embed", "identify", "measure", "finish")}
+    every = {"taking": [], "spans": [], "prepares": False, "needs": needs}
+    said = {name: {**every, "target": [name], **more} for name, more in recordings.items()}
+    work = {"folder": str(state.parent), "command": ["sh", "-c", script, "job"], "least_minutes": 15, "waiting": [], "encoder": encoder}
+    state.mkdir(exist_ok=True)
+    (state / "work.json").write_text(json.dumps({**work, "recordings": said}))
+
+
+def test_a_failure_is_told_at_once_and_a_plain_kill_stops_snakemake_and_its_jobs(tmp_path):
+    state = tmp_path / "state"
+    script = 'if [ "$2" = bad ]; then echo barlowtrack: volume 3 is damaged; exit 2; fi; echo $$ > pid; exec sleep 60'
+    stand_in(state, script, bad={"left": ["report"]}, long={"left": ["report"]})
+    program = "from barlowtrack.batch.drive import *\nimport pathlib\nstate = pathlib.Path(sys.argv[1])\n"
+    program += "with alone(state) as lock: run_batch(state, lock, jobs=2, told=lambda *said: print(said, flush=True))"
+    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    batch = subprocess.Popen([sys.executable, "-c", program, str(state)], **quiet)
+    assert batch.stdout.readline() == "('bad', 'finish', 'volume 3 is damaged')\n"  # the other one is at work yet
+    with pytest.raises(InUseError, match=rf"process {batch.pid} on .*; its Snakemake: process \d+"), alone(state):
+        pass
+    end = time.monotonic() + 60
+    while not (tmp_path / "pid").exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    batch.terminate()
+    batch.communicate(timeout=60)
+    assert batch.returncode not in (0, -signal.SIGTERM)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+    with alone(state):
+        pass
+
+
+def test_what_the_look_refuses_fails_alone_before_its_pieces(tmp_path):
+    state = tmp_path / "state"
+    script = 'echo "$@" >> asked; case "$*" in "run bad "*) echo barlowtrack: not ready to run; exit 2;; esac'
+    cut = {"spans": ["0-4", "4-8"], "prepares": True, "left": ["segment", "crop", "train", "embed", "measure", "report"]}
+    encoder = {"line": ["train-encoder"], "from": ["bad", "good"], "needs": {"mem_mb": 100, "minutes": 15}}
+    stand_in(state, script, encoder, bad=cut, good=cut)
+    told = []
+    with alone(state) as lock:
+        assert run_batch(state, lock, jobs=2, told=lambda *said: told.append(said)) != 0
+    asked = [line.split()[:2] for line in (tmp_path / "asked").read_text().splitlines()]
+    assert ["segment", "good"] in asked
+    assert ["segment", "bad"] not in asked
+    assert ["train-encoder", "--quiet"] in asked  # of those that are left
+    assert ("good", "finish", "") in told
+    assert ("bad", "prepare", "not ready to run") in told
+    assert last_words(state / "logs", "bad") == "not ready to run"
 
 
 @pytest.mark.slow

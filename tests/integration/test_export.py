@@ -267,12 +267,13 @@ def test_nwb_pleases_the_inspector(done, made, tmp_path):
 def test_nwb_of_a_run_without_neurons(done, tmp_path):
     """Nothing could be told apart, say; and nobody knows how fast volumes were taken."""
     pynwb = pytest.importorskip("pynwb", reason="pynwb is not installed: pip install barlowtrack[nwb]")
+    from barlowtrack.api.outgoing import content_of
     from barlowtrack.data import Traces, Tracks, silent
     from barlowtrack.exports.formats import Options
     from barlowtrack.exports.nwb import write
     from barlowtrack.io.readers.nwb import RATE_UNKNOWN
 
-    whole = done._content(None)
+    whole = content_of(done.folder, None)
     values = {name: getattr(whole.traces, name) for name in Traces.__dataclass_fields__}
     n = len(whole.detections)
     empty = dataclasses.replace(

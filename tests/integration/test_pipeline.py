@@ -13,7 +13,7 @@ from barlowtrack.errors import ConfigError, InputError, StorageError
 from barlowtrack.evaluate import evaluate
 from barlowtrack.io.columns import TABLES
 from barlowtrack.io.tables import read_truth
-from barlowtrack.pipeline import STAGES
+from barlowtrack.pipeline import STAGES, Listener
 from tests.conftest import FAST
 
 NAMES = [stage.name for stage in STAGES]
@@ -204,6 +204,29 @@ def test_a_wrong_setting_makes_no_folder(tiny_worm, tmp_path):
     with pytest.raises(ConfigError):
         bt.run(tiny_worm / "recording", tmp_path / "new", overrides=["track.nonsense=1"])
     assert not (tmp_path / "new").exists()
+
+
+def test_a_script_is_stopped_by_what_the_look_says(tiny_worm, tmp_path, caplog):
+    out, tiny = tmp_path / "new", ["recording.voxel_size_um=[50.0, 10.0, 10.0]"]
+    with pytest.raises(bt.InputError, match="not ready to run: voxels of 50 x 10 x 10 um"):
+        bt.run(tiny_worm / "recording", out, overrides=tiny)
+    assert not out.exists()
+    with pytest.raises(bt.StorageError, match="another hurdle"):  # without the look it would go on to here
+        bt.run(tiny_worm / "recording", out, overrides=tiny, check=False, listener=_Stopping())
+
+
+def test_a_script_hears_what_the_look_warns_of(tiny_worm, tmp_path, caplog):
+    aslant = ["recording.voxel_size_um=[1.5, 0.3, 0.6]"]
+    with pytest.raises(bt.StorageError, match="another hurdle"):
+        bt.run(tiny_worm / "recording", tmp_path / "new", overrides=aslant, listener=_Stopping())
+    assert "recording: voxels of 1.5 x 0.3 x 0.6 um are not square in the plane -> check the order" in caplog.text
+
+
+class _Stopping(Listener):
+    """Stops a run before its first stage."""
+
+    def planned(self, planned):
+        raise bt.StorageError("another hurdle")
 
 
 def test_a_path_with_a_slip_of_the_pen_is_not_taken_for_the_recording(copied_run):

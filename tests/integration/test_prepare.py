@@ -9,6 +9,7 @@ import pytest
 import barlowtrack as bt
 from barlowtrack.cli.evaluation import evaluate_run
 from barlowtrack.errors import ConfigError, InputError, StorageError
+from barlowtrack.imports import Space, read_identities
 from barlowtrack.io import open_recording
 from barlowtrack.io.tables import read_truth
 from barlowtrack.pipeline import Listener
@@ -37,7 +38,7 @@ def harmed(tmp_path_factory):
     words += " --offset 20 60 --camera-shift 3 -2 --camera-turn 1"
     result = CliRunner().invoke(cli, words.split(), standalone_mode=False)
     assert result.exception is None, result.exception
-    bt.run(folder / "it" / "recording", overrides=[*FAST, *ASKED])
+    bt.run(folder / "it" / "recording", overrides=[*FAST, *ASKED], check=False)
     return folder / "it"
 
 
@@ -60,6 +61,12 @@ def test_places_of_the_truth_are_taken_where_the_run_has_them(harmed):
     shown = truth.position_um[:, 0] >= 2.5 * run.recording.voxel_size_um[0]
     assert len(there) == shown.sum() < len(truth)
     assert np.abs(there.position_um - truth.position_um[shown])[:, 1].max() > 5
+
+
+def test_a_truth_in_planes_that_were_cut_off_is_said_to_lie_there(harmed, tmp_path):
+    (tmp_path / "truth.csv").write_text("t,neuron,z_um,y_um,x_um\n0,1,0,10,10\n1,1,0,10,10\n")
+    with pytest.raises(InputError, match=r"none of its 2 rows lies in the prepared pictures: .* \[prepare\] planes"):
+        evaluate_run(harmed / "recording.barlowtrack", tmp_path / "truth.csv", None, None, as_json=True)
 
 
 @pytest.mark.parametrize("to", ["csv", "parquet", "mat", "ctc", "geff", "napari", "nwb"])
@@ -91,6 +98,13 @@ def test_exports_say_where_things_are_and_read_back_as_the_truth_that_they_are(h
             found = file.processing["CalciumActivity"]["CalciumSeriesSegmentationUntracked"].data[2].transpose(2, 1, 0)
             np.testing.assert_array_equal(found, masks)
         assert not pynwb.validate(path=str(path))
+        again = open_recording(path)  # its images are a recording, of which the same file is the truth: where these show nuclei
+        assert (again.shape, again.channel_names) == (run.recording.shape, run.recording.channel_names)
+        itself, known = read_identities(path, Space(recording=path)), run.tracks.neuron >= 0
+        order = np.lexsort([run.tracks.neuron[known], run.detections.t[known]])
+        np.testing.assert_allclose(itself.position_um, run.detections.position_um[known][order], atol=1e-4)
+        assert itself.told == ("the run is of the images in this file: places are taken as they lie in these",)
+        assert np.abs(read_identities(path, Space(recording=tmp_path)).position_um - itself.position_um).max() > 5
     else:
         assert said in (path / "README.md").read_text()
     if to in ("geff", "napari"):

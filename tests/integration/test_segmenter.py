@@ -86,3 +86,15 @@ def test_what_else_lies_in_the_folder_does_not_count(lab):
     assert model_digest(lab / "model") == before
     (lab / "model" / "weights_last.h5").write_bytes(b"other")
     assert model_digest(lab / "model") != before
+
+
+@pytest.mark.parametrize("piece", [(), ("--volumes", "0:2")], ids=["whole", "piece"])
+@pytest.mark.parametrize("name", ["config.json", "weights_best.h5"])
+def test_a_broken_model_leaves_no_folder_behind(name, piece, tiny_worm, tmp_path, call):
+    model, out = tmp_path / "model", tmp_path / "run.barlowtrack"
+    shutil.copytree(SHIPPED, model)
+    (model / name).write_bytes((model / name).read_bytes()[:100])
+    code, _, err = call("segment", tiny_worm / "recording", "--out", out, "--set", f"segment.model={model}", *piece)
+    assert code == 2
+    assert name in err
+    assert not out.exists()

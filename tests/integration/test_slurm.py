@@ -71,7 +71,8 @@ def test_a_dry_run_says_which_jobs_there_would_be_and_refuses_a_profile_that_is_
     state = season / STATE
     state.mkdir()
     make_worklist(works, state / WORK, volumes_a_job=5)
-    assert plan_jobs(state, jobs=1, profile=profile) == {"embed": 2, "finish": 1, "identify": 1, "learn": 1, "measure": 2, "segment": 2}
+    pieces = {"embed": 2, "measure": 2, "segment": 2}
+    assert plan_jobs(state, jobs=1, profile=profile) == {"finish": 1, "identify": 1, "learn": 1, "prepare": 1, **pieces}
     assert plan_jobs(state, jobs=1, profile=find_profile("workstation"))["learn"] == 1
     (profile / "config.yaml").write_text("jobs: many\n")
     with pytest.raises(Exception, match="Snakemake cannot make a plan"):

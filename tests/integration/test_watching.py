@@ -96,6 +96,36 @@ def test_watching_tells_every_change_and_ends_with_the_run(again, tmp_path):
     assert not any(line.startswith("segment") for line in rest.splitlines())  # it did not change
 
 
+def test_a_run_that_is_just_being_started_is_waited_for(again, tmp_path, monkeypatch):
+    import threading
+
+    from barlowtrack.cli import watching
+
+    monkeypatch.setattr(watching, "EVERY_WAITING_S", 0.1)
+    (again / "keys" / "report.json").unlink()
+    looks = watching._looks(bt.prepare(again), 0.1)
+    assert "nobody is at work yet; waiting 15 s for a run to begin" in next(looks)[0]
+    with RunFolder(again).lock():
+        assert f"process {os.getpid()} on" in next(look for look in looks if "nobody" not in look[0])[0]
+    assert [look[0] for look in looks] == [f"{again}: nobody is at work"]
+
+    held, free = threading.Event(), threading.Event()
+
+    def hold():
+        with RunFolder(again).lock():
+            held.set()
+            free.wait(60)
+
+    at_work = threading.Thread(target=hold)
+    at_work.start()
+    held.wait(60)
+    threading.Timer(0.5, free.set).start()
+    waited = CliRunner().invoke(cli, ["run", str(again), "--to", "crop", "--wait", "1"], standalone_mode=False)  # as a job of a batch does
+    at_work.join()
+    assert waited.exception is None
+    assert f"waiting: {again}: in use by process {os.getpid()}" in waited.output
+
+
 def test_watching_stops_by_hand_without_a_word(again, tmp_path):
     release = tmp_path / "release"
     at_work = nursery.born(_hold, again, tmp_path / "ready", release)

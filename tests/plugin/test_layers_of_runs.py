@@ -223,3 +223,24 @@ def test_a_voxel_size_that_nobody_gives_says_what_to_do(tmp_path):
     with pytest.raises(InputError, match=r"barlowtrack open .*r\.ome\.tif --voxel-size Z Y X"):
         recording_layers(path, RecordingConfig())
     assert len(recording_layers(path, RecordingConfig(voxel_size_um=(1, 1, 1)))) == 1
+
+
+def test_what_is_damaged_in_a_run_keeps_nobody_from_seeing_the_rest(tiny_run, tiny_worm, tmp_path):
+    import shutil
+
+    import pandas as pd
+
+    shutil.copytree(tiny_worm / "recording", tmp_path / "recording")
+    run, said = shutil.copytree(tiny_run.path, tmp_path / "recording.barlowtrack"), []
+    about = run / "run.json"
+    about.write_text(about.read_text().replace(tiny_run.folder.about()["recording"], "../recording"))
+    table = pd.read_parquet(run / "detections.parquet")
+    table["green_peak"] = "bright"
+    table.to_parquet(run / "detections.parquet")
+    assert [kind for *_, kind in run_layers(run, complain=said.append)] == ["image", "image", "labels", "tracks", "points"]
+    assert len(said) == 1
+    assert "green_peak should be numbers" in said[0]
+    for part in (run / "labels.zarr").rglob("zarr.json"):
+        part.write_text("{")
+    assert [kind for *_, kind in run_layers(run, complain=said.append)] == ["image", "image", "tracks", "points"]
+    assert any("The nuclei cannot be shown" in text for text in said[1:])

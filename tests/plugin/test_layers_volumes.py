@@ -8,7 +8,7 @@ import pytest
 
 from barlowtrack.errors import InputError
 from barlowtrack.plugin.layers.arrays import ChannelArray
-from barlowtrack.plugin.layers.volumes import AHEAD, Volumes
+from barlowtrack.plugin.layers.volumes import AHEAD, Shelf, Volumes
 
 SHAPE = (2, 3, 4, 5)  # C Z Y X
 MB = np.prod(SHAPE) * 2 / 2**20
@@ -190,3 +190,33 @@ def test_memory_stays_flat_on_scrubbing():
         tracemalloc.stop()
     assert len(kept) == 2
     assert peak - settled < 1e6  # 350 more volumes would be 23 MB
+
+
+def test_what_was_opened_before_gives_its_memory_to_what_is_looked_at():
+    shelf = Shelf(5 * MB * 1.001)
+    first, second, third = (Disk().volumes(hold=2, shelf=shelf) for _ in range(3))  # too little to fetch any ahead
+    for volumes in (first, second, third):
+        volumes.get(1)
+        volumes.get(2)
+    assert [volumes.held for volumes in (first, second, third)] == [(2,), (1, 2), (1, 2)]
+    first.get(2)
+    first.get(3)
+    assert [volumes.held for volumes in (first, second, third)] == [(2, 3), (2,), (1, 2)]
+    assert shelf.held_bytes == 5 * MB * 2**20
+    del second, volumes
+    gc.collect()
+    assert shelf.held_bytes == 4 * MB * 2**20, "who is gone takes no room"
+    first.forget()
+    third.get(2)
+    assert (first.held, third.held) == ((), (1, 2))
+
+
+def test_two_that_are_looked_at_do_not_drive_each_other_out():
+    shelf, disks = Shelf(1.5 * MB), [Disk(), Disk()]
+    image, labels = (disk.volumes(hold=1, shelf=shelf) for disk in disks)
+    for _ in range(5):  # planes of one volume
+        image.get(3)
+        labels.get(3)
+    assert [disk.asked for disk in disks] == [[3], [3]]
+    image.get(4)
+    assert (image.held, labels.held) == ((4,), (3,))

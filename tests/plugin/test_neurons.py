@@ -270,6 +270,10 @@ def test_a_nucleus_that_is_no_neuron_has_a_ring_too(shown, qt, solution):
     assert (session.chosen, said()) == ((), [name])
     radius = np.cbrt(3 * solution.detections.volume_um3[row] / (4 * np.pi))
     assert viewer.scene.camera.zoom == pytest.approx(max(zoom, 60 / (2 * radius)))
+    session.look(Stop(3, place, (neuron,), ()))
+    assert session.chosen == (neuron,)
+    assert said()[1:] == [name], "who it was is chosen, and it has its ring all the same"
+    session.choose([])
     viewer.scene.camera.zoom = 90
     session.look(Stop(3, place, (), ()))
     assert viewer.scene.camera.zoom == 90  # whoever is nearer stays there
@@ -436,3 +440,48 @@ def test_empty_states_other_pictures_and_closing(shown, qt, solution):
     session.take(solution)
     session.choose([3])
     qt.spin(0.3)
+
+
+def test_a_click_on_a_trace_or_its_name_chooses_that_neuron(shown, qt, solution):
+    from qtpy.QtCore import QPoint, Qt
+    from qtpy.QtTest import QTest
+
+    panel, session = shown.panel(), shown.session
+    plot, (a, b, c) = panel.plot, shown.apart(3, t=3)
+
+    def click(x, y, key=Qt.KeyboardModifier.NoModifier):
+        QTest.mouseClick(plot, Qt.MouseButton.LeftButton, key, QPoint(round(x), round(y)))
+        qt.spin(0.02)
+
+    for row in range(panel.rows.count()):  # one row each, and overlaid
+        panel.rows.setCurrentIndex(row)
+        for neuron in (a, c):
+            session.choose([a, b, c])
+            qt.spin(0.05)
+            t = next(t for t in (1, 2, 4, 5) if plot.neuron_at(*pixel_of_figure(plot, *plot.pixel_of_trace(neuron, t))) == neuron)
+            click(*plot.pixel_of_trace(neuron, t))
+            assert (session.chosen, session.t) == ((neuron,), t)
+            assert panel.table.selected == [neuron]
+    panel.rows.setCurrentIndex(0)
+    session.choose([a, b, c])
+    qt.spin(0.05)
+    (name,) = [name for neuron, name in plot._names if neuron == b]
+    box, high = name.get_window_extent(), plot.figure.bbox.height
+    place = (box.x0 + box.x1) / 2 / plot.device_pixel_ratio, (high - (box.y0 + box.y1) / 2) / plot.device_pixel_ratio
+    click(*place, Qt.KeyboardModifier.ControlModifier)
+    assert session.chosen == (a, c)
+    session.choose([a, b, c])
+    qt.spin(0.05)
+    x, y = plot.pixel_of_trace(a, 4)
+    left, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    QTest.mousePress(plot, left, none, QPoint(round(x), round(y)))
+    QTest.mouseMove(plot, QPoint(round(x) + 40, round(y)))
+    QTest.mouseRelease(plot, left, none, QPoint(round(x) + 40, round(y)))
+    assert session.chosen == (a, b, c), "a drag goes through time"
+    between = plot._axes.transData.transform((plot._x[3], 1.0))  # between two rows: only the time
+    click(between[0] / plot.device_pixel_ratio, (high - between[1]) / plot.device_pixel_ratio)
+    assert (session.chosen, session.t) == ((a, b, c), 3)
+
+
+def pixel_of_figure(plot, x, y):
+    return x * plot.device_pixel_ratio, plot.figure.bbox.height - y * plot.device_pixel_ratio

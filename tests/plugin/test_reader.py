@@ -50,7 +50,7 @@ def test_a_reader_is_offered_for_what_is_ours_alone(tiny_worm, tiny_run, tmp_pat
 
 def test_a_run_that_is_dropped_opens_with_its_neurons(viewer, qt, tiny_run):
     from barlowtrack.plugin.attached import session_of
-    from barlowtrack.plugin.shown import SLAB_UM
+    from barlowtrack.plugin.kept_axes import SLAB_UM
     from barlowtrack.plugin.solution import Solution
 
     viewer.open(str(tiny_run.path), plugin="barlowtrack")

@@ -237,3 +237,33 @@ def test_a_desk_whose_window_is_gone_hears_nothing(run):  # noqa: F811
     listening.stop()
     desk.session.take(Solution.read(run.path))
     assert not desk.questions
+
+
+def test_after_an_exchange_is_solved_the_ring_is_on_the_nucleus_that_keys_mean(late):
+    session, solution, seeking = late.session, late.session.solution, late._seeking
+    seeking.tell()
+    one, other = known_row(solution, 3), known_row(solution, 3, 1)
+    a, b = (int(solution.tracks.neuron[row]) for row in (one, other))
+    neuron = solution.tracks.neuron.copy()
+    neuron[[one, other]] = b, a
+    after = replace(solution, tracks=replace(solution.tracks, neuron=neuron))
+    for chosen, rings in (((a,), (b,)), ((b, a), (a, b))):
+        session.take(solution)
+        seeking.tell()
+        session.show(3)
+        session.choose([])
+        session.choose(chosen)
+        label = solution.detections.label[one]
+        assert (late.subject.label, late.subject.neuron) == (label, a)
+        session.take(after)
+        assert (late.subject.t, late.subject.label, late.subject.neuron) == (3, label, b)
+        assert session.chosen == rings
+        assert after.row_of[rings[-1], 3] == one
+    neuron[one] = UNKNOWN
+    session.take(solution)
+    seeking.tell()
+    session.choose([a])
+    session.take(replace(solution, tracks=replace(solution.tracks, neuron=neuron)))
+    assert session.chosen == (a,)
+    assert (late.subject.t, late.subject.neuron) == (3, a)
+    assert late.subject.label == solution.detections.label[other]

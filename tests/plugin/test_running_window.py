@@ -93,7 +93,7 @@ def test_a_setting_that_is_wanted_is_named_as_the_form_names_it_and_comes_into_s
     from qtpy.QtGui import QColor
     from qtpy.QtWidgets import QDockWidget
 
-    from barlowtrack.check import Finding
+    from barlowtrack.findings import Finding
 
     (tmp_path / "worm").mkdir()
     for t in range(2):

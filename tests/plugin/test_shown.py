@@ -339,3 +339,61 @@ def test_layers_of_the_run_before_are_hidden(opened, qt, tmp_path):
     qt.wait(lambda: session_of(viewer).path == again, what="the other run")
     assert not any(layer.visible for layer in before)
     assert any(layer.visible for layer in viewer.layers)
+
+
+def test_after_all_layers_went_dots_are_seen_in_a_slab_again(beside, qt):
+    from barlowtrack.plugin.kept_axes import SLAB_UM
+
+    viewer, session = beside
+    assert viewer.dims.thickness[1] == pytest.approx(SLAB_UM)
+    run = session.path
+    viewer.dims.margin_left = viewer.dims.margin_right = (0.0, 0.0, 0.0, 0.0)  # somebody wants none
+    viewer.layers.remove(one(viewer, Role.NEURONS))
+    viewer.open(run, plugin="barlowtrack")
+    assert one(viewer, Role.NEURONS)
+    assert viewer.dims.thickness[1] == 0
+    viewer.layers.clear()
+    qt.wait(lambda: session.solution is None)
+    viewer.open(run, plugin="barlowtrack")
+    assert viewer.dims.thickness[1] == pytest.approx(SLAB_UM)
+
+
+def test_time_on_the_screen_reads_nothing(beside, qt, monkeypatch):
+    from barlowtrack.plugin import kept_axes
+
+    viewer, _ = beside
+    said = []
+    monkeypatch.setattr(kept_axes, "show_info", said.append)
+    volumes, button = viewer.layers["red"].data.volumes, viewer.window._qt_viewer.viewerButtons.rollDimsButton
+    for _ in range(3):
+        button.click()
+        assert 0 not in viewer.dims.displayed, "the button rolls space"
+    assert viewer.dims.order == (0, 1, 2, 3)
+    read, volumes._ahead = [], 0
+    volumes.forget()
+    monkeypatch.setattr(volumes, "_read", lambda t, before=volumes._read: (read.append(t), before(t))[1])
+    viewer.dims.order = (1, 2, 0, 3)
+    qt.wait(lambda: all(layer.loaded for layer in viewer.layers if layer.visible))
+    assert not read
+    assert not viewer.layers["red"]._slice.image.raw.any()
+    assert len(said) == 1
+    viewer.dims.order = (0, 1, 2, 3)
+    qt.wait(lambda: all(layer.loaded for layer in viewer.layers if layer.visible))
+    assert read == [viewer.dims.current_step[0]]
+    assert viewer.layers["red"].data[:2].any(), "whoever asks for several volumes in a script has them"
+
+
+def test_where_all_layers_go_no_other_run_is_read(beside, qt, tmp_path, monkeypatch):
+    import shutil
+
+    from barlowtrack.plugin import shown
+
+    viewer, session = beside
+    again = shutil.copytree(session.path, tmp_path / "again.barlowtrack")
+    viewer.open(again, plugin="barlowtrack")
+    qt.wait(lambda: session.path == again, what="the other run")
+    read = []
+    monkeypatch.setattr(shown, "in_background", lambda *work: read.append(work))
+    viewer.layers.clear()  # as viewer.close() does; a thread that reads then outlives what it tells
+    qt.spin(0.1)
+    assert not read

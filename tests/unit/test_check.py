@@ -7,13 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from barlowtrack.check import CHANNEL_RUNS, N_SAMPLES, _duration, _gb, check, describe
+from barlowtrack import volume_look
+from barlowtrack.check import CHANNEL_RUNS, _duration, _gb, check, describe
 from barlowtrack.config import Config, validate
 from barlowtrack.data import Recording
 from barlowtrack.errors import InputError
-from barlowtrack.first_look import N_PAIRS
+from barlowtrack.findings import Finding
+from barlowtrack.first_look import N_PAIRS, look_at_nuclei
 from barlowtrack.io.channels import RUN
 from barlowtrack.needs import stage_needs
+from barlowtrack.nucleus_size import judge_size
+from barlowtrack.synthetic import preset, simulate
 
 SHAPE = (40, 2, 5, 32, 40)
 _PLACES = np.array([(z, y, x) for z in (2,) for y in (5, 16, 27) for x in (5, 15, 25, 35)])
@@ -49,12 +53,13 @@ def levels(made: Recording, said: str, config: Config | None = None, **kwargs: A
     return found
 
 
-def test_a_good_recording_passes() -> None:
+def test_a_good_recording_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(volume_look, "LOOK_BYTES", 0)
     source = Noise()
     findings = check(recording(source), config=Config(), free_bytes=10**12)
     assert {f.level for f in findings} == {"ok"}
     assert len(findings) >= 3
-    assert len(source.asked) <= 2 * N_SAMPLES + CHANNEL_RUNS * RUN + 2 * N_PAIRS
+    assert len(source.asked) <= 2 * volume_look.N_PAIRS + CHANNEL_RUNS * RUN + 2 * N_PAIRS
     assert {0, SHAPE[0] - 1} <= source.asked
 
 
@@ -88,7 +93,8 @@ def test_a_spoilt_volume_is_found(spoil: Any, dtype: str, said: str, level: str)
 
 def test_a_fault_of_many_volumes_is_said_once() -> None:
     findings = check(recording(Noise({t: _with(0, 0, 3) for t in range(SHAPE[0])})), config=Config())
-    assert [f.what for f in findings if "plane" in f.what] == ["8 of 8 sampled volumes (0, 6, ...), red: plane 3 is empty or of one value"]
+    said = [f.what for f in findings if "plane" in f.what]
+    assert said == ["40 of 40 sampled volumes (0, 1, ...), red: plane 3 is empty or of one value"]
 
 
 def test_one_bright_voxel_is_not_saturation() -> None:
@@ -101,6 +107,49 @@ def test_repeated_volumes() -> None:
     assert levels(recording(Noise({1: lambda v: first})), "volumes 0 and 1 are the same") == {"warn"}
 
 
+def test_volumes_that_come_back_are_found_wherever_they_are() -> None:
+    made = Noise({t: (lambda v, t=t: Noise().read(t - 10)) for t in range(20, 26)})
+    assert levels(recording(made), "6 of 40 volumes that were looked at repeat another, voxel by voxel (10 and 20, 11 and 21, ") == {"warn"}
+
+
+@pytest.mark.parametrize("channels", [(0,), (1,), (0, 1)])
+@pytest.mark.parametrize(
+    ("off", "said"), [(range(13, 23), "volumes 13 to 22 show"), (range(30, 40), "volumes 30 to 39 show"), ((7,), "volume 7 shows")]
+)
+def test_volumes_without_light_are_found_though_the_camera_makes_noise(channels: tuple[int, ...], off: Any, said: str) -> None:
+    def dark(volume: np.ndarray) -> np.ndarray:
+        volume[list(channels)] = np.random.default_rng(int(volume[0, 0, 0, 0])).integers(90, 140, volume[list(channels)].shape)
+        return volume
+
+    found = [f.what for f in check(recording(Noise(dict.fromkeys(off, dark))), config=Config()) if "little but noise" in f.what]
+    assert [what.split(" little")[0] for what in found] == [f"{('red', 'green')[channel]}: {said}" for channel in channels]
+
+
+@pytest.mark.parametrize("name", ["still", "hard"])
+def test_time_and_depth_exchanged(name: str) -> None:
+    made = simulate(preset(name, n_volumes=18, volume_shape=(12, 64, 96), n_neurons=20), seed=1).recording
+    volumes = np.stack([made.read(t) for t in range(18)])  # (T, C, Z, Y, X)
+
+    class Exchanged:
+        def read(self, t: int) -> np.ndarray:
+            return volumes[:, :, t].swapaxes(0, 1)
+
+    swapped = replace(made, source=Exchanged(), shape=(12, 2, 18, 64, 96))
+    assert ["are time and depth exchanged?" in f.what for f in volume_look.look_at_volumes(swapped)] == [True]
+    for right in (made, replace(made, shape=(12, *made.shape[1:]))):
+        assert {f.level for f in volume_look.look_at_volumes(right)} == {"ok"}
+
+
+def test_one_channel_stored_twice() -> None:
+    def twice(volume: np.ndarray) -> np.ndarray:
+        volume[1] = volume[0]
+        return volume
+
+    findings = check(recording(Noise(dict.fromkeys(range(SHAPE[0]), twice))), config=Config())
+    assert [f.level for f in findings if "red and green are the same picture" in f.what] == ["warn"]
+    assert not any("is the constant channel" in f.what or "channels swapped" in f.what for f in findings)
+
+
 @pytest.mark.parametrize(
     ("size", "said", "level"),
     [
@@ -111,10 +160,36 @@ def test_repeated_volumes() -> None:
         ((0.1, 0.1, 0.1), "a nucleus fills it", "stop"),
         ((0.4, 0.4, 1.5), "not square", "warn"),
         ((0.3, 0.4, 0.4), "finer along z", "warn"),
+        ((12, 0.4, 0.4), "um long along z and 1.5 um wide", "warn"),
+        ((0.3, 0.8, 0.8), "um long along z and 3", "warn"),
+        ((1.5, 1.2, 1.2), "nuclei look 4.6 um wide in the plane", "warn"),
+        ((0.9, 0.4, 0.4), "the stack is 4.5 um thick", "warn"),
     ],
 )
 def test_voxel_sizes(size: tuple[float, float, float], said: str, level: str) -> None:
     assert levels(recording(voxel_size_um=size), said) == {level}
+
+
+@pytest.mark.parametrize(("rate_hz", "odd"), [(5000.0, True), (0.001, True), (0.1, False), (3.0, False), (50.0, False)])
+def test_rates_that_no_microscope_has(rate_hz: float, odd: bool) -> None:
+    said = [f.level for f in check(recording(rate_hz=rate_hz), config=Config()) if "are usual" in f.what]
+    assert said == ["warn"] * odd
+
+
+@pytest.mark.parametrize("name", ["easy", "hard"])
+def test_a_voxel_size_that_is_wrong_shows_in_the_nuclei(name: str) -> None:
+    made = simulate(preset(name, n_volumes=2, volume_shape=(14, 96, 128), n_neurons=25), seed=1).recording
+    z, y, x = made.voxel_size_um
+    for right in (1.0, 0.8, 1.3):
+        assert not any("nuclei look" in f.what for f in _of_size(made, (z * right, y * right, x * right)))
+    for wrong in ((10 * z, y, x), (z / 10, y, x), (3 * z, 3 * y, 3 * x), (z / 3, y / 3, x / 3), (z, 2 * y, 2 * x)):
+        assert [f.level for f in _of_size(made, wrong) if "nuclei look" in f.what] == ["warn"], wrong
+
+
+def _of_size(made: Recording, size_um: tuple[float, float, float]) -> list[Finding]:
+    sight = look_at_nuclei(replace(made, voxel_size_um=size_um), Config().segment)
+    assert sight is not None
+    return list(judge_size(sight.width_vox, size_um, Config().segment.radius_um, made.volume_shape[0]))
 
 
 def test_what_metadata_did_not_say() -> None:

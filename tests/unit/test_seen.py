@@ -22,7 +22,7 @@ def test_which_channel_is_which_is_not_decided_anew(tmp_path):
     decided = card | {"reference": card["signal"], "signal": card["reference"]}
     folder = RunFolder(tmp_path / "worm.barlowtrack", create=True)
     folder.describe(unnamed, decided, to_toml(config))
-    folder.partial("segment", "k")
+    folder.half_made.of_stage("segment", "k")
     folder.publish(StageRecord("segment", "k", 1, None, {}, {"content": card["content"]}, {}, {}))
     recording = at_hand(folder)
     assert (recording.reference, recording.signal) == (decided["reference"], decided["signal"])

@@ -20,6 +20,8 @@ KEYS = {
 _LASERS_NM = {*range(403, 408), *range(440, 446), *range(456, 460), *range(470, 478), *range(485, 494), 505, *range(512, 517)}
 _LASERS_NM |= {532, *range(550, 564), 568, *range(587, 596), *range(631, 643), *range(645, 649), *range(658, 662), 685}
 _NUMBER = re.compile(r"([A-Za-z]*)[ _.\-]*(\d+)")
+_MICRO_MANAGER = re.compile(r"(?:.*/)?img_(\d{9})_(.*)_(\d{3,})")
+"""Time, channel and plane, as Micro-Manager 1.4 names images that it saves one by one."""
 _LAST_WORD = re.compile(r"[A-Z]?[a-z]*$|[A-Z]+$")
 _SEPARATORS = re.compile(r"[ _.\-/]+")
 WORDS = {"T": "times", "C": "channels", "Z": "planes"}
@@ -66,7 +68,7 @@ def read_names(where: Path, names: Sequence[str]) -> Grid | None:
     Raises:
         InputError: they do, but there are more files than that, or some are missing; says what was understood.
     """
-    columns = _columns(names)
+    columns = _by_micro_manager(names) or _columns(names)
     if columns is None:
         _refuse_mixture(where, names)
         return None
@@ -163,6 +165,16 @@ def _refuse_mixture(where: Path, names: Sequence[str]) -> None:
                 f"{where}: {alike[0]} says which channel or plane it is, and {other} is named otherwise; expected one way of naming: "
                 "put other recordings into folders of their own"
             )
+
+
+def _by_micro_manager(names: Sequence[str]) -> list[_Column] | None:
+    """Returns what varies in names such as img_000000000_GCaMP_000, whatever the channels are called; None of other names."""
+    found = [match.groups() for name in names if (match := _MICRO_MANAGER.fullmatch(name))]
+    if len(found) != len(names):
+        return None
+    times, channels, planes = zip(*found, strict=True)
+    columns = [_Column(tuple(map(int, times)), "T", "t"), _Column(channels, "C", ""), _Column(tuple(map(int, planes)), "Z", "z")]
+    return [column for column in columns if len(set(column.values)) > 1]
 
 
 def _columns(names: Sequence[str]) -> list[_Column] | None:

@@ -13,6 +13,7 @@ import numpy as np
 from barlowtrack.config import RecordingConfig
 from barlowtrack.data import VoxelArray
 from barlowtrack.errors import InputError
+from barlowtrack.io.clock import noted_rate
 from barlowtrack.io.metadata import AXES, FileMetadata
 from barlowtrack.io.readers.opened import Opened, Shape, first_line, needed, refuse_dtype, settle_shape
 
@@ -96,9 +97,9 @@ def _opened(path: Path, file: Any, config: RecordingConfig) -> Opened:
     shape: Shape = (whole, int(sizes.get("C", 1)), frames.shape[1], int(sizes["Y"]), int(sizes["X"]))
     dtype = np.dtype(file.dtype).newbyteorder("=")
     names = tuple(str(channel.channel.name) for channel in (file.metadata.channels or ()))
-    metadata = FileMetadata(
-        str(path), AXES, shape, dtype, _sizes(file), _rate(file, frames[:whole]), names if len(names) == shape[1] and all(names) else None
-    )
+    rate_hz, of_rate = _rate(file, frames[:whole])
+    known = names if len(names) == shape[1] and all(names) else None
+    metadata = FileMetadata(str(path), AXES, shape, dtype, _sizes(file), rate_hz, known, of_rate)
     settle_shape(metadata, config)
     return Opened(metadata, Nd2Source(path, frames[:whole], shape[1:], dtype), shape, lambda: [("", path, True)], remarks=lost)
 
@@ -123,20 +124,18 @@ def _sizes(file: Any) -> dict[str, float]:
     return {axis: float(size) for axis, calibrated, size in known if calibrated and np.isfinite(size) and size > 0}
 
 
-def _rate(file: Any, frames: Any) -> float | None:
-    """Returns volumes a second: by the times that were noted, else by what was planned."""
-    if len(frames) > 1:
+def _rate(file: Any, frames: Any) -> tuple[float | None, tuple[str, ...]]:
+    """Returns volumes a second, by the times that were noted, else by what was planned, and what is odd about the times."""
+    periods = [float(getattr(loop.parameters, "periodMs", 0) or 0) for loop in file.experiment if loop.type in ("TimeLoop", "NETimeLoop")]
+    planned = next((1000 / period for period in periods if period > 0), None)
+
+    def time_at(t: int) -> float | None:
         try:
-            first, last = (file.frame_metadata(int(frames[t, 0])).channels[0].time.relativeTimeMs for t in (0, -1))
-            if last > first:
-                return float(1000 * (len(frames) - 1) / (last - first))
+            return float(file.frame_metadata(int(frames[t, 0])).channels[0].time.relativeTimeMs) / 1000
         except Exception:  # no times were noted
-            pass
-    for loop in file.experiment:
-        period_ms = float(getattr(loop.parameters, "periodMs", 0) or 0)
-        if loop.type in ("TimeLoop", "NETimeLoop") and period_ms > 0:
-            return 1000 / period_ms
-    return None
+            return None
+
+    return noted_rate("times of the planes", time_at, len(frames), planned)
 
 
 _WARNINGS = threading.RLock()

@@ -17,11 +17,13 @@ import numpy as np
 from barlowtrack.config import RecordingConfig
 from barlowtrack.data import VoxelArray
 from barlowtrack.errors import InputError
+from barlowtrack.io.clock import noted_rate
 from barlowtrack.io.metadata import FileMetadata
 from barlowtrack.io.readers.opened import Opened, first_line, jumps, listed, settle_shape
 from barlowtrack.io.regular import refuse_endless
 
 INDEX = "NDTiff.index"
+ELAPSED = "ElapsedTime-ms"
 _TAIL = struct.Struct("<8I")
 _COLOUR = 2
 _DTYPES = {0: "u1"} | dict.fromkeys((1, 3, 4, 5, 6), "u2")
@@ -99,7 +101,9 @@ def open_ndtiff(path: Path, config: RecordingConfig) -> Opened:
     shape = (len(levels["time"]), len(channels), len(levels["z"]), height, width)
     stored = np.dtype(_DTYPES[kind]).newbyteorder("<")
     names = tuple(str(name) for name in channels) if any(isinstance(name, str) for name in channels) else None
-    metadata = FileMetadata(str(path), "TCZYX", shape, stored.newbyteorder("="), *_said(path, planes), names)
+    size_um, planned_hz = _said(path, planes)
+    rate_hz, of_rate = noted_rate(ELAPSED, lambda t: _elapsed_s(path, planes.get((t, 0, 0))), shape[0], planned_hz)
+    metadata = FileMetadata(str(path), "TCZYX", shape, stored.newbyteorder("="), size_um, rate_hz, names, of_rate)
     if config.axes is not None:
         raise InputError(f"{path}: [recording] axes: expected none, as NDTiff says its own, got {config.axes}")
     _, settled = settle_shape(metadata, config)
@@ -185,6 +189,15 @@ def _said(path: Path, planes: Mapping[tuple[int, int, int], _Plane]) -> tuple[di
         size_um["z"] = step
     between_ms = _positive(summary.get("Interval_ms"))
     return size_um, 1000 / between_ms if between_ms else None
+
+
+def _elapsed_s(path: Path, plane: _Plane | None) -> float | None:
+    """Returns when a plane was recorded, in s, as Micro-Manager notes it."""
+    try:
+        said = None if plane is None else _noted(path, plane).get(ELAPSED)
+    except InputError:  # cut off: whoever reads the volume says so
+        return None
+    return said / 1000 if isinstance(said, int | float) and np.isfinite(said) else None
 
 
 def _noted(path: Path, plane: _Plane) -> dict[str, Any]:

@@ -9,13 +9,15 @@ from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from barlowtrack.config import RecordingConfig
 from barlowtrack.errors import InputError
+from barlowtrack.io.clock import rate_of
 from barlowtrack.io.metadata import FileMetadata, length_um
-from barlowtrack.io.readers.clock import rate_of
 from barlowtrack.io.readers.hdf5 import arranged, dataset, opened, refuse_unlike
 from barlowtrack.io.readers.opened import Opened, first_line, listed
+from barlowtrack.io.together import refuse_apart
 
 _AXES = {3: "TXY", 4: "TXYZ", 5: "TXYZC"}
 """Of a series, as the schema has them: frame, x, y, z; ndx-multichannel-volume adds channels."""
@@ -100,7 +102,11 @@ def _metadata(path: Path, chosen: Sequence[_Series], arrays: Sequence[h5py.Datas
     names = tuple(one.path.rpartition("/")[2] for one in chosen) if len(chosen) > 1 else _channel_names(first.group, array, first.axes)
     size_um, of_size = _sizes(first.group)
     rate_hz, of_rate = _rate(f"{path}: {first.path}/timestamps", first.group, config)
-    remarks = (turned, *of_size, *of_rate)
+    clocks = {one.path: _times_s(one.group, len(data)) for one, data in zip(chosen, arrays, strict=True)} if config.rate_hz is None else {}
+    apart = refuse_apart(str(path), {name: times for name, times in clocks.items() if times is not None})
+    for one in chosen[1:]:
+        apart += tuple(f"{one.path}: {odd}" for odd in _rate(f"{path}: {one.path}/timestamps", one.group, config)[1] if odd not in of_rate)
+    remarks = (turned, *of_size, *of_rate, *apart, *_not_applied(chosen))
     return FileMetadata(str(path), first.axes, array.shape, array.dtype.newbyteorder("="), size_um, rate_hz, names, remarks)
 
 
@@ -149,6 +155,30 @@ def _rate(where: str, group: h5py.Group, config: RecordingConfig) -> tuple[float
     if isinstance(times, h5py.Dataset) and len(times) > 1 and config.rate_hz is None:
         return rate_of(where, np.ravel(times[()]).astype(np.float64))
     return None, ()
+
+
+def _times_s(group: h5py.Group, n_volumes: int) -> NDArray[np.float64] | None:
+    """Returns when each volume was recorded; None where that is not known."""
+    start, times = group.get("starting_time"), group.get("timestamps")
+    if RATE_UNKNOWN in _text(group.attrs.get("comments", "")):
+        return None
+    if isinstance(start, h5py.Dataset) and float(start.attrs.get("rate", 0)) > 0:
+        return np.asarray(float(start[()]) + np.arange(n_volumes) / float(start.attrs["rate"]))
+    return np.ravel(times[()]).astype(np.float64) if isinstance(times, h5py.Dataset) else None
+
+
+def _not_applied(chosen: Sequence[_Series]) -> tuple[str, ...]:
+    """Says what would make physical numbers of those that are stored, which stay whole numbers so: traces have no unit."""
+    said = []
+    for one in chosen:
+        attributes = one.group["data"].attrs
+        factor, offset = (float(attributes.get(name, usual)) for name, usual in (("conversion", 1.0), ("offset", 0.0)))
+        if factor != 1 or offset != 0:
+            said.append(
+                f"{one.path}: taken as stored, without its conversion {factor:g} and offset {offset:g}; "
+                "ratios of light above the background are the same with them"
+            )
+    return tuple(said)
 
 
 RATE_UNKNOWN = "barlowtrack: rate unknown, timestamps count volumes"

@@ -21,6 +21,9 @@ from barlowtrack.io.readers.tiff_files import channel_folders, is_folder_of_tiff
 
 _ZARR = ("zarr.json", ".zgroup", ".zarray")
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
+_FROM_MATLAB = (
+    "one saved with -v7.3 is HDF5: name it .h5, and give --dataset NAME, and as --axes those of MATLAB in reverse; save others so before"
+)
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,8 @@ def reader_of(path: Path) -> Reader:
     if names is not None:
         shown = ", ".join(sorted(names)[:3]) or "an empty folder"
         raise InputError(f"{path}: expected TIFFs ({', '.join(TIFF)}) in the folder, or an OME-Zarr or NDTiff, got {shown}")
+    if path.suffix.lower() == ".mat":
+        raise InputError(f"{path}: expected {expected()}, got a file of MATLAB; {_FROM_MATLAB}")
     if path.suffix.lower() in _ARCHIVES:
         raise InputError(f"{path}: expected {expected()}, got an archive, which is not unpacked here; unpack it first")
     raise InputError(f"{path}: expected {expected()}, got {path.suffix or 'no extension'}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,10 +18,15 @@ from barlowtrack.errors import InputError
 from barlowtrack.io.metadata import AXES, FileMetadata, settle_axes
 from barlowtrack.io.readers.names import Grid, read_channel_folders, read_names
 from barlowtrack.io.readers.opened import Opened, Shape, listed
-from barlowtrack.io.tiff import TiffStack, open_stack
+from barlowtrack.io.tiff import SpreadStack, Stack, files_of, open_stack
+from barlowtrack.io.together import refuse_apart
 
+_FULL_BYTES = 1.8e9
+"""Programs go on in another file before the 2 or 4 GB that many could not read beyond."""
 SUFFIXES = (".tif", ".tiff", ".btf", ".tf8")
 EXTENSION = re.compile(r"(\.ome)?\.(tiff?|btf|tf8)$", re.IGNORECASE)
+_PROJECTION = re.compile(r"(?:.*/)?(?:MAX|MIN|AVG|SUM|STD|MED)_")
+"""How ImageJ names the projections that it makes of stacks, which are often saved beside these."""
 _CHANNEL_FOLDER = re.compile(
     r"(?:^|[_\-. ])(?:ch|c|channel|cam)[_-]?\d+$|(?:^|[_\-. ])(?:red|green|rfp|gfp|mcherry|gcamp\w*|mneptune\w*)$", re.I
 )
@@ -30,12 +36,25 @@ _CHANNEL_FOLDER = re.compile(
 class StackSource:
     """Volumes of one TIFF; planes: (T, C, Z) numbers of its planes."""
 
-    stack: TiffStack
+    stack: Stack
     planes: NDArray[np.int64]
 
     def read(self, t: int) -> VoxelArray:
         """Returns volume t: (C, Z, Y, X)."""
         return _read(self.stack, self.planes[t], t)
+
+
+@dataclass(frozen=True)
+class JoinedSource:
+    """Volumes of TIFFs one after another; starts: the first volume of each."""
+
+    parts: tuple[StackSource, ...]
+    starts: tuple[int, ...]
+
+    def read(self, t: int) -> VoxelArray:
+        """Returns volume t: (C, Z, Y, X)."""
+        part = bisect_right(self.starts, t) - 1
+        return self.parts[part].read(t - self.starts[part])
 
 
 @dataclass(frozen=True)
@@ -71,7 +90,7 @@ class GridSource:
     grid: Grid
     metadata: FileMetadata
     planes: NDArray[np.int64]
-    stacks: Mapping[str, TiffStack]
+    stacks: Mapping[str, Stack]
 
     def read(self, t: int) -> VoxelArray:
         """Returns volume t: (C, Z, Y, X).
@@ -120,7 +139,16 @@ def open_folder(path: Path, config: RecordingConfig) -> Opened:
     Raises:
         InputError: no TIFFs, or none that make volumes.
     """
-    found = _tiffs(path)
+    everything = _tiffs(path)
+    left = [name for name in everything if _PROJECTION.match(name)]
+    if len(left) == len(everything):
+        left = []
+    among = set(left)
+    opened = _open_files(path, [name for name in everything if name not in among], config)
+    return replace(opened, remarks=(*opened.remarks, f"{listed(left, 2)}: a projection by its name; left out")) if left else opened
+
+
+def _open_files(path: Path, found: list[str], config: RecordingConfig) -> Opened:
     if len(found) == 1:
         return _open_stack(path / found[0], config)
     stems = [EXTENSION.sub("", name) for name in found]
@@ -131,8 +159,13 @@ def open_folder(path: Path, config: RecordingConfig) -> Opened:
         named = dict(zip(stems, found, strict=True))
         return _open_grid(path, replace(grid, files={key: named[stem] for key, stem in grid.files.items()}), files, config)
     paths = tuple(path / name for name in found)
-    first = open_stack(paths[0]).metadata
+    opened = open_stack(paths[0])
+    if isinstance(opened, SpreadStack) and set(files_of(opened)) == set(paths):
+        return _opened_stack(opened, config)
+    first = opened.metadata
     metadata, planes, (n_times, *volume) = _planes(first, config)
+    if n_times != 1 and _pieces(found[0], found) == found and _full(paths):
+        return _joined(paths, opened, config)
     if n_times != 1:
         raise InputError(
             f"{paths[0]}: expected one volume in each of {len(paths)} files, got {n_times}; open the file alone, or join them; "
@@ -146,9 +179,61 @@ def open_folder(path: Path, config: RecordingConfig) -> Opened:
 
 def _open_stack(file: Path, config: RecordingConfig) -> Opened:
     stack = open_stack(file)
+    opened = _opened_stack(stack, config)
+    beside = _pieces(file.name, _list(file.parent))
+    others = [name for name in beside if file.parent / name not in files_of(stack)]
+    if len(beside) > 1 and others:
+        joined = f"{listed(others, 2)} beside it seems to go on with it and was not opened; for all volumes, give a folder of these files"
+        return replace(opened, remarks=(joined,))
+    n_times, n_channels, n_planes, _, _ = opened.shape
+    alone = _siblings(file) if n_channels == 1 else ()
+    if n_times == n_channels == 1 and n_planes > 1 and config.planes is None:
+        alone = (*alone, f"one volume of {n_planes} planes, as the file has it; if they are several, one after another, give --planes N")
+    return replace(opened, remarks=alone)
+
+
+def _opened_stack(stack: Stack, config: RecordingConfig) -> Opened:
     metadata, planes, shape = _planes(stack.metadata, config)
-    remarks = _siblings(file) if shape[1] == 1 else ()
-    return Opened(metadata, StackSource(stack, planes), shape, lambda: [("", file, True)], remarks=remarks)
+    files = files_of(stack)
+    names = [("", files[0], True)] if len(files) == 1 else [(file.name, file, True) for file in sorted(files)]
+    return Opened(metadata, StackSource(stack, planes), shape, lambda: names)
+
+
+def _pieces(name: str, names: Sequence[str]) -> list[str]:
+    """Returns the files that a program went on with where one was full: worm.tif, worm_1.tif, worm_2.tif; one alone is none."""
+    stem, extension = EXTENSION.sub("", name), name[len(EXTENSION.sub("", name)) :]
+    stems = {EXTENSION.sub("", other) for other in names if other.endswith(extension) and _is_tiff(other)}
+    counted = re.fullmatch(r"(.+)_\d+", stem)
+    first = counted[1] if counted and counted[1] in stems else stem
+    found = [first]
+    while f"{first}_{len(found)}" in stems:
+        found.append(f"{first}_{len(found)}")
+    return [f"{one}{extension}" for one in found] if len(found) > 1 and stem in found else []
+
+
+def _full(paths: Sequence[Path]) -> bool:
+    """Says whether files go on with each other because one was full, rather than by chance of their names, as of two worms."""
+    return all("_MMStack" in path.name or path.stat().st_size > _FULL_BYTES for path in paths[:-1])
+
+
+def _joined(paths: Sequence[Path], first: Stack, config: RecordingConfig) -> Opened:
+    """Opens files that go on with each other."""
+    stacks = [first, *(open_stack(path) for path in paths[1:])]
+    laid = [_planes(stack.metadata, config) for stack in stacks]
+    metadata, _, (_, *volume) = laid[0]
+    for stack, (other, _, (_, *size)) in zip(stacks, laid, strict=True):
+        if (size, other.dtype) != (volume, metadata.dtype):
+            raise InputError(
+                f"{stack.metadata.where}: expected volumes (C, Z, Y, X) {tuple(volume)} {metadata.dtype} like {paths[0].name}, which it "
+                f"seems to go on with, got {tuple(size)} {other.dtype}"
+            )
+    lengths = [shape[0] for _, _, shape in laid]
+    starts = tuple(int(start) for start in np.cumsum([0, *lengths[:-1]]))
+    source = JoinedSource(tuple(StackSource(stack, planes) for stack, (_, planes, _) in zip(stacks, laid, strict=True)), starts)
+    shape = (sum(lengths), volume[0], volume[1], volume[2], volume[3])
+    remark = f"{listed([path.name for path in paths], 3)} are taken as one recording, one after another"
+    files = [(path.name, path, True) for path in paths]
+    return Opened(metadata, source, shape, lambda: files, remarks=(remark,))
 
 
 def _open_grid(folder: Path, grid: Grid, files: list[tuple[str, Path, bool]], config: RecordingConfig) -> Opened:
@@ -163,7 +248,7 @@ def _open_grid(folder: Path, grid: Grid, files: list[tuple[str, Path, bool]], co
     if grid.channels is not None:
         metadata = replace(metadata, channel_names=grid.channels)
     stacks = {name: _like(folder / name, stored, 0) for name in grid.files.values()} if inside[0] > 1 else {}
-    remarks = list(grid.remarks[1:])
+    remarks = [*grid.remarks[1:], *(_clocks(folder, grid, stacks) if config.rate_hz is None else ())]
     steps = np.diff(grid.times)
     if np.any(steps != 1):
         at = int(np.argmax(steps != 1))
@@ -172,10 +257,23 @@ def _open_grid(folder: Path, grid: Grid, files: list[tuple[str, Path, bool]], co
     return Opened(metadata, source, (t, c, z, inside[3], inside[4]), lambda: files, remarks=tuple(remarks))
 
 
+def _clocks(folder: Path, grid: Grid, stacks: Mapping[str, Stack]) -> tuple[str, ...]:
+    """Refuses channels in files of their own of which volumes of the same number were not recorded together."""
+    names = [grid.files[0, c, 0] for c in range(grid.size[1])]
+    clocks = {name: stacks[name].metadata.times_s for name in names if name in stacks}
+    return refuse_apart(str(folder), {name: times for name, times in clocks.items() if times is not None})
+
+
 def _planes(metadata: FileMetadata, config: RecordingConfig) -> tuple[FileMetadata, NDArray[np.int64], Shape]:
     """Returns the metadata, the numbers of the planes as (T, C, Z), and the shape T C Z Y X."""
     if config.planes is not None:
-        metadata = _folded(metadata, config.planes)
+        metadata = _folded(metadata, config.planes, config)
+    elif metadata.axes is None and config.axes is None and sum(size > 1 for size in metadata.shape[:-2]) == 1:
+        raise InputError(
+            f"{metadata.where}: which axis is which in shape {metadata.shape}? The file does not say; if they are planes of volumes one "
+            "after another, give --planes N, the planes of a volume, and where channels alternate in it --axes TZCYX (plane by plane) or "
+            f"TCZYX (volume by volume) with --channel-names A,B; else give [recording] axes, letters of {AXES}"
+        )
     axes, shape = settle_axes(metadata, config)
     if not axes.endswith("YX"):
         raise InputError(f"{metadata.where}: expected axes that end in YX, as a TIFF is made of planes, got {axes}")
@@ -186,17 +284,38 @@ def _planes(metadata: FileMetadata, config: RecordingConfig) -> tuple[FileMetada
     return metadata, planes.transpose(order).reshape(t, c, z), (t, c, z, y, x)
 
 
-def _folded(metadata: FileMetadata, n_planes: int) -> FileMetadata:
-    """Returns the metadata of a pile of planes as that of volumes, one after another."""
+def _folded(metadata: FileMetadata, n_planes: int, config: RecordingConfig) -> FileMetadata:
+    """Returns the metadata of a pile of planes as that of volumes, one after another; the axes of the settings say where channels lie."""
+    axes = config.axes or "TZYX"
+    where = f"{metadata.where}: [recording] planes = {n_planes}"
+    if not axes.endswith("YX") or sorted(axes) not in (sorted("TZYX"), sorted("TCZYX")):
+        raise InputError(f"{where}: expected [recording] axes TZYX, or with the channels TCZYX, TZCYX or the like, got {axes}")
     pages = [size for size in metadata.shape[:-2] if size > 1]
-    if len(pages) > 1 or not pages or pages[0] < n_planes:
-        raise InputError(
-            f"{metadata.where}: [recording] planes = {n_planes}: expected a pile of as many planes or more, got shape {metadata.shape}"
-        )
-    n_volumes, left = divmod(pages[0], n_planes)
+    n_channels = _channels_in(where, metadata, config, pages) if "C" in axes else 1
+    n_pages, each = int(np.prod(pages)), n_planes * n_channels
+    of_channels = f" in each of {n_channels} channels" if n_channels > 1 else ""
+    if len(pages) > (2 if "C" in axes else 1) or not pages or n_pages < each:
+        raise InputError(f"{where}: expected a pile of as many planes{of_channels} or more, got shape {metadata.shape}")
+    n_volumes, left = divmod(n_pages, each)
+    if left and axes[0] != "T":
+        raise InputError(f"{where}: expected a multiple of {each} planes, as axes {axes} have the time inside, got {n_pages}")
     remark = (f"the last {left} planes make no whole volume and are left out",) if left else ()
-    shape = (n_volumes, n_planes, *metadata.shape[-2:])
-    return replace(metadata, axes="TZYX", shape=shape, remarks=(*metadata.remarks, *remark))
+    size = {"T": n_volumes, "C": n_channels, "Z": n_planes}
+    shape = (*(size[axis] for axis in axes[:-2]), *metadata.shape[-2:])
+    return replace(metadata, axes=axes, shape=shape, remarks=(*metadata.remarks, *remark))
+
+
+def _channels_in(where: str, metadata: FileMetadata, config: RecordingConfig, pages: Sequence[int]) -> int:
+    """Returns how many channels lie in a pile: as many as have names, or as the times that the file tells apart leave room for."""
+    names = config.channel_names or metadata.channel_names
+    if len(pages) == 2:
+        n_channels, left = divmod(pages[1], config.planes or 1)
+        if (metadata.axes or "")[:1] != "T" or left or not n_channels:
+            raise InputError(f"{where}: expected times of as many planes in every channel, got shape {metadata.shape}")
+        return n_channels
+    if not names:
+        raise InputError(f"{where}: how many channels lie in the pile? Give their names in their order, such as --channel-names red,green")
+    return len(names)
 
 
 def _to_compare(first: FileMetadata, config: RecordingConfig) -> FileMetadata:
@@ -204,7 +323,7 @@ def _to_compare(first: FileMetadata, config: RecordingConfig) -> FileMetadata:
     return first if config.axes is None and config.planes is None else replace(first, axes=None)
 
 
-def _like(path: Path, first: FileMetadata, t: int) -> TiffStack:
+def _like(path: Path, first: FileMetadata, t: int) -> Stack:
     try:
         stack = open_stack(path)
     except InputError as error:
@@ -220,7 +339,7 @@ def _like(path: Path, first: FileMetadata, t: int) -> TiffStack:
     return stack
 
 
-def _read(stack: TiffStack, planes: NDArray[np.int64], t: int) -> VoxelArray:
+def _read(stack: Stack, planes: NDArray[np.int64], t: int) -> VoxelArray:
     try:
         return stack.read(planes)
     except InputError as error:

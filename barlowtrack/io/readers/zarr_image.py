@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -107,8 +108,10 @@ def open_zarr(path: Path, config: RecordingConfig) -> Opened:
     """
     where = shown(path)
     try:
-        root = _node(path)
-        metadata, image, found = _find(where, root, config.dataset)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", zarr.errors.ZarrUserWarning)  # of what lies beside the image and is none
+            root = _node(path)
+            metadata, image, found = _find(where, root, config.dataset)
     except InputError:
         raise
     except Exception as error:  # zarr and its codecs raise many kinds
@@ -198,17 +201,51 @@ def _find(where: str, node: Any, wanted: tuple[str, ...] | None) -> tuple[FileMe
         return _bare(where, [array for _, array in found], names), "", found
     remarks: tuple[str, ...] = ()
     attributes, image = _attributes(node), ""
+    if "nwb_version" in attributes:
+        raise InputError(f"{where}: {_nwb_in_zarr(node)}")
     if "multiscales" not in attributes and "0" in node and isinstance(node["0"], zarr.Group):  # as bioformats2raw nests images
         node, image = node["0"], "0"
         attributes, remarks = _attributes(node), ("the file may hold several images; the first is used",)
     if not attributes.get("multiscales"):
         metadata, name, array = _only_array(where, node)
         return metadata, "", [(name, array)]
-    multiscale = attributes["multiscales"][0]
-    dataset = multiscale["datasets"][0]
-    inside = _inside(where, dataset["path"])
+    broken = InputError(
+        f"{where}: its metadata (multiscales, omero) are not as OME-Zarr has them: expected a list of images, each with axes that have "
+        "names and datasets that have a path; give the array as --dataset PATH with --axes TCZYX and --voxel-size Z Y X"
+    )
+    try:
+        multiscale = attributes["multiscales"][0]
+        dataset = _finest(multiscale)
+        inside = _inside(where, dataset["path"])
+    except (LookupError, TypeError, ValueError, AttributeError):
+        raise broken from None
     array = _array(where, node, inside)
-    return _described(where, array, multiscale, dataset, attributes, remarks), image, [(str(PurePosixPath(image) / inside), array)]
+    try:
+        metadata = _described(where, array, multiscale, dataset, attributes, remarks)
+    except (LookupError, TypeError, ValueError, AttributeError):
+        raise broken from None
+    return metadata, image, [(str(PurePosixPath(image) / inside), array)]
+
+
+def _finest(multiscale: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns the level with the smallest voxels; the first, as levels are to be in that order, where not all say their scale."""
+    levels: list[Mapping[str, Any]] = multiscale["datasets"]
+    steps = [[step for step in level.get("coordinateTransformations", []) if step.get("type") == "scale"] for level in levels]
+    volumes = [[float(np.prod(np.asarray(step["scale"], float))) for step in scales] for scales in steps]
+    if not all(len(volume) == 1 and volume[0] > 0 for volume in volumes):
+        return levels[0]
+    return levels[int(np.argmin(volumes))]
+
+
+def _nwb_in_zarr(node: zarr.Group) -> str:
+    """Returns what to do with NWB that hdmf-zarr wrote, of which single arrays are read."""
+    try:
+        series = [f"acquisition/{name}/data" for name, one in node["acquisition"].groups() if "data" in one]  # type: ignore[union-attr]
+    except Exception:  # none, or a server that does not list
+        series = []
+    name = series[0] if series else "acquisition/NAME/data"
+    said = f"; there is {listed(series)}" if len(series) > 1 else ""
+    return f"NWB in zarr, of which arrays are read by their names: give --dataset {name} --axes TXYZC --voxel-size Z Y X{said}"
 
 
 def _only_array(where: str, group: zarr.Group) -> tuple[FileMetadata, str, zarr.Array[Any]]:
@@ -349,5 +386,8 @@ def _bytes_afar(array: zarr.Array[Any], key: str) -> bytes:
     from zarr.core.buffer import default_buffer_prototype
 
     place = array.store_path / key
-    buffer = sync(place.store.get(place.path, default_buffer_prototype()))
+    try:
+        buffer = sync(place.store.get(place.path, default_buffer_prototype()))
+    except Exception as error:  # each server, and what asks it, has its own
+        raise InputError(f"{shown(str(place))}: cannot be read: {scrubbed(first_line(error))}") from None
     return b"" if buffer is None else buffer.to_bytes()

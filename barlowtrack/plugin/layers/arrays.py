@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,18 @@ UNKNOWN_VALUE = 65535
 
 
 class _LazyArray:
-    """Shape, type and slices of an array that is read a volume at a time."""
+    """Shape, type and slices of an array that is read a volume at a time.
+
+    Attributes:
+        blank_over_time: Says whether several volumes at once are zeros, and not read: a viewer that shows time as an axis of its picture
+            asks for all of them, again and again, and nothing could stop it.
+    """
 
     dtype: np.dtype[Any]
 
     def __init__(self, volumes: Volumes) -> None:
         self.volumes = volumes
+        self.blank_over_time: Callable[[], bool] = lambda: False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -44,6 +51,9 @@ class _LazyArray:
         key = (*key[: key.index(Ellipsis)], *[slice(None)] * (5 - len(key)), *key[key.index(Ellipsis) + 1 :]) if Ellipsis in key else key
         when, where = (key[0], key[1:]) if key else (slice(None), ())
         if isinstance(when, slice):
+            if self.blank_over_time():
+                n = len(range(*when.indices(len(self))))
+                return np.zeros((n, *np.broadcast_to(np.zeros(1, bool), self.shape[1:])[where].shape), self.dtype)
             several = [self._part(t, where) for t in range(*when.indices(len(self)))]
             return np.stack(several) if several else np.empty((0, *self._part(0, where).shape), self.dtype)
         t = int(when)

@@ -57,14 +57,20 @@ class DotsOfRun:
 
     napari looks through all points of a layer whenever the volume changes: of 240,000 (2000 volumes of 120 neurons) that takes longer
     than reading an image. So the layer holds those of the volume that is shown, and whoever moves on gives it others.
+
+    Attributes:
+        sure: (K,) how surely each neuron is found, on average over all volumes: whose name is written where there is not room for all.
     """
 
     def __init__(self, solution: Solution | None = None) -> None:
         self.solution = solution
         self._short: list[str] = []
         self._text: list[str] = []
+        self.sure: FloatArray = np.zeros(0)
         if solution is not None:
             known = solution.tracks.neuron >= 0
+            there, probability = solution.tracks.neuron[known], solution.tracks.probability[known]
+            self.sure = np.bincount(there, probability, minlength=solution.n_neurons) / max(solution.n_volumes, 1)
             n_nobody = int(np.bincount(solution.detections.t[~known], minlength=1).max())
             self._short = [*map(solution.names.short, range(solution.n_neurons)), *[""] * n_nobody]
             self._text = [*map(solution.names.text, range(solution.n_neurons)), *["nobody"] * n_nobody]

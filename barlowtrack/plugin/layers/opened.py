@@ -14,7 +14,7 @@ from barlowtrack.api import prepare
 from barlowtrack.config import RecordingConfig
 from barlowtrack.errors import BarlowtrackError, InputError, StorageError
 from barlowtrack.io import open_recording
-from barlowtrack.io.location import is_there, whole
+from barlowtrack.io.location import is_there, shown, whole
 from barlowtrack.io.readers import is_recording
 from barlowtrack.io.tables import read_columns
 from barlowtrack.pipeline import as_seen, preparation_of
@@ -80,7 +80,7 @@ def recording_layers(
     except InputError as error:
         if "no voxel size" not in str(error):
             raise
-        raise InputError(f"{error}. From a terminal: barlowtrack open {path} --voxel-size Z Y X") from None
+        raise InputError(f"{error}. From a terminal: barlowtrack open {shown(path)} --voxel-size Z Y X") from None
     if run is not None:
         recording = as_seen(recording, RunFolder(run))
     return image_layers(recording, run, path, light=light, budget_mb=budgets.recording_mb, complain=complain)
@@ -103,20 +103,22 @@ def run_layers(run: Path, *, complain: Complain = log.warning, budgets: Budgets 
     layers: list[LayerData] = []
     if not is_there(location):
         complain(
-            f"The recording of this run is not at {location} any more: what was found in it is shown without images. "
+            f"The recording of this run is not at {shown(location)} any more: what was found in it is shown without images. "
             f"Put it back there, or say where it is now: barlowtrack run RECORDING --out {run}"
         )
     else:
         try:
             seen = job.config.recording.model_copy(update={"reference_channel": card["reference"], "signal_channel": card["signal"]})
-            layers += recording_layers(location, seen, run=run, light=_light(run), complain=complain, budgets=budgets)
+            layers += recording_layers(location, seen, run=run, light=_light(run, complain), complain=complain, budgets=budgets)
         except BarlowtrackError as error:
             complain(f"The recording cannot be shown: {error}")
     layers += _nuclei(run, card, location, complain, budgets)
     if not layers:
         raise StorageError(f"{run}: nothing to look at yet; run 'barlowtrack run {run}' first")
     if layers[0][2] == "image" and tuple(layers[0][0].shape) != _shape(run, card):
-        complain(f"{location}: its shape is not that of the recording that this run was made of; nuclei will not lie where they should.")
+        complain(
+            f"{shown(location)}: its shape is not that of the recording that this run was made of; nuclei will not lie where they should."
+        )
     return layers
 
 
@@ -126,12 +128,16 @@ def _shape(run: Path, card: dict[str, Any]) -> tuple[int, ...]:
     return (card["shape"][0], stop - first, *card["shape"][3:])
 
 
-def _light(run: Path) -> pd.DataFrame | None:
+def _light(run: Path, complain: Complain) -> pd.DataFrame | None:
     """Returns the light of all nuclei, and nothing else of their table: all of an hour's would hold up the window for a second."""
     try:
-        return read_columns(run / ARTEFACTS["detections"], LIGHT)
+        light = read_columns(run / ARTEFACTS["detections"], LIGHT)
     except BarlowtrackError:
         return None  # none yet, or damaged: whoever reads the solution says so
+    wrong = [str(name) for name in light if not pd.api.types.is_numeric_dtype(light[name])]
+    if wrong:
+        complain(f"{run / ARTEFACTS['detections']}: {', '.join(wrong)} should be numbers; contrast comes from a few volumes instead.")
+    return None if wrong else light
 
 
 def _nuclei(run: Path, card: dict[str, Any], location: Path, complain: Complain, budgets: Budgets) -> list[LayerData]:
@@ -142,6 +148,9 @@ def _nuclei(run: Path, card: dict[str, Any], location: Path, complain: Complain,
     z, y, x = (float(size) for size in card["voxel_size_um"])
     layers: list[LayerData] = []
     if (run / ARTEFACTS["labels"]).exists():
-        labels = open_labels(run / ARTEFACTS["labels"])
-        layers.append(labels_layer(labels, (z, y, x), run, location, budget_mb=budgets.labels_mb, complain=complain))
+        try:
+            labels = open_labels(run / ARTEFACTS["labels"])
+            layers.append(labels_layer(labels, (z, y, x), run, location, budget_mb=budgets.labels_mb, complain=complain))
+        except BarlowtrackError as error:
+            complain(f"The nuclei cannot be shown, but as dots: {error}. barlowtrack run RECORDING --out {run} makes them again.")
     return [*layers, tracks_layer((z, y, x), run, location), dots_layer(DotsOfRun(), Role.NEURONS, (z, y, x), run, location)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import weakref
@@ -21,6 +22,50 @@ AHEAD = 4
 _FAR = 32  # a jump over more volumes than this says nothing of where somebody goes next
 
 
+class Shelf:
+    """Room in memory that several share: where it is full, the volume that nobody has looked at for longest goes, whose ever it is.
+
+    Args:
+        budget_mb: Megabytes kept, with those that are being read.
+    """
+
+    def __init__(self, budget_mb: float) -> None:
+        self.changed = threading.Condition()
+        self.clock = itertools.count()
+        self._budget = int(budget_mb * 2**20)
+        self._sharing: weakref.WeakSet[Volumes] = weakref.WeakSet()
+
+    def join(self, volumes: Volumes) -> None:
+        """Lets somebody have room here."""
+        with self.changed:
+            self._sharing.add(volumes)
+
+    @property
+    def held_bytes(self) -> int:
+        """How much is on it, with what is being read."""
+        with self.changed:
+            return sum(volumes.weight for volumes in self._sharing)
+
+    def make_room(self, asking: Volumes) -> None:
+        """Gives memory back until what is left is within the budget, or nothing is left that could go. To be called holding `changed`.
+
+        Large volumes of a recording and its labels may be more than the budget: then the one that was shown last of the other one stays,
+        or each would take the other's place whenever somebody looks at the next plane.
+        """
+        sharing = [volumes for volumes in self._sharing if volumes.kept]
+        beside = max((volumes for volumes in sharing if volumes is not asking), key=lambda volumes: volumes.last_use, default=None)
+        over = sum(volumes.weight for volumes in self._sharing) - self._budget
+        while over > 0:
+            able = [volumes for volumes in sharing if volumes.kept > (volumes is beside)]
+            if not able:
+                return
+            over -= min(able, key=lambda volumes: volumes.unused_since).drop_oldest()
+
+
+OF_WINDOW = Shelf(768.0)
+"""Shared by all that is opened: a run that is opened beside others, or once more, takes the room of those that nobody looks at."""
+
+
 class Volumes:
     """Volumes of one recording or label image, from several threads; never more of them than the budget allows.
 
@@ -34,6 +79,7 @@ class Volumes:
         dtype: Of a voxel.
         budget_mb: Megabytes kept, with those that are being read; one volume is kept whatever it weighs.
         complain: Hears, once, of the first volume that cannot be read; those show as zeros.
+        shelf: Whose room this takes part of.
     """
 
     def __init__(
@@ -45,19 +91,48 @@ class Volumes:
         *,
         budget_mb: float = 512.0,
         complain: Callable[[str], object] = log.warning,
+        shelf: Shelf = OF_WINDOW,
     ) -> None:
         self.n_volumes, self.shape, self.dtype = n_volumes, shape, dtype
         self._read, self._complain = read, complain
-        volume_bytes = max(1, int(np.prod(shape, dtype=np.int64)) * dtype.itemsize)
-        self._room = max(1, int(budget_mb * 2**20) // volume_bytes)
+        self._volume_bytes = max(1, int(np.prod(shape, dtype=np.int64)) * dtype.itemsize)
+        self._room = max(1, int(budget_mb * 2**20) // self._volume_bytes)
         self._ahead = min(AHEAD, (self._room - 1) // 2)  # what was just seen must not go for what may be seen
         self._held: OrderedDict[int, VoxelArray] = OrderedDict()
+        self._used: dict[int, int] = {}
         self._reading: set[int] = set()
         self._wanted: list[int] = []
-        self._changed = threading.Condition()
+        self._shelf, self._changed = shelf, shelf.changed
         self._fetcher: threading.Thread | None = None
         self._last, self._age = -1, 0
         self._complained = False
+        shelf.join(self)
+
+    @property
+    def weight(self) -> int:
+        """Bytes that are kept and being read."""
+        return (len(self._held) + len(self._reading)) * self._volume_bytes
+
+    @property
+    def kept(self) -> int:
+        """How many volumes are kept."""
+        return len(self._held)
+
+    @property
+    def unused_since(self) -> int:
+        """When, on the clock of the shelf, the volume was used that has been unused for longest."""
+        return self._used[next(iter(self._held))]
+
+    @property
+    def last_use(self) -> int:
+        """When, on the clock of the shelf, one that is kept was used last."""
+        return self._used[next(reversed(self._held))]
+
+    def drop_oldest(self) -> int:
+        """Gives back the volume that has been unused for longest; returns how many bytes that were."""
+        t, _ = self._held.popitem(last=False)
+        del self._used[t]
+        return self._volume_bytes
 
     @property
     def held(self) -> tuple[int, ...]:
@@ -73,6 +148,7 @@ class Volumes:
                 self._changed.wait()
             if t in self._held:
                 self._held.move_to_end(t)
+                self._used[t] = next(self._shelf.clock)
                 return self._held[t]
             age = self._begin(t)
         return self._finish(t, age)
@@ -82,6 +158,7 @@ class Volumes:
         with self._changed:
             self._age += 1
             self._held.clear()
+            self._used.clear()
             self._wanted.clear()
             self._complained = False
 
@@ -92,7 +169,8 @@ class Volumes:
         """Makes room for volume t, which this thread is going to read."""
         self._reading.add(t)
         while self._held and len(self._held) + len(self._reading) > self._room:
-            self._held.popitem(last=False)
+            self.drop_oldest()
+        self._shelf.make_room(self)
         return self._age
 
     def _finish(self, t: int, age: int) -> VoxelArray:
@@ -105,6 +183,7 @@ class Volumes:
                 self._reading.discard(t)
                 if volume is not None and age == self._age:
                     self._held[t] = volume
+                    self._used[t] = next(self._shelf.clock)
                 self._changed.notify_all()
         return volume
 

@@ -129,7 +129,10 @@ class Neurons(QWidget):
         self.all.setToolTip("Shows the whole time again (double click in the plot)")
         self.follow.setToolTip("The picture follows the first chosen neuron as time goes (F, or double click in the table)")
         self.table.setToolTip("Enter: go where it is. F: follow it, or no longer. Esc: choose none. Ctrl+C: copy.")
-        self.plot.setToolTip("Click or drag: go there. Wheel: zoom. Right button: move. Arrow keys: one volume on or back.")
+        self.plot.setToolTip(
+            "Click or drag: go there. Click a trace or its name: choose that neuron alone; with Ctrl, all but it. "
+            "Wheel: zoom. Right button: move. Arrow keys: one volume on or back."
+        )
 
     def _connect(self) -> None:
         listening, session = Listening(self), self._session
@@ -150,6 +153,7 @@ class Neurons(QWidget):
         self.kind.currentIndexChanged.connect(lambda _: self._like())
         self.rows.currentIndexChanged.connect(lambda _: self._like())
         self.plot.went.connect(session.show)
+        self.plot.picked.connect(self._trace_picked)
         self.plot.installEventFilter(self)
 
     def keyPressEvent(self, a0: QKeyEvent | None) -> None:  # noqa: N802  (Qt's name)
@@ -204,6 +208,10 @@ class Neurons(QWidget):
     def _picked(self, neurons: list[int]) -> None:
         stay = [neuron for neuron in self._session.chosen if neuron in neurons]
         self._session.choose([*stay, *(neuron for neuron in neurons if neuron not in stay)])
+
+    def _trace_picked(self, neuron: int, adds: bool) -> None:
+        """Chooses the neuron of a trace alone, as in the picture; with Shift or Ctrl, all but it, for it was chosen."""
+        self._session.choose([other for other in self._session.chosen if other != neuron] if adds else [neuron])
 
     def _go_to(self, neuron: int) -> None:
         place = self._pointing.place_of(neuron)

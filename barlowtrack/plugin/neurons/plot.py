@@ -15,7 +15,8 @@ from psygnal import Signal
 from qtpy.QtCore import QSize
 
 from barlowtrack.data import FloatArray, IntArray, Traces
-from barlowtrack.plugin.neurons.lines import Stroke, alone, flag_strip, limits, pieces, shade, strokes, times
+from barlowtrack.plugin.neurons.lines import Stroke, alone, flags_among, limits, pieces, strokes, times
+from barlowtrack.plugin.neurons.thinning import ThinGround, ThinLine, thin_flags, thin_shade
 from barlowtrack.plugin.solution import Solution
 from barlowtrack.showing.colours import glow_of, ink_of
 
@@ -28,6 +29,8 @@ STEP = 1.25
 LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX = 52, 10, 8, 38
 GAP = 0.1
 """Between two rows, in heights of one."""
+NEAR_PX, CLICK_PX = 6, 3
+"""So near a trace a click means it; so far the mouse may move in a click."""
 STRIP = 0.015
 """Height of a strip of flags, as a share of the plot."""
 _STYLES: dict[Stroke, dict[str, Any]] = {
@@ -62,13 +65,16 @@ class Paint:
 class TracePlot(FigureCanvasQTAgg):
     """Traces of some neurons over time.
 
-    A click or a drag goes to that time; the wheel zooms, the right or middle button moves what is seen, a double click shows all.
+    A click or a drag goes to that time, and a click on a trace or its name chooses the neuron; the wheel zooms, the right or middle button
+    moves what is seen, a double click shows all.
 
     Signals:
         went: (t,) somebody went to a volume.
+        picked: (neuron, adds) somebody clicked a trace or its name; adds: with Shift or Ctrl.
     """
 
     went = Signal(int)
+    picked = Signal(int, bool)
 
     def __init__(self, paint: Paint) -> None:
         self._figure = Figure()
@@ -83,6 +89,9 @@ class TracePlot(FigureCanvasQTAgg):
         self._ground: Any = None
         self._held: tuple[float, float, float] | None = None  # where the picture was taken to move it, and what it showed
         self._dragging = False
+        self._pressed_at: tuple[float, float] | None = None  # until it is dragged away from there
+        self._drawn_y: list[tuple[int, FloatArray]] = []
+        self._names: list[tuple[int, Artist]] = []
         self._dress()
         self.mpl_connect("draw_event", self._drawn)
         self.mpl_connect("resize_event", lambda _: self._fit())
@@ -115,6 +124,25 @@ class TracePlot(FigureCanvasQTAgg):
         x, y = self._axes.transData.transform((self._x[t], self._bands / 2))
         return float(x) / self.device_pixel_ratio, float(self._figure.bbox.height - y) / self.device_pixel_ratio
 
+    def neuron_at(self, x_px: float, y_px: float) -> int | None:
+        """Returns whose trace, or whose name, is at a place of the figure, in its pixels; the nearest of several."""
+        for neuron, name in self._names:
+            if name.get_window_extent().contains(x_px, y_px):
+                return neuron
+        near, found = NEAR_PX * self.device_pixel_ratio, None
+        for neuron, y in self._drawn_y:
+            at = self._axes.transData.transform(np.column_stack([self._x, y]))
+            away = _away(at[np.isfinite(y)], x_px, y_px)
+            if away < near:
+                near, found = away, neuron
+        return found
+
+    def pixel_of_trace(self, neuron: int, t: int) -> tuple[float, float]:
+        """Returns where in the widget the trace of a neuron is at a volume, x and y."""
+        y = dict(self._drawn_y)[neuron]
+        x_px, y_px = self._axes.transData.transform((self._x[t], y[t]))
+        return float(x_px) / self.device_pixel_ratio, float(self._figure.bbox.height - y_px) / self.device_pixel_ratio
+
     def dress(self, paint: Paint) -> None:
         """Takes on the colours of another theme; traces are to be drawn again."""
         self.paint_with = paint
@@ -139,7 +167,8 @@ class TracePlot(FigureCanvasQTAgg):
         self._x, called = times(traces)
         for artist in self._drawing:
             artist.remove()
-        self._drawing.clear()
+        for kept in (self._drawing, self._drawn_y, self._names):
+            kept.clear()
         shown = np.array(neurons[:MOST])
         values = np.asarray(getattr(traces, kind)[shown], np.float64)
         how = np.stack([strokes(traces, int(neuron), row) for neuron, row in zip(shown, values, strict=True)])
@@ -151,9 +180,11 @@ class TracePlot(FigureCanvasQTAgg):
         for i, neuron in enumerate(shown):
             base = 0 if overlaid else self._bands - 1 - i
             low, high = scales[i]
-            self._draw_one(base + GAP / 2 + (1 - GAP) * np.clip((values[i] - low) / (high - low), 0, 1), how[i], int(neuron))
+            y = base + GAP / 2 + (1 - GAP) * np.clip((values[i] - low) / (high - low), 0, 1)
+            self._drawn_y.append((int(neuron), y))
+            self._draw_one(y, how[i], int(neuron))
             place = (0.005 + (i * 0.99 / len(shown) if overlaid else 0), base + 1 - GAP)
-            self._name(place, solution.names.text(int(neuron)), self.paint_with.of(int(neuron)))
+            self._names.append((int(neuron), self._name(place, solution.names.text(int(neuron)), self.paint_with.of(int(neuron)))))
         self._mark_scales(scales[: self._bands])
         self._axes.set_xlabel(called, color=self.paint_with.text, fontsize=9)
         self._axes.set(ylim=(0, self._bands), xlim=span or self._whole())
@@ -190,19 +221,20 @@ class TracePlot(FigureCanvasQTAgg):
 
     def _draw_one(self, y: FloatArray, stroke: IntArray, neuron: int) -> None:
         colour = self.paint_with.of(neuron)
-        x, y = np.append(self._x, np.nan), np.append(y, np.nan)
         drawn = [(pieces(stroke, kind), style) for kind, style in _STYLES.items()]
         drawn.append((alone(stroke), {"linestyle": "", "marker": "o", "markersize": 2.5}))
         for at, style in drawn:
             if len(at):
-                self._drawing.append(self._axes.add_artist(Line2D(x[at], y[at], color=colour, zorder=2, **style)))
+                line = ThinLine(at, self._x, y, {"color": colour, "zorder": 2, **style})
+                self._drawing.append(self._axes.add_artist(line))
 
-    def _name(self, place: tuple[float, float], text: str, colour: tuple[float, float, float]) -> None:
+    def _name(self, place: tuple[float, float], text: str, colour: tuple[float, float, float]) -> Artist:
         drawn = self._axes.text(*place, text, color=colour, fontsize=9, weight="bold", va="top", zorder=4)
         drawn.set_transform(self._axes.get_yaxis_transform())
         drawn.set_bbox({"facecolor": self.paint_with.ground, "edgecolor": "none", "alpha": 0.6, "pad": 0.5})
         drawn.set_parse_math(False)  # names are anybody's: a dollar sign begins no formula
         self._drawing.append(drawn)
+        return drawn
 
     def _mark_scales(self, scales: list[tuple[float, float]]) -> None:
         """Writes a few values beside each row."""
@@ -217,17 +249,17 @@ class TracePlot(FigureCanvasQTAgg):
     def _lay_ground(self, traces: Traces, shown: IntArray) -> None:
         """Lays shades behind the traces, and strips of flags below them."""
         n = len(shown)
-        self._lay(shade(traces.probability[shown])[::-1], (0, n), 0)
+        probability = traces.probability[shown][::-1]
+        if (probability < 1).any():
+            self._lay(ThinGround(self._axes, self._x, probability, thin_shade, (0, n)), 0)
         for i, neuron in enumerate(shown):
-            self._lay(flag_strip(traces.flags[neuron][None]), (n - 1 - i, n - 1 - i + STRIP * n), 3)
+            flags = traces.flags[neuron][None]
+            if flags_among(flags):
+                self._lay(ThinGround(self._axes, self._x, flags, thin_flags, (n - 1 - i, n - 1 - i + STRIP * n)), 3)
 
-    def _lay(self, colours: FloatArray, height: tuple[float, float], zorder: int) -> None:
-        """Lays colours, one a volume, over a part of the height."""
-        if not colours[..., 3].any():
-            return
-        half, kind = self._a_volume / 2, "antialiased" if zorder == 0 else "nearest"
-        extent = (self._x[0] - half, self._x[-1] + half, *height)
-        self._drawing.append(self._axes.imshow(colours, extent=extent, aspect="auto", origin="lower", interpolation=kind, zorder=zorder))
+    def _lay(self, ground: ThinGround, zorder: int) -> None:
+        ground.set_zorder(zorder)
+        self._drawing.append(self._axes.add_artist(ground))
 
     @property
     def _a_volume(self) -> float:
@@ -276,21 +308,33 @@ class TracePlot(FigureCanvasQTAgg):
         if event.dblclick:
             self.show_all()
         elif event.button == 1:
-            self._dragging = True
+            self._dragging, self._pressed_at = True, (event.x, event.y)
             self._go(event.xdata)
         else:
             self._held = (event.x, *self.span)
 
     def _dragged(self, event: Any) -> None:
         if self._dragging:
-            self._go(self._time_at(event.x))
+            if self._pressed_at is not None and self._is_away(event):
+                self._pressed_at = None
+            if self._pressed_at is None:  # a hand that trembles as it clicks goes to no other volume
+                self._go(self._time_at(event.x))
         elif self._held is not None:
             start, low, high = self._held
             by = (event.x - start) / max(self._axes.bbox.width, 1.0) * (high - low)
             self._see(low - by, high - by)
 
-    def _released(self, _event: Any) -> None:
+    def _released(self, event: Any) -> None:
+        pressed, self._pressed_at = self._pressed_at, None
         self._dragging, self._held = False, None
+        neuron = self.neuron_at(*pressed) if pressed is not None and event.button == 1 else None
+        if neuron is not None:
+            self.picked.emit(neuron, bool({"shift", "ctrl"} & set(event.modifiers)))
+
+    def _is_away(self, event: Any) -> bool:
+        assert self._pressed_at is not None, "the button is down"
+        by = max(abs(event.x - self._pressed_at[0]), abs(event.y - self._pressed_at[1]))
+        return bool(by > CLICK_PX * self.device_pixel_ratio)
 
     def _scrolled(self, event: Any) -> None:
         if not self._bands or event.inaxes is None:
@@ -304,3 +348,13 @@ class TracePlot(FigureCanvasQTAgg):
 
     def _go(self, x: float) -> None:
         self.went.emit(int(np.argmin(np.abs(self._x - x))))
+
+
+def _away(line: FloatArray, x: float, y: float) -> float:
+    """Returns how far a place is from a line through points, in their units: (n, 2)."""
+    if len(line) < 2:
+        return float(np.hypot(*(line[0] - (x, y)))) if len(line) else np.inf
+    start, along, to = line[:-1], np.diff(line, axis=0), np.array([x, y]) - line[:-1]
+    length = np.maximum((along**2).sum(axis=1), 1e-12)
+    share = np.clip((to * along).sum(axis=1) / length, 0, 1)
+    return float(np.sqrt(((start + share[:, None] * along - (x, y)) ** 2).sum(axis=1).min()))

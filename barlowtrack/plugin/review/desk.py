@@ -241,11 +241,23 @@ class Desk(Writing):
             self._answered.clear()
             self._put_aside.clear()
         elif solution is not None and self.subject is not None:
-            self.subject = of_now(solution, self.subject)
+            before, self.subject = self.subject, of_now(solution, self.subject)
+            self._ring_alike(solution, before)
         self.turned.emit()
         if solution is not None:
             self.ask()
             self.read_table()
+
+    def _ring_alike(self, solution: Solution, before: Subject) -> None:
+        """Has ring and keys mean one nucleus, where it was a chosen neuron: who it is now is chosen; if nobody, keys mean the neuron."""
+        now, chosen = self.subject, self.session.chosen
+        if now is None or now.label is None or before.neuron not in chosen or now.neuron == before.neuron:
+            return
+        if now.neuron == UNKNOWN:
+            self.subject = now if now.question is not None else of_neuron(solution, before.neuron, before.t)
+            return
+        both = now.neuron in chosen  # as where the two were exchanged
+        self.session.choose([*(neuron for neuron in chosen if neuron != now.neuron and (both or neuron != before.neuron)), now.neuron])
 
     def _chosen(self, neurons: tuple[int, ...]) -> None:
         solution, subject = self.session.solution, self.subject

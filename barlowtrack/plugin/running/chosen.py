@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from barlowtrack.api import Job, prepare
-from barlowtrack.check import Finding, check
+from barlowtrack.check import check
 from barlowtrack.config import Config
 from barlowtrack.errors import BarlowtrackError
+from barlowtrack.findings import Finding
 from barlowtrack.pipeline import PlannedStage
 from barlowtrack.plugin.roles import KEY
+from barlowtrack.readiness import free_bytes
 
 
 def recordings_of(layers: Iterable[Any]) -> list[Path]:
@@ -70,8 +71,7 @@ def looked_at(target: str, out: str, config: Config) -> list[Finding]:
         BarlowtrackError: it cannot be opened.
     """
     job = job_of(target, out, config)
-    there = next(place for place in job.folder.absolute().parents if place.is_dir())
-    return check(job.recording(), config=job.config, free_bytes=shutil.disk_usage(there).free)
+    return check(job.recording(), config=job.config, free_bytes=free_bytes(job.folder))
 
 
 def arguments(job: Job, settings: Path) -> list[str]:

@@ -21,8 +21,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from barlowtrack.check import Finding
 from barlowtrack.errors import BarlowtrackError
+from barlowtrack.findings import Finding
+from barlowtrack.io.location import scrubbed
 from barlowtrack.pipeline import PlannedStage
 from barlowtrack.plugin.attached import session_of
 from barlowtrack.plugin.background import in_background, say
@@ -229,7 +230,7 @@ class Run(QWidget):
 
     def _show_refused(self, error: BaseException) -> None:
         """Says why it cannot start, and goes once to the setting that would help."""
-        self._refused, name = in_panel_words(str(error), self.form.settings)
+        self._refused, name = in_panel_words(scrubbed(str(error)), self.form.settings)
         if name and self._shown_once != (self.place.target, name):
             self._shown_once = self.place.target, name
             typing = isinstance(QApplication.focusWidget(), QLineEdit)

@@ -206,7 +206,7 @@ def ndtiff_whose_axes_are_lists(folder: Path) -> Command:
     return "run", ndtiff(folder, *entries), "--voxel-size", 1.5, 0.4, 0.4, "--quiet"
 
 
-@bad("server/worm.zarr", "No such file")
+@bad("server/worm.zarr", "got ftp://")
 def address_of_a_server_nobody_asks(folder: Path) -> Command:
     return "run", "ftp://server/worm.zarr", "--out", folder / "out", "--quiet"
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from barlowtrack.batch import Found, Outcome, find_recordings, make_worklist
-from barlowtrack.batch.drive import alone, find_profile
+from barlowtrack.batch.drive import alone, find_profile, looking
 from barlowtrack.batch.page import write_page
 from barlowtrack.batch.worklist import make_work, spans
 from barlowtrack.config import load
@@ -76,7 +76,11 @@ def test_the_list_holds_what_is_left_to_do(tiny_worm, tmp_path):
     one = said["recordings"]["good"]
     assert one["target"][1:] == ["--out", str(good.folder), "--set", "track.min_probability=0.4"]
     assert one["spans"] == ["0-5", "5-8"]
-    assert not one["prepares"]  # no setting asks for it
+    assert one["prepares"]  # pieces take no look: the job before them does
+    assert one["needs"]["prepare"]["mem_mb"] >= one["needs"]["segment"]["mem_mb"]
+    make(good.folder, "keys/segment.json")
+    make_worklist(works, tmp_path / "work.json", volumes_a_job=5)
+    assert not json.loads((tmp_path / "work.json").read_text())["recordings"]["good"]["prepares"]  # nuclei were found, and no setting asks
     assert all(os.path.isabs(path) for path in one["target"][:1])
     with pytest.raises(InputError, match="expected 1 or more, got 0"):
         make_worklist(works, tmp_path / "work.json", volumes_a_job=0)
@@ -139,12 +143,23 @@ def test_names_are_escaped_and_the_worst_come_first(tmp_path):
     assert order == sorted(order)
     assert 'href="../%3Cb%3E.barlowtrack/report.html"' in page
     assert str(tmp_path) not in page
+    assert "<td>failed</td>" in page  # why it failed has a line of its own, and leaves the columns their room
+    assert "white-space: nowrap" in page
 
 
 def test_recordings_that_would_share_a_run_folder_are_refused_before_work_begins(tmp_path):
     make(tmp_path, "day1/a.tif", "day1.tif")
     with pytest.raises(InputError, match=r"day1 and day1\.tif would share the run folder day1\.barlowtrack"):
         find_recordings(tmp_path)
+
+
+def test_who_only_asks_gets_a_place_of_their_own_beside_a_batch_that_is_at_work(tmp_path):
+    with looking(tmp_path / "state") as place:
+        assert place == tmp_path / "state"
+    with alone(tmp_path / "state"), looking(tmp_path / "state") as place:
+        assert place.is_dir()
+        assert place != tmp_path / "state"
+    assert not place.exists()
 
 
 def test_the_engine_keeps_the_lock_when_its_controller_is_gone(tmp_path):
@@ -179,24 +194,24 @@ def test_jobs_end_with_the_engine(tmp_path):
 
 
 def test_the_reason_is_that_of_the_recording_and_not_of_one_that_is_called_alike(tmp_path):
-    from barlowtrack.batch.outcome import _last_words
+    from barlowtrack.batch.failing import last_words
 
     make(tmp_path, "logs/w.1.learn.log", "logs/w.segment.0-4.log")
     (tmp_path / "logs" / "w.1.learn.log").write_text("barlowtrack: not this one\n")
     (tmp_path / "logs" / "w.segment.0-4.log").write_text("noise\nbarlowtrack: volume 2 is damaged\n")
-    assert _last_words(tmp_path / "logs", "w") == "volume 2 is damaged"
-    assert _last_words(tmp_path / "logs", "w.1") == "not this one"
-    assert _last_words(tmp_path / "logs", "v") == ""
+    assert last_words(tmp_path / "logs", "w") == "volume 2 is damaged"
+    assert last_words(tmp_path / "logs", "w.1") == "not this one"
+    assert last_words(tmp_path / "logs", "v") == ""
 
 
 def test_what_the_cluster_stopped_is_told_as_the_cluster_says_it(tmp_path):
-    from barlowtrack.batch.outcome import _last_words
+    from barlowtrack.batch.failing import last_words
 
     make(tmp_path, "logs/w.learn.log", "logs/v.learn.log")
     said = "  message: SLURM-job '7' failed, SLURM status is: 'OUT_OF_MEMORY'. Reason: none.\n  log: logs/w.learn.log, /x/7.log (check)\n"
     (tmp_path / "snakemake.log").write_text(said)
-    assert _last_words(tmp_path / "logs", "w") == "stopped by the cluster: out of memory (see logs/w.learn.log, and snakemake.log)"
-    assert "without a word" in _last_words(tmp_path / "logs", "v")
+    assert last_words(tmp_path / "logs", "w") == "stopped by the cluster: out of memory (see logs/w.learn.log, and snakemake.log)"
+    assert "without a word" in last_words(tmp_path / "logs", "v")
 
 
 def test_a_profile_can_be_had_to_change_a_copy():

@@ -350,3 +350,27 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "truth.csv")
     with pytest.raises(InputError, match="expected a file or folder, got neither"):
         read_identities(tmp_path / "truth.csv", SPACE)
+
+
+def test_what_other_files_have_to_become_is_said(tmp_path):
+    (tmp_path / "truth.mat").write_bytes(b"MATLAB 5.0 MAT-file".ljust(200))
+    with pytest.raises(InputError, match=r"truth\.mat: .* got a file of MATLAB; write them from there as a table: writetable"):
+        read_identities(tmp_path / "truth.mat", SPACE)
+    (tmp_path / "worm.nwb.zarr").mkdir()
+    (tmp_path / "worm.nwb.zarr" / ".zgroup").write_text("{}")
+    with pytest.raises(InputError, match=r"worm\.nwb\.zarr: .* got a zarr; NWB in zarr is read once it is one HDF5 file"):
+        read_identities(tmp_path / "worm.nwb.zarr", SPACE)
+
+
+def test_of_our_own_export_the_table_is_named(tmp_path):
+    (tmp_path / "detections.csv").write_text("t,neuron,z_um,y_um,x_um\n0,1,1,2,3\n")
+    (tmp_path / "neurons.csv").write_text("neuron\n1\n")
+    with pytest.raises(InputError, match=r"who is where stands in .*detections\.csv: give that"):
+        read_identities(tmp_path, Space(None))
+
+
+def test_columns_that_are_called_otherwise_are_told_as_they_are(tmp_path):
+    path = tmp_path / "it.csv"
+    path.write_text("frame,id,x,y,z\n0,1,1,2,3\n")
+    with pytest.raises(InputError, match=r"missing: t \(is it frame\?\), neuron \(is it id\?\); the table has frame, id, x, y, z$"):
+        read_identities(path, Space((1.0, 1.0, 1.0)))

@@ -1,5 +1,7 @@
 """recording.toml: found, counted between the metadata and the settings, and refused where it says nonsense."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -61,3 +63,21 @@ def test_nonsense_is_refused_with_its_place(tmp_path: Path, text: str, said: str
     assert str(path / "recording.toml") in str(error.value)
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("where", ["worm/recording.toml", "worm.recording.toml", "recording.toml"])
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (os.mkfifo, "a pipe, a socket or a device"),
+        (os.mkdir, "a folder"),
+        (lambda place: place.symlink_to("gone.toml"), "a link that leads nowhere"),
+    ],
+)
+def test_what_is_no_file_is_not_passed_over(tmp_path: Path, where: str, make: Callable[[Path], None], said: str) -> None:
+    path = folder(tmp_path / "worm")
+    make(tmp_path / where)
+    with pytest.raises(InputError) as error:
+        open_recording(path, RecordingConfig(voxel_size_um=(1, 1, 1), reference_channel=0))
+    assert str(error.value).startswith(f"{tmp_path / where}: ")
+    assert said in str(error.value)

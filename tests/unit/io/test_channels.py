@@ -54,6 +54,13 @@ def test_channels_that_are_alike_are_not_told_apart() -> None:
         assert seen(lambda volume, t, c=channel: volume[[c, c]] + rng.normal(0, 3, volume.shape), 20) is None
 
 
+def test_a_channel_that_is_a_copy_of_the_other_tells_nothing() -> None:
+    for gain in (1.0, 3.0):
+        source = Changed(lambda volume, t, gain=gain: volume[[0, 0]] * np.array([1, gain], np.float32)[:, None, None, None])
+        verdict = constant_channel(source, source.recording.shape, source.recording.voxel_size_um)
+        assert (verdict.constant, verdict.reason) == (None, "both channels show the same picture")
+
+
 def test_noise_and_too_few_volumes_are_not_told_apart() -> None:
     rng = np.random.default_rng(0)
     assert seen(lambda volume, t: rng.normal(100, 10, volume.shape), 20) is None

@@ -1,4 +1,4 @@
-"""Pipes and devices where a recording is expected: refused, not waited for. Each would hang for ever."""
+"""Pipes and devices where a file is expected: refused, not waited for. Each would hang for ever."""
 
 import os
 from pathlib import Path
@@ -8,10 +8,15 @@ import pytest
 import tifffile
 import zarr
 
-from barlowtrack.config import RecordingConfig
-from barlowtrack.errors import InputError
+from barlowtrack.config import RecordingConfig, load
+from barlowtrack.errors import ConfigError, InputError
+from barlowtrack.imports import LAYOUTS, Space, read_identities
+from barlowtrack.imports.layouts import Layout
 from barlowtrack.io import open_recording
+from barlowtrack.io.segmenter import SHIPPED
+from barlowtrack.io.stardist_model import read_model_folder
 from barlowtrack.io.tables import read_columns
+from barlowtrack.storage import read_corrections
 
 SIZED = RecordingConfig(voxel_size_um=(1, 1, 1), reference_channel=0)
 
@@ -54,3 +59,43 @@ def test_as_a_table(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "names.csv")
     with pytest.raises(InputError, match="got a pipe"):
         read_columns(tmp_path / "names.csv")
+
+
+def test_as_a_mask(tmp_path: Path) -> None:
+    (tmp_path / "res_track.txt").write_text("1 0 1 0\n")
+    tifffile.imwrite(tmp_path / "mask000.tif", np.ones((2, 8, 9), "u2"), metadata={"axes": "ZYX"})
+    os.mkfifo(tmp_path / "mask001.tif")
+    with pytest.raises(InputError, match=r"mask001\.tif: expected a file, got a pipe"):
+        read_identities(tmp_path, Space((1.0, 1.0, 1.0)))
+
+
+@pytest.mark.parametrize("layout", [layout for layout in LAYOUTS if layout.name != "ctc"], ids=lambda layout: layout.name)
+def test_as_identities(tmp_path: Path, layout: Layout) -> None:
+    place = tmp_path / ("annotations.h5" if layout.name == "zephir" else "it.csv")
+    os.mkfifo(place)
+    with pytest.raises(InputError, match="got a pipe"):
+        layout.read(place, Space((1.0, 1.0, 1.0)))
+
+
+def test_as_settings(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "settings.toml")
+    with pytest.raises(ConfigError, match=r"settings\.toml: expected a file, got a pipe"):
+        load(tmp_path / "settings.toml")
+
+
+def test_as_what_people_said(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "corrections.csv")
+    with pytest.raises(InputError, match=r"corrections\.csv: expected a file, got a pipe"):
+        read_corrections(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["config.json", "thresholds.json"])
+def test_in_a_model(tmp_path: Path, name: str) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    for file in SHIPPED.iterdir():
+        if file.is_file() and file.name != name:
+            (model / file.name).symlink_to(file)
+    os.mkfifo(model / name)
+    with pytest.raises(InputError, match=f"{name}: expected a file, got a pipe"):
+        read_model_folder(model)

@@ -268,6 +268,21 @@ def test_cut_off_in_the_middle_of_a_series(tmp_path: Path, share: float, compres
     assert "v1.tif" in line
 
 
+@pytest.mark.parametrize(("unit", "factor"), [("s", 1), ("ms", 1000)])
+def test_dropped_volumes_by_the_times_of_ome_planes(tmp_path: Path, unit: str, factor: int) -> None:
+    path, voxels = tmp_path / "worm.ome.tif", np.concatenate([VOXELS] * 4)
+    times_s = [0.25 * t for t in range(14) if t not in (5, 6)]
+    delta = [factor * (time + 0.02 * z + 0.001 * c) for time in times_s for c in range(2) for z in range(5)]
+    said = {"axes": "TCZYX", "TimeIncrement": 0.25, "Plane": {"DeltaT": delta, "DeltaTUnit": [unit] * len(delta)}}
+    tifffile.imwrite(path, voxels, ome=True, metadata=said)
+    recording = open_recording(path, SIZED)
+    assert recording.rate_hz == pytest.approx(4)
+    assert [said for said in recording.assumptions if "dropped" in said] == [
+        "dropped volumes: after 1 of 12 volumes the clock jumps, by 2 volumes in all (most after volume 4: 0.75 s, usually 0.25 s);"
+        " taken as if evenly spaced"
+    ]
+
+
 @pytest.mark.parametrize("options", [{}, {"compression": "zlib"}, {"ome": True}, {"ome": True, "compression": "zlib"}, {"imagej": True}])
 @pytest.mark.parametrize("share", [0.3, 0.8])
 def test_cut_off_single_file(tmp_path: Path, options: dict[str, object], share: float) -> None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import shift
 
 from barlowtrack.config import Config, RecordingConfig, load
 from barlowtrack.errors import InputError
@@ -44,6 +45,19 @@ def test_jitter_is_undone_to_less_than_a_third_of_a_voxel(size, seed):
     assert left_over(made, np.zeros_like(found)) > 0.8 * size
     assert left_over(made, found) < 0.3
     assert 0.6 * size < rough < 1.6 * size  # of so few volumes
+
+
+@pytest.mark.parametrize(("jump", "volume_shape"), [(1.5, (12, 96, 160)), (17, (12, 168, 168))])
+def test_a_jump_is_measured_in_full(jump, volume_shape):
+    """Of all planes on one side, too, of which only one pair of neighbours tells; farther where the picture is larger."""
+    volume = film(shape={"volume_shape": volume_shape}).recording.read(0)
+    before, sure = measure_jitter(volume)
+    upper = np.flatnonzero(sure)[sure.sum() // 2 :]
+    volume[:, upper] = shift(volume[:, upper], (0, 0, 0, jump), mode="nearest")
+    after, _ = measure_jitter(volume)
+    moved = after - before
+    assert np.median(moved[upper, 1]) - np.median(moved[np.setdiff1d(np.flatnonzero(sure), upper), 1]) == pytest.approx(jump, rel=0.1)
+    np.testing.assert_allclose(moved[sure, 0], 0, atol=0.2)
 
 
 def test_where_nothing_jumps_no_plane_is_moved():

@@ -31,8 +31,12 @@ def solve(
     return tracked(detections, looks_of(detections), embeddings, config=config, compute=ComputeConfig(workers=workers), seed=seed)
 
 
-@functools.cache
 def solved(name: str, config: TrackConfig | None = None) -> Tracks:
+    return _solved(name, config)
+
+
+@functools.cache  # by what is passed: with a default left out it would be another call
+def _solved(name: str, config: TrackConfig | None) -> Tracks:
     detections, embeddings, _ = CASES[name](0)
     return solve(detections, embeddings, config or (POINTS_ONLY if embeddings is None else TrackConfig()))
 

@@ -25,7 +25,7 @@ def folder(tmp_path):
 
 
 def publish(folder, key, content):
-    partial = folder.partial("track", key)
+    partial = folder.half_made.of_stage("track", key)
     (partial / "tracks.parquet").write_bytes(content)
     (partial / "labels.zarr").mkdir(exist_ok=True)
     (partial / "labels.zarr" / key).write_bytes(content)
@@ -113,15 +113,15 @@ def test_no_key_ever_vouches_for_other_files(tmp_path, monkeypatch):
 
 
 def test_half_made_work_of_other_settings_is_not_continued(folder):
-    write_bytes(folder.partial("track", "k1") / "done", b"7")
-    assert folder.half_done("track", "k1") == 7
-    assert folder.half_done("track", "k2") is None
-    assert not (folder.partial("track", "k2") / "done").exists()
+    write_bytes(folder.half_made.of_stage("track", "k1") / "done", b"7")
+    assert folder.half_made.done("track", "k1") == 7
+    assert folder.half_made.done("track", "k2") is None
+    assert not (folder.half_made.of_stage("track", "k2") / "done").exists()
 
 
 def test_half_made_work_of_the_same_settings_is(folder):
-    write_bytes(folder.partial("track", "k1") / "done", b"7")
-    assert (folder.partial("track", "k1") / "done").read_bytes() == b"7"
+    write_bytes(folder.half_made.of_stage("track", "k1") / "done", b"7")
+    assert (folder.half_made.of_stage("track", "k1") / "done").read_bytes() == b"7"
 
 
 def test_damage_is_noticed(folder):
@@ -160,7 +160,7 @@ def test_a_record_names_artefacts_only(name):
 @pytest.mark.parametrize("content", ["", "{", "null", "[" * 100_000, '{"stage": "track"}'])
 def test_a_damaged_list_of_what_is_complete_is_not_trusted(folder, content):
     publish(folder, "k1", b"one")
-    partial = folder.partial("track", "k2")
+    partial = folder.half_made.of_stage("track", "k2")
     (partial / "tracks.parquet").write_bytes(b"two")
     (partial / "complete.json").write_text(content)
     with folder.lock():
@@ -304,3 +304,15 @@ def test_events_of_several_processes_do_not_mix(folder):
     said = list(folder.journal.events())
     assert len(said) == len((folder.path / "events.jsonl").read_text().splitlines()) == 600
     assert all([one["number"] for one in said if one["stage"] == name] == list(range(200)) for name in ("a", "b", "c"))
+
+
+def test_a_place_for_results_that_is_no_folder_is_refused_in_words(tmp_path):
+    from barlowtrack.storage.outputs import refuse_file_name
+
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "worm").touch()
+    for name, kind in (("pipe", "a pipe"), ("worm", "a file")):
+        with pytest.raises(StorageError, match=f"{name}: --out is a folder, and {kind}"):
+            refuse_file_name(tmp_path / name)
+    refuse_file_name(tmp_path / "none")
+    refuse_file_name(tmp_path)

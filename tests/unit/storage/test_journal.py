@@ -62,3 +62,12 @@ def test_a_stage_goes_on_where_no_thread_can_be_started_to_watch_it(folder, capl
         threading.stack_size(usual)
     assert "how far segment is will not be written down (can't start new thread)" in caplog.text
     assert [said["event"] for said in folder.journal.events()] == ["start", "finish"]
+
+
+def test_how_much_there_is_to_do_is_not_told_before_it_is_known(folder):
+    with folder.journal.at_work("measure", "k") as part:
+        part.note()
+        part.steps = (3, 8)
+        part.note()
+    told = [event for event in folder.journal.events() if event["event"] == "progress" and event["key"] == "k"]
+    assert [(event.get("done"), event.get("total")) for event in told] == [(None, None), (3, 8)]

@@ -5,6 +5,7 @@ not that the package goes right with Nikon's files, which its own tests show.
 """
 
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
@@ -14,10 +15,19 @@ MAGIC, HEADER = 0x0ABECEDA, struct.Struct("<IIQ")
 KINDS = {bool: "bool", int: "lx_uint32", float: "double", str: "CLxStringW"}
 
 
-def write(path: Path, voxels: np.ndarray, *, names: tuple[str, ...], positions: int = 1, recorded: int | None = None) -> Path:
-    """Writes (T, C, Z, Y, X) voxels, a frame a plane, with 250 ms between volumes; of several positions, p adds p to the voxels."""
+def write(
+    path: Path,
+    voxels: np.ndarray,
+    *,
+    names: tuple[str, ...],
+    positions: int = 1,
+    recorded: int | None = None,
+    times_s: Sequence[float] | None = None,
+) -> Path:
+    """Writes (T, C, Z, Y, X) voxels, a frame a plane; of several positions, p adds p to the voxels. Planned are 250 ms between volumes."""
     n_times, n_channels, depth, height, width = voxels.shape
     n_frames = n_times * positions * depth
+    times_ms = 250.0 * np.arange(n_times) if times_s is None else 1000.0 * np.array(times_s)
     attributes = {
         "uiWidth": width, "uiHeight": height, "uiWidthBytes": width * n_channels * 2, "uiComp": n_channels, "uiBpcInMemory": 16,
         "uiBpcSignificant": 16, "uiSequenceCount": n_frames if recorded is None else recorded, "eCompression": 2,
@@ -30,11 +40,11 @@ def write(path: Path, voxels: np.ndarray, *, names: tuple[str, ...], positions: 
     loop = {"uiCount": n_times, "dStart": 0.0, "dPeriod": 250.0, "dDuration": 0.0}
     experiment = {"eType": 1, "uLoopPars": loop, "ppNextLevelEx": {"i0": where if positions > 1 else stack}}
     chunks = {"ImageAttributesLV!": _xml(attributes), "ImageMetadataSeqLV|0!": _xml(metadata), "ImageMetadataLV!": _xml(experiment)}
-    chunks["CustomData|AcqTimesCache!"] = (250.0 * np.repeat(np.arange(n_times), depth * positions)).tobytes()
+    chunks["CustomData|AcqTimesCache!"] = np.repeat(times_ms, depth * positions).tobytes()
     for i, (t, p, z) in enumerate(np.ndindex(n_times, positions, depth)):
         if recorded is None or i < recorded:
             frame = (voxels[t, :, z] + p).transpose(1, 2, 0).astype("<u2")
-            chunks[f"ImageDataSeq|{i}!"] = struct.pack("<d", 250.0 * t) + frame.tobytes()
+            chunks[f"ImageDataSeq|{i}!"] = struct.pack("<d", times_ms[t]) + frame.tobytes()
     path.write_bytes(_file(chunks))
     return path
 

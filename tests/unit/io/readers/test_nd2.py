@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from barlowtrack.config import RecordingConfig
@@ -47,3 +48,11 @@ def test_axes_are_its_own(tmp_path: Path) -> None:
     path = write(tmp_path / "worm.nd2", VOXELS, names=NAMES)
     assert "[recording] axes" in refused(path, RecordingConfig(axes="TCZYX"))
     assert open_recording(path, to_look=True).n_volumes == 4
+
+
+def test_volumes_that_were_dropped(tmp_path: Path) -> None:
+    voxels = np.concatenate([VOXELS, VOXELS, VOXELS])
+    times_s = [0.25 * t for t in range(14) if t not in (5, 6)]
+    recording = open_recording(write(tmp_path / "worm.nd2", voxels, names=NAMES, times_s=times_s))
+    assert recording.rate_hz == pytest.approx(4)
+    assert any("dropped volumes: after 1 of 12 volumes the clock jumps, by 2 volumes" in said for said in recording.assumptions)

@@ -2,6 +2,7 @@
 
 import json
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,21 @@ VOXELS = np.tile(SMALL, (1, 1, 1, 4, 5))
 
 
 def write(
-    folder: Path, voxels: np.ndarray = VOXELS, *, positions: int = 1, skip: tuple[int, ...] = (), summary: dict[str, Any] | None = None
+    folder: Path,
+    voxels: np.ndarray = VOXELS,
+    *,
+    positions: int = 1,
+    skip: tuple[int, ...] = (),
+    summary: dict[str, Any] | None = None,
+    times_s: Sequence[float] | None = None,
 ) -> Path:
     said = {"z-step_um": 1.5, "Interval_ms": 250} if summary is None else summary
     data = ndtiff.NDTiffDataset(str(folder), name="worm", summary_metadata=said, writable=True)
     for t, z, c, p in np.ndindex(len(voxels), voxels.shape[2], voxels.shape[1], positions):
         if (t, c, z) != skip:
             place = {"time": t, "channel": ("mCherry", "GCaMP")[c], "z": z} | ({"position": p} if positions > 1 else {})
-            data.put_image(place, voxels[t, c, z] + p, {"PixelSizeUm": 0.35, "ZPositionUm": 1.5 * z})
+            noted = {} if times_s is None else {"ElapsedTime-ms": 1000 * times_s[t] + 10 * z}
+            data.put_image(place, voxels[t, c, z] + p, {"PixelSizeUm": 0.35, "ZPositionUm": 1.5 * z, **noted})
     data.finish()
     data.close()
     return Path(data.path)
@@ -121,3 +129,16 @@ def test_an_index_that_cannot_be(tmp_path: Path, planes: list[tuple[Any, str, in
 def test_a_gap_in_time_is_said(tmp_path: Path) -> None:
     folder = index_of(tmp_path / "worm", [({"time": t}, "x.tif", 5) for t in (0, 5)])
     assert any("jump from 0 to 5" in said for said in open_recording(folder, SIZED).assumptions)
+
+
+def test_volumes_that_were_dropped(tmp_path: Path) -> None:
+    times_s = [0.25 * t for t in range(14) if t not in (5, 6)]
+    recording = open_recording(write(tmp_path, np.concatenate([VOXELS] * 3), times_s=times_s))
+    assert recording.rate_hz == pytest.approx(4)
+    assert any("dropped volumes: after 1 of 12 volumes the clock jumps, by 2 volumes" in said for said in recording.assumptions)
+
+
+def test_volumes_that_came_slower_than_planned(tmp_path: Path) -> None:
+    recording = open_recording(write(tmp_path, times_s=[0, 0.5, 1, 1.5]))
+    assert recording.rate_hz == pytest.approx(2)
+    assert "ElapsedTime-ms: 2 volumes a second, where 4 were planned; taken as they came" in recording.assumptions

@@ -150,3 +150,24 @@ def test_what_was_made_of_the_pictures_is_no_recording(tmp_path: Path) -> None:
     file.add_acquisition(series("GCaMP", 1))
     file.create_processing_module(name="ophys", description="masks").add(series("masks", 0))
     assert agrees(write(tmp_path / "worm.nwb", file), SIZED, VOXELS[:, 1:]).n_volumes == 4
+
+
+def test_channels_of_which_one_dropped_volumes(tmp_path: Path) -> None:
+    both = SIZED.model_copy(update={"dataset": ("mCherry", "GCaMP"), "reference_channel": None})
+    for name, second, said in (
+        ("dropped", {"rate": None, "timestamps": np.array([0, 0.25, 0.75, 1])}, "part after volume 1"),
+        ("slower", {"rate": 2.0}, "mCherry has 4 volumes a second and acquisition/GCaMP 2"),
+    ):
+        file = empty()
+        file.add_acquisition(series("mCherry", 0, rate=None, timestamps=np.arange(4) / 4.0))
+        file.add_acquisition(series("GCaMP", 1, **second))
+        path = write(tmp_path / f"{name}.nwb", file)
+        assert said in refused(path, both)
+        agrees(path, both.model_copy(update={"rate_hz": 4.0}))
+
+
+def test_what_would_make_physical_numbers_is_said(tmp_path: Path) -> None:
+    file = empty()
+    file.add_acquisition(series("GCaMP", 1, conversion=2.0, offset=-100.0))
+    recording = agrees(write(tmp_path / "worm.nwb", file), SIZED, VOXELS[:, 1:])
+    assert any("without its conversion 2 and offset -100" in said for said in recording.assumptions)

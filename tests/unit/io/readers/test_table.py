@@ -4,6 +4,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import h5py
 import pytest
 
 from barlowtrack.errors import InputError
@@ -11,7 +12,7 @@ from barlowtrack.io import open_recording, recording_name
 from barlowtrack.io.readers import READERS, is_recording, reader_of
 from barlowtrack.io.readers.opened import needed
 
-from .opening import SIZED, refused
+from .opening import SIZED, VOXELS, agrees, refused
 
 ROOT = Path(__file__).parents[4]
 
@@ -64,6 +65,16 @@ def test_folders_by_what_they_hold(tmp_path: Path) -> None:
 def test_archives_stay_packed(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"PK")
     assert "got an archive, which is not unpacked here" in refused(tmp_path / name)
+
+
+def test_a_file_of_matlab_says_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "worm.mat"
+    with h5py.File(path, "w", userblock_size=512) as file:
+        file["images"] = VOXELS[:, 0]  # what MATLAB calls images(x, y, z, t)
+    path.write_bytes(b"MATLAB 7.3 MAT-file".ljust(512) + path.read_bytes()[512:])
+    assert "got a file of MATLAB; one saved with -v7.3 is HDF5: name it .h5, and give --dataset NAME" in refused(path)
+    path.rename(tmp_path / "worm.h5")
+    agrees(tmp_path / "worm.h5", SIZED.model_copy(update={"dataset": ("images",), "axes": "TZYX"}), VOXELS[:, :1])
 
 
 def test_a_missing_package_is_named_with_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

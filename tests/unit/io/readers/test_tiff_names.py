@@ -19,6 +19,7 @@ PLANES = {
     "worm_Ch{c}/plane{z}_{t}.tif": ("Ch0", "Ch1"),
     "2026-01-02_w{c}_vol{t}_slice{z}.tif": ("w0", "w1"),
     "run7_{red}_{t}_z{z}.tif": ("red", "green"),
+    "img_{t:09d}_{word}_{z:03d}.tif": ("Cy5 488_2", "x"),
 }
 VOLUMES = {
     "worm_Ch{c}/{t:05d}.tif": ("Ch0", "Ch1"),
@@ -31,7 +32,7 @@ VOLUMES = {
 
 
 def write(folder: Path, pattern: str, t: int, c: int, z: int | None) -> None:
-    said = {"t": t + 3, "c": c, "z": z, "red": ("red", "green")[c], "nm": (488, 561)[c]}
+    said = {"t": t + 3, "c": c, "z": z, "red": ("red", "green")[c], "nm": (488, 561)[c], "word": ("Cy5 488_2", "x")[c]}
     path = folder / pattern.format(**said)
     path.parent.mkdir(parents=True, exist_ok=True)
     tifffile.imwrite(path, VOXELS[t, c] if z is None else VOXELS[t, c, z], metadata={"axes": "ZYX" if z is None else "YX"})
@@ -244,3 +245,17 @@ def test_a_number_that_is_there_twice(tmp_path: Path, names: tuple[str, ...]) ->
     for name in names:
         tifffile.imwrite(folder / name, VOXELS[0, 0], metadata={"axes": "ZYX"})
     assert "say the same" in refused(folder)
+
+
+def test_projections_beside_the_volumes_are_left_out(tmp_path: Path) -> None:
+    for t in range(4):
+        tifffile.imwrite(tmp_path / f"worm_{t}.tif", VOXELS[t], metadata={"axes": "CZYX"})
+    tifffile.imwrite(tmp_path / "MAX_worm_0.tif", VOXELS[0, 0].max(axis=0))
+    recording = agrees(tmp_path)
+    assert "MAX_worm_0.tif: a projection by its name; left out" in recording.assumptions
+
+
+def test_volumes_called_as_projections_are_read_where_nothing_else_is_there(tmp_path: Path) -> None:
+    for t in range(4):
+        tifffile.imwrite(tmp_path / f"MAX_worm_{t}.tif", VOXELS[t], metadata={"axes": "CZYX"})
+    agrees(tmp_path)

@@ -54,6 +54,62 @@ def test_the_only_array_of_a_group_and_its_own_axes(tmp_path: Path) -> None:
     agrees(tmp_path / "worm.zarr")
 
 
+@pytest.mark.parametrize("version", [2, 3])
+def test_the_finest_level_wherever_it_stands(tmp_path: Path, version: int) -> None:
+    group = image(tmp_path / "worm.zarr", version)
+    group.create_array("1", data=VOXELS[..., ::2, ::2], chunks=(1, 1, 5, 7, 9))
+    said = dict(group.attrs)
+    [multiscale] = said["ome"]["multiscales"] if version == 3 else said["multiscales"]
+    coarse = [{"type": "scale", "scale": [0.25, 1, 1.5, 0.6, 0.8]}]
+    multiscale["datasets"].insert(0, {"path": "1", "coordinateTransformations": coarse})
+    group.attrs.update(said)
+    assert agrees(tmp_path / "worm.zarr", TOLD).voxel_size_um == (1.5, 0.3, 0.4)
+
+
+_NAMED = [{"name": name} for name in "tczyx"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"a": 1},
+        "x",
+        ["x"],
+        [{"axes": _NAMED}],
+        [{"axes": _NAMED, "datasets": []}],
+        [{"axes": _NAMED, "datasets": [{}]}],
+        [{"axes": _NAMED, "datasets": [{"path": 0}]}],
+        [{"axes": [{}] * 5, "datasets": [{"path": "0"}]}],
+        [{"axes": _NAMED, "datasets": [{"path": "0", "coordinateTransformations": "x"}]}],
+    ],
+)
+def test_broken_multiscales(tmp_path: Path, said: object) -> None:
+    image(tmp_path / "worm.zarr", 2).attrs["multiscales"] = said
+    line = refused(tmp_path / "worm.zarr")
+    assert "multiscales, omero) are not as OME-Zarr has them" in line
+    agrees(tmp_path / "worm.zarr", with_(dataset="0", axes="TCZYX"))
+
+
+def test_what_lies_beside_an_image_is_nobodys_business(tmp_path: Path) -> None:
+    group = zarr.open_group(tmp_path / "worm.zarr", mode="w", zarr_format=3)
+    group.create_array("data", data=axes("TXYZC"), dimension_names=["time", "x", "y", "z", "channel"])
+    (tmp_path / "worm.zarr" / "notes").mkdir()
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        agrees(tmp_path / "worm.zarr")
+    assert [str(warning.message) for warning in heard] == []
+
+
+def test_nwb_in_zarr_says_how_its_arrays_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "worm.nwb.zarr"
+    group = zarr.open_group(path, mode="w", zarr_format=2)  # as hdmf-zarr lays it out
+    group.attrs.update({"nwb_version": "2.8.0", "neurodata_type": "NWBFile", ".specloc": "specifications"})
+    group.create_array("acquisition/calcium/data", data=axes("TXYZC"))
+    said = refused(path)
+    assert "NWB in zarr, of which arrays are read by their names: give --dataset acquisition/calcium/data --axes TXYZC --voxel" in said
+    agrees(path, with_(dataset=("acquisition/calcium/data",), axes="TXYZC"))
+
+
 @pytest.mark.parametrize(("version", "options"), [(2, {}), (3, {}), (3, {"shards": (1, 2, 5, 14, 18)})])
 def test_a_volume_without_chunks_is_refused(tmp_path: Path, version: int, options: dict[str, object]) -> None:
     path = tmp_path / "worm.zarr"

@@ -20,7 +20,7 @@ def made(tmp_path: Path, version: int, frame: pd.DataFrame | None = OLD_LIGHT) -
     """A run folder in which measure of this version left its light; none where no table is given."""
     folder = RunFolder(tmp_path / "worm.barlowtrack", create=True)
     folder.describe(tmp_path / "worm", {"content": "c1"}, "seed = 0\n")
-    partial = folder.partial("measure", "k1")
+    partial = folder.half_made.of_stage("measure", "k1")
     names = {}
     if frame is not None:
         write_table(frame, partial / "light.parquet")
