@@ -140,11 +140,9 @@ def open_folder(path: Path, config: RecordingConfig) -> Opened:
         InputError: no TIFFs, or none that make volumes.
     """
     everything = _tiffs(path)
-    left = [name for name in everything if _PROJECTION.match(name)]
-    if len(left) == len(everything):
-        left = []
-    among = set(left)
-    opened = _open_files(path, [name for name in everything if name not in among], config)
+    found = [name for name in everything if not _PROJECTION.match(name)]
+    left = [name for name in everything if _PROJECTION.match(name)] if found else []
+    opened = _open_files(path, found or everything, config)
     return replace(opened, remarks=(*opened.remarks, f"{listed(left, 2)}: a projection by its name; left out")) if left else opened
 
 
