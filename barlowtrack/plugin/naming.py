@@ -60,6 +60,7 @@ class Naming:
 
     def write(self) -> None:
         """Writes what has room."""
+        self._fit()
         viewer = self._of()
         if viewer is None or World(viewer).t is None:  # with time on the screen, nothing says what lies beside what
             return
@@ -79,6 +80,13 @@ class Naming:
             strings = np.full(len(layer.data), "", dtype=object)
             strings[rows[kept]] = np.array(texts, dtype=object)[kept]
             self._put(layer, strings.astype(str))
+
+    def _fit(self) -> None:
+        """Has as many texts as points in layers that show none for now: napari takes them by row as soon as they are shown again."""
+        for layer, written in list(self._written.items()):
+            if layer.text.string is written and isinstance(written, ManualStringEncoding) and len(written.array) < len(layer.data):
+                more = np.full(len(layer.data) - len(written.array), "", dtype=written.array.dtype)
+                self._put(layer, np.concatenate([written.array, more]))
 
     def _wanted(self, layer: Any) -> tuple[Any, list[str], FloatArray]:
         """Returns the rows of a layer that are in view, what should be written there, and how important that is."""
